@@ -1,0 +1,139 @@
+//! Private folders and files, and the one way in which a finished file becomes visible.
+//!
+//! Folders are 0700 and files 0600 whatever the umask: the archive holds faces. A file is written in a staging
+//! folder, synced, renamed into place and its folder synced, in one function that no call site can forget.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed, and the file it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {action} {path}")]
+pub struct FileError {
+    /// What was tried, as in "failed to {action} PATH".
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: names the action and the file.
+    pub fn because<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Creates `path` and what is missing above it, 0700. A folder that is there already is left as it is, but one that
+/// is a symbolic link is refused: it could point out of the data folder.
+pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    let failed = || FileError::because("create the folder", path);
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => {
+            let why = io::Error::new(io::ErrorKind::NotADirectory, "it is there and is not a folder");
+            return Err(failed()(why));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed()(error)),
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
+        && !parent.is_dir()
+    {
+        create_private_dir(parent)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(path).map_err(failed())?;
+    fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed())
+}
+
+/// Creates a new file, 0600, for writing and reading. One that is there already is an error.
+pub fn create_private(path: &Path) -> Result<File, FileError> {
+    let failed = || FileError::because("create", path);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed())?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed())?;
+    Ok(file)
+}
+
+/// Makes the finished file (or folder) `staged` visible as `target`: durable first, then renamed, then the rename made
+/// durable. What is there under that name is never replaced. Both must be on one file system.
+pub fn publish(staged: &Path, target: &Path) -> Result<(), FileError> {
+    sync(staged)?;
+    if fs::symlink_metadata(target).is_ok() {
+        let why = io::Error::from(io::ErrorKind::AlreadyExists);
+        return Err(FileError::because("publish", target)(why));
+    }
+    rename(staged, target)
+}
+
+/// Renames over what is there, and makes that durable.
+pub fn replace(staged: &Path, target: &Path) -> Result<(), FileError> {
+    rename(staged, target)
+}
+
+fn rename(staged: &Path, target: &Path) -> Result<(), FileError> {
+    #[expect(clippy::disallowed_methods, reason = "the owner of file publication")]
+    fs::rename(staged, target).map_err(FileError::because("publish", target))?;
+    sync(target.parent().unwrap_or(Path::new(".")))
+}
+
+/// Makes a file or folder durable.
+pub fn sync(path: &Path) -> Result<(), FileError> {
+    let open = File::open(path).map_err(FileError::because("open", path))?;
+    open.sync_all().map_err(FileError::because("sync", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn folders_and_files_are_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        create_private_dir(&folder).unwrap();
+        create_private_dir(&folder).unwrap();
+        assert_eq!((mode(&folder), mode(&dir.path().join("a"))), (0o700, 0o700));
+        let file = folder.join("f");
+        create_private(&file).unwrap();
+        assert_eq!(mode(&file), 0o600);
+        assert!(create_private(&file).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_is_a_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/tmp", &link).unwrap();
+        let error = create_private_dir(&link).unwrap_err();
+        assert!(error.to_string().contains("link"), "{error}");
+    }
+
+    #[test]
+    fn publishing_never_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let (staged, target) = (dir.path().join("s"), dir.path().join("t"));
+        create_private(&staged).unwrap();
+        publish(&staged, &target).unwrap();
+        assert!(target.exists() && !staged.exists());
+        create_private(&staged).unwrap();
+        assert!(publish(&staged, &target).is_err());
+        assert!(staged.exists());
+    }
+}

@@ -1,0 +1,41 @@
+//! What the program knows of the machine it runs on, read once by `main` and handed in.
+//!
+//! - [`Host`]: environment, clock, terminals
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+
+/// Environment, clock and terminals, as `main` found them.
+#[derive(Clone)]
+pub struct Host {
+    /// The environment's variables; those that are not UTF-8 are left out.
+    pub env: BTreeMap<String, String>,
+    /// The machine's clock: signatures and timestamps of files always take it.
+    pub clock: Arc<dyn Clock>,
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub stderr_is_terminal: bool,
+}
+
+impl Host {
+    /// An environment variable that is set and not empty.
+    pub fn var(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The user's home folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.var("HOME").map(PathBuf::from)
+    }
+}
+
+// The environment can hold secrets, so it is never printed.
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}

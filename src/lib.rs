@@ -1,0 +1,9 @@
+//! idvault archives the results of Alibaba Cloud ID Verification before the vendor deletes them on day 30.
+//!
+//! ARCHITECTURE.md is the way in: the house, its rooms and its invariants.
+
+pub mod clock;
+pub mod files;
+pub mod host;
+pub mod record;
+pub mod vendor;

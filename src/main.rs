@@ -1,0 +1,2 @@
+//! idvault's program.
+fn main() {}
