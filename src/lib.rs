@@ -6,4 +6,5 @@ pub mod clock;
 pub mod files;
 pub mod host;
 pub mod record;
+pub mod sandbox;
 pub mod vendor;
