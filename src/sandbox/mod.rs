@@ -18,6 +18,8 @@ mod query;
 mod quota;
 mod result;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::fmt;
