@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod files;
 pub mod host;
+pub mod intake;
 pub mod record;
 pub mod sandbox;
 pub mod vendor;

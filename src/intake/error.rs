@@ -1,0 +1,110 @@
+//! Why a pending source can't be read as a whole. One bad row is no error: see [`super::Rejected`].
+
+use std::io;
+use std::path::PathBuf;
+
+/// A pending source that can't be read, or not to its end. Each sentence says what happened, to which source, and what
+/// to do about it. Rows that were delivered before the error stand.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// The file can't be opened, or is not there.
+    #[error("failed to open the pending source {path}; check the path and its permissions", path = path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Reading failed on the way.
+    #[error("failed to read {name} to its end; what comes after the fault is missing, run again when it can be read")]
+    Read {
+        /// The source.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The gzip stream is damaged or cut short.
+    #[error("failed to unpack {name}: the gzip data is damaged or cut short; write or copy the file again")]
+    Gzip {
+        /// The source.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not a single line.
+    #[error("{name} is empty; its first line must be a header that names the columns, even where there are no rows")]
+    Empty {
+        /// The source.
+        name: String,
+    },
+    /// Not text that idvault can decode.
+    #[error("{name} is {found}; write it as UTF-8 (with or without a byte order mark), or as UTF-16 with one")]
+    Encoding {
+        /// The source.
+        name: String,
+        /// What it seems to be.
+        found: &'static str,
+    },
+    /// The header line can't be split into columns.
+    #[error("the header of {name} can't be read: {reason}; its first line must name the columns")]
+    Header {
+        /// The source.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// No column holds the ids.
+    #[error(
+        "{name} has no column {wanted:?}; it has {found}. Name the column of the ids so (a CSV file's first line is its \
+         header), or set {key} in the configuration to the name that it has",
+        key = super::ID_COLUMN_KEY
+    )]
+    NoIdColumn {
+        /// The source.
+        name: String,
+        /// The column's name that was looked for.
+        wanted: String,
+        /// The columns that are there, for people.
+        found: String,
+    },
+    /// Two columns have the name of one that is wanted.
+    #[error("{name} has more than one column {column:?}; rename or remove all but one")]
+    DuplicateColumn {
+        /// The source.
+        name: String,
+        /// The name.
+        column: String,
+    },
+    /// A SQLite database that comes packed or through a pipe.
+    #[error("{name} holds a SQLite database, which can only be read from a plain file; unpack it to one and name that")]
+    DatabaseInStream {
+        /// The source.
+        name: String,
+    },
+    /// The database has no table `pending`, and no query is configured.
+    #[error(
+        "{name} has no table pending; it has {found}. Create a table or view of that name, or set {key} in the \
+         configuration to a query that selects the rows",
+        key = super::QUERY_KEY
+    )]
+    NoTable {
+        /// The source.
+        name: String,
+        /// The tables that are there, for people.
+        found: String,
+    },
+    /// The configured query would change something, or gives no rows.
+    #[error("the query for {name} must be one statement that only reads; set {key} to a SELECT", key = super::QUERY_KEY)]
+    NotARead {
+        /// The source.
+        name: String,
+    },
+    /// SQLite reports an error.
+    #[error("failed to query {name}; check the file, and {key} if it is set", key = super::QUERY_KEY)]
+    Query {
+        /// The source.
+        name: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}

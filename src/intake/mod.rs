@@ -1,0 +1,252 @@
+//! Reads pending sources: which transactions there are to ask for. Knows nothing of the ledger, and never writes to a
+//! source.
+//!
+//! - [`Source`]: where the rows come from: a CSV file, standard input, a SQLite file
+//! - [`IntakeSettings`], [`ColumnNames`]: what the configuration says about sources
+//! - [`Item`], [`Rejected`]: a row, good or bad
+//! - [`IntakeError`]: a source that can't be read as a whole
+//! - [`read`]: streams the rows of a source
+//!
+//! Bytes become text in `text`, text becomes rows in `rows`, a row becomes a [`Pending`] in `check`, for CSV and SQLite
+//! alike.
+
+mod check;
+mod csv;
+mod error;
+mod rows;
+mod sqlite;
+mod text;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::record::Pending;
+
+pub use error::IntakeError;
+
+/// Where the configuration maps the column of the ids; for messages.
+const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";
+/// Where the configuration sets the query of SQLite sources; for messages.
+const QUERY_KEY: &str = "intake.sqlite_query";
+
+/// A pending source. Its `Display` is the name that reports use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A CSV file, packed with gzip or not.
+    Csv(PathBuf),
+    /// CSV on standard input.
+    Stdin,
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+impl Source {
+    /// The source of that name: `-` is standard input, a file is SQLite or CSV by how it begins. A pipe is CSV; it is
+    /// not touched yet, as what was read from it would be lost.
+    pub fn parse(text: &str) -> Result<Self, IntakeError> {
+        if text == "-" {
+            return Ok(Self::Stdin);
+        }
+        let path = PathBuf::from(text);
+        let failed = |source| IntakeError::Open {
+            path: path.clone(),
+            source,
+        };
+        let kind = std::fs::metadata(&path).map_err(failed)?.file_type();
+        if kind.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let mut start = Vec::new();
+        if kind.is_file() {
+            let limit = text::SQLITE_MAGIC.len() as u64;
+            let file = File::open(&path).map_err(failed)?;
+            file.take(limit).read_to_end(&mut start).map_err(failed)?;
+        }
+        Ok(if start == text::SQLITE_MAGIC {
+            Self::Sqlite(path)
+        } else {
+            Self::Csv(path)
+        })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Csv(path) | Self::Sqlite(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+/// What the configuration says about pending sources.
+#[derive(Debug, Clone, Default)]
+pub struct IntakeSettings {
+    /// The columns' names in the sources.
+    pub columns: ColumnNames,
+    /// The zone of a `verified_at` without an offset; without a zone such a value is rejected.
+    pub time_zone: Option<TimeZone>,
+    /// The query for SQLite sources in place of all rows of the table `pending`: one statement that only reads.
+    pub sqlite_query: Option<String>,
+    /// The regions that have an endpoint; a row of another region is rejected. `None` lets all pass.
+    pub regions: Option<BTreeSet<String>>,
+}
+
+/// The name that each field's column has in the sources; looked for without regard to case and to blanks around it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColumnNames {
+    /// The transaction's id; the only column that must be there.
+    pub transaction_id: String,
+    /// The company's own id.
+    pub merchant_biz_id: String,
+    /// The product.
+    pub product_code: String,
+    /// The region.
+    pub region: String,
+    /// When the verification was made.
+    pub verified_at: String,
+}
+
+impl Default for ColumnNames {
+    fn default() -> Self {
+        let [transaction_id, merchant_biz_id, product_code, region, verified_at] = check::FIELDS.map(str::to_owned);
+        Self {
+            transaction_id,
+            merchant_biz_id,
+            product_code,
+            region,
+            verified_at,
+        }
+    }
+}
+
+/// A row, in the order of the source. An id that comes twice is delivered twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A good row.
+    Good {
+        /// As [`Rejected::line`].
+        line: u64,
+        /// What it says.
+        row: Pending,
+    },
+    /// A row that was rejected.
+    Bad(Rejected),
+}
+
+/// A row that can't be taken in, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The source's name.
+    pub source: String,
+    /// CSV: the 1-based line of the unpacked file on which the row starts. SQLite: the 1-based number of the row in
+    /// the query's result.
+    pub line: u64,
+    /// The id as far as it can be made out, cut to 64 characters and without control characters.
+    pub transaction_id: Option<String>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Streams the rows of `source` to `each` until that breaks off. Memory depends neither on the number of rows nor, for
+/// CSV, on the length of a line. `stdin` is read for [`Source::Stdin`] only.
+pub fn read(
+    source: &Source,
+    stdin: Box<dyn Read + Send>,
+    settings: &IntakeSettings,
+    each: &mut dyn FnMut(Item) -> ControlFlow<()>,
+) -> Result<(), IntakeError> {
+    let name = source.to_string();
+    match source {
+        Source::Stdin => csv::read(text::Text::open(&name, stdin, false)?, &name, settings, each),
+        Source::Csv(path) => {
+            let file = File::open(path).map_err(|source| IntakeError::Open {
+                path: path.clone(),
+                source,
+            })?;
+            let text = text::Text::open(&name, Box::new(file), is_named_gzip(path))?;
+            csv::read(text, &name, settings, each)
+        }
+        Source::Sqlite(path) => sqlite::read(path, &name, settings, each),
+    }
+}
+
+fn is_named_gzip(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::files;
+
+    fn ids(source: &Source) -> Result<Vec<String>, IntakeError> {
+        let mut ids = Vec::new();
+        let settings = IntakeSettings::default();
+        read(source, Box::new(io::empty()), &settings, &mut |item| {
+            if let Item::Good { row, .. } = item {
+                ids.push(row.transaction_id.to_string());
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(ids)
+    }
+
+    #[test]
+    fn a_source_is_what_its_file_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = dir.path().join("pending.sqlite");
+        let text = b"transaction_id\na1\n";
+        files::create_private(&plain).unwrap().write_all(text).unwrap();
+        let source = Source::parse(plain.to_str().unwrap()).unwrap();
+        assert_eq!(source, Source::Csv(plain.clone()));
+        assert_eq!(source.to_string(), plain.display().to_string());
+        assert_eq!(ids(&source).unwrap(), ["a1"]);
+        assert_eq!(std::fs::read(&plain).unwrap(), text);
+
+        let packed = dir.path().join("pending.csv.gz");
+        let mut encoder = GzEncoder::new(files::create_private(&packed).unwrap(), Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap();
+        let source = Source::parse(packed.to_str().unwrap()).unwrap();
+        assert_eq!(ids(&source).unwrap(), ["a1"]);
+
+        let not_packed = dir.path().join("plain.GZ");
+        files::create_private(&not_packed).unwrap().write_all(text).unwrap();
+        let refused = ids(&Source::parse(not_packed.to_str().unwrap()).unwrap());
+        assert!(matches!(refused, Err(IntakeError::Gzip { .. })), "{refused:?}");
+
+        assert_eq!(Source::parse("-").unwrap(), Source::Stdin);
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path().join("nowhere.csv"), dir.path().to_owned()] {
+            let error = Source::parse(path.to_str().unwrap()).unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_maps_single_columns_and_no_unknown_ones() {
+        let names: ColumnNames = toml::from_str("verified_at = \"created\"").unwrap();
+        assert_eq!(names.verified_at, "created");
+        assert_eq!(names.transaction_id, "transaction_id");
+        assert!(toml::from_str::<ColumnNames>("verified = \"created\"").is_err());
+    }
+}

@@ -1,0 +1,384 @@
+//! Splits a stream of bytes into rows of cells, in bounded memory, and keeps one bad row from taking others along.
+//!
+//! - [`Rows`]: the splitter; stands on one row at a time
+//! - [`Fault`]: why a row could not be split
+//!
+//! The grammar is RFC 4180 with LF, CRLF or CR as line ends and blanks allowed around quotes. It is spelled out here, and
+//! not left to the csv crate, since that knows neither a longest row nor a way back from a quote that is never closed.
+//!
+//! A row that can't be split costs exactly one physical line, the one it starts on: reading goes on at the next line
+//! end. So a missing closing quote is noticed in one of three ways, none of which swallows the file: the quote that
+//! seems to close it is followed by text, the input ends, or the row grows beyond [`MAX_ROW_BYTES`]. In all three the
+//! lines that the quote ran over are still in the buffer and are read again, each for itself.
+
+use std::io::{self, Read};
+
+/// The longest row in bytes; a longer one is rejected. A thousand times what the five columns need.
+pub(super) const MAX_ROW_BYTES: usize = 1024 * 1024;
+
+/// How much is read at a time, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Why a row could not be split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// Longer than [`MAX_ROW_BYTES`].
+    #[error("the row is longer than {} bytes", MAX_ROW_BYTES)]
+    TooLong,
+    /// The input or the longest row ended within quotes.
+    #[error("a quote is opened and not closed")]
+    Unclosed,
+    /// A closing quote stands in the middle of a cell; likely it opens another and the first was never closed.
+    #[error("text follows a closing quote; a quote may be missing or not doubled")]
+    AfterQuote,
+}
+
+/// Where the scan is within a cell.
+#[derive(Clone, Copy)]
+enum State {
+    /// Nothing but blanks yet.
+    Start,
+    /// In a cell without quotes.
+    Plain,
+    /// Within quotes.
+    Quoted,
+    /// Just behind a quote that closes, or is the first half of a doubled one.
+    Quote,
+    /// Behind a closing quote and a blank.
+    Closed,
+}
+
+/// The row that [`Rows`] stands on; offsets count from its first byte.
+#[derive(Default)]
+struct Extent {
+    /// The end of its text.
+    text: usize,
+    /// Where the next row starts.
+    next: usize,
+    /// How many lines lie between the two rows' starts.
+    lines: u64,
+    /// Where its second line starts, if quotes carry it over a line end.
+    second_line: Option<usize>,
+    /// What is left of the line at `next` is to be thrown away.
+    skip_line: bool,
+    /// Why it could not be split.
+    fault: Option<Fault>,
+}
+
+/// Stands on one row of `input` at a time. Holds at most a row and a chunk, however long the input or its lines are.
+pub(super) struct Rows<R> {
+    input: R,
+    input_ended: bool,
+    delimiter: u8,
+    buffer: Vec<u8>,
+    start: usize,
+    line: u64,
+    cell_ends: Vec<usize>,
+    row: Extent,
+}
+
+impl<R: Read> Rows<R> {
+    /// Stands before the first row of `input`.
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input,
+            input_ended: false,
+            delimiter: b',',
+            buffer: Vec::new(),
+            start: 0,
+            line: 1,
+            cell_ends: Vec::new(),
+            row: Extent::default(),
+        }
+    }
+
+    /// Splits the rows to come at `delimiter`.
+    pub(super) fn set_delimiter(&mut self, delimiter: u8) {
+        self.delimiter = delimiter;
+    }
+
+    /// Goes to the next row that is not blank; false at the end of the input. On an error the row begun is dropped:
+    /// a cell that was cut short can look like a good one.
+    pub(super) fn advance(&mut self) -> io::Result<bool> {
+        loop {
+            self.leave()?;
+            if !self.scan()? {
+                return Ok(false);
+            }
+            if self.row.fault.is_some() || self.cells() > 1 || !self.text().trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Makes the next [`Rows::advance`] come to this row again.
+    pub(super) fn stay(&mut self) {
+        self.row = Extent::default();
+    }
+
+    /// Makes the next [`Rows::advance`] come to this row's second line, if there is one.
+    pub(super) fn give_back_all_but_the_first_line(&mut self) {
+        if let Some(second_line) = self.row.second_line {
+            (self.row.next, self.row.lines) = (second_line, 1);
+        }
+    }
+
+    /// The 1-based line that the row starts on.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Why the row could not be split. Its text is then the part of its first line that was read.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.row.fault
+    }
+
+    /// The row without its line end.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.buffer[self.start..self.start + self.row.text]
+    }
+
+    /// How many cells the row has.
+    pub(super) fn cells(&self) -> usize {
+        self.cell_ends.len()
+    }
+
+    /// The cell at `index` as it stands there, quotes included.
+    pub(super) fn cell(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.cell_ends.get(index)?;
+        let start = index.checked_sub(1).map_or(0, |before| self.cell_ends[before] + 1);
+        Some(&self.text()[start..end])
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let row = std::mem::take(&mut self.row);
+        self.start += row.next;
+        self.line += row.lines;
+        if row.skip_line {
+            self.skip_line()?;
+        }
+        Ok(())
+    }
+
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            let rest = &self.buffer[self.start..];
+            if let Some(at) = rest.iter().position(|byte| is_line_end(*byte)) {
+                self.start += at;
+                self.start += self.line_end_len(0)?;
+                self.line += 1;
+                return Ok(());
+            }
+            self.start = self.buffer.len();
+            if !self.fill()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn scan(&mut self) -> io::Result<bool> {
+        self.cell_ends.clear();
+        let (mut at, mut lines, mut second_line) = (0, 1, None);
+        let mut state = State::Start;
+        while let Some(byte) = self.byte(at)? {
+            if at > MAX_ROW_BYTES || at == MAX_ROW_BYTES && !is_line_end(byte) {
+                let quoted = matches!(state, State::Quoted);
+                self.give_up(at, second_line, if quoted { Fault::Unclosed } else { Fault::TooLong });
+                return Ok(true);
+            }
+            state = match (state, byte) {
+                (State::Quoted, b'"') => State::Quote,
+                (State::Quoted, _) if is_line_end(byte) => {
+                    at += self.line_end_len(at)?;
+                    lines += 1;
+                    second_line.get_or_insert(at);
+                    continue;
+                }
+                (State::Quoted, _) => State::Quoted,
+                _ if is_line_end(byte) => {
+                    let next = at + self.line_end_len(at)?;
+                    self.finish(at, next, lines, second_line);
+                    return Ok(true);
+                }
+                _ if byte == self.delimiter => {
+                    self.cell_ends.push(at);
+                    State::Start
+                }
+                (State::Start | State::Quote, b'"') => State::Quoted,
+                (State::Quote | State::Closed, b' ') => State::Closed,
+                (State::Quote | State::Closed, _) => {
+                    self.give_up(at, second_line, Fault::AfterQuote);
+                    return Ok(true);
+                }
+                (State::Start, b' ') => State::Start,
+                (State::Start | State::Plain, _) => State::Plain,
+            };
+            at += 1;
+        }
+        match state {
+            State::Quoted => self.give_up(at, second_line, Fault::Unclosed),
+            _ if at == 0 => return Ok(false),
+            _ => self.finish(at, at, lines, second_line),
+        }
+        Ok(true)
+    }
+
+    fn finish(&mut self, text: usize, next: usize, lines: u64, second_line: Option<usize>) {
+        self.cell_ends.push(text);
+        self.row = Extent {
+            text,
+            next,
+            lines,
+            second_line,
+            ..Extent::default()
+        };
+    }
+
+    /// Ends the row with its first line; what was read beyond that is read again.
+    fn give_up(&mut self, at: usize, second_line: Option<usize>, fault: Fault) {
+        let text = second_line.unwrap_or(at);
+        self.cell_ends.retain(|end| *end < text);
+        self.cell_ends.push(text);
+        self.row = Extent {
+            text,
+            next: text,
+            lines: u64::from(second_line.is_some()),
+            second_line,
+            skip_line: second_line.is_none(),
+            fault: Some(fault),
+        };
+    }
+
+    /// 2 for CRLF, else 1. `at` is where a line end starts.
+    fn line_end_len(&mut self, at: usize) -> io::Result<usize> {
+        let carriage_return = self.byte(at)? == Some(b'\r');
+        Ok(if carriage_return && self.byte(at + 1)? == Some(b'\n') {
+            2
+        } else {
+            1
+        })
+    }
+
+    fn byte(&mut self, at: usize) -> io::Result<Option<u8>> {
+        loop {
+            if let Some(byte) = self.buffer.get(self.start + at) {
+                return Ok(Some(*byte));
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Drops what lies before the row and reads on behind it; false at the end of the input.
+    fn fill(&mut self) -> io::Result<bool> {
+        if self.input_ended {
+            return Ok(false);
+        }
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let held = self.buffer.len();
+        self.buffer.resize(held + CHUNK_BYTES, 0);
+        let read = loop {
+            match self.input.read(&mut self.buffer[held..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.buffer.truncate(held + read.as_ref().map_or(0, |read| *read));
+        self.input_ended = read? == 0;
+        Ok(!self.input_ended)
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str) -> Vec<(u64, Vec<String>, Option<Fault>)> {
+        let mut rows = Rows::new(text.as_bytes());
+        let mut found = Vec::new();
+        while rows.advance().unwrap() {
+            let cells = (0..rows.cells()).map(|i| String::from_utf8_lossy(rows.cell(i).unwrap()).into_owned());
+            found.push((rows.line(), cells.collect(), rows.fault()));
+        }
+        found
+    }
+
+    fn good(line: u64, cells: &[&str]) -> (u64, Vec<String>, Option<Fault>) {
+        (line, cells.iter().map(ToString::to_string).collect(), None)
+    }
+
+    #[test]
+    fn rows_and_lines_are_told_apart() {
+        assert_eq!(
+            split("a,b\r\n\r\n \"x, \"\"y\r\nz\" ,c\rlast,"),
+            [
+                good(1, &["a", "b"]),
+                good(3, &[" \"x, \"\"y\r\nz\" ", "c"]),
+                good(5, &["last", ""])
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unclosed_quote_costs_one_line_whatever_shows_it() {
+        let end = split("a,\"b\nc,d\ne");
+        assert_eq!(
+            end[0],
+            (1, vec!["a".to_owned(), "\"b\n".to_owned()], Some(Fault::Unclosed))
+        );
+        assert_eq!(end[1..], [good(2, &["c", "d"]), good(3, &["e"])]);
+
+        let next_quote = split("a,\"b\nc,\"d\"\ne");
+        assert_eq!(next_quote[0].2, Some(Fault::AfterQuote));
+        assert_eq!(next_quote[1..], [good(2, &["c", "\"d\""]), good(3, &["e"])]);
+
+        let limit = split(&format!("a,\"b\n{}\"", "c,d\n".repeat(MAX_ROW_BYTES / 4)));
+        assert_eq!(limit[0].2, Some(Fault::Unclosed));
+        assert_eq!(limit[1], good(2, &["c", "d"]));
+        assert_eq!(limit.len(), 1 + MAX_ROW_BYTES / 4 + 1);
+    }
+
+    /// Guards the bound on memory: 100 MB without a line end pass through, and the buffer stays small.
+    #[test]
+    fn an_over_long_line_is_thrown_away_as_it_comes() {
+        const LINE_BYTES: u64 = 100_000_000;
+        for first in ["x", "\"x"] {
+            let long = first.as_bytes().chain(io::repeat(b'x').take(LINE_BYTES));
+            let mut rows = Rows::new(b"a\n".chain(long).chain(b"\r\nb,c\n".as_slice()));
+            assert!(rows.advance().unwrap());
+            assert!(rows.advance().unwrap());
+            assert!(rows.fault().is_some());
+            assert!(rows.text().len() <= MAX_ROW_BYTES);
+            assert!(rows.advance().unwrap());
+            assert_eq!((rows.line(), rows.cell(1)), (3, Some(b"c".as_slice())));
+            assert!(!rows.advance().unwrap());
+            assert!(rows.buffer.capacity() <= 2 * (MAX_ROW_BYTES + CHUNK_BYTES));
+        }
+    }
+
+    #[test]
+    fn a_row_of_the_longest_length_is_good() {
+        let longest = "x".repeat(MAX_ROW_BYTES);
+        let faults = |text: &str| split(text).into_iter().map(|row| row.2).collect::<Vec<_>>();
+        assert_eq!(faults(&longest), [None]);
+        assert_eq!(faults(&format!("{longest}\r\na")), [None, None]);
+        assert_eq!(faults(&format!("{longest}x\na")), [Some(Fault::TooLong), None]);
+    }
+
+    #[test]
+    fn a_row_can_be_read_again() {
+        let mut rows = Rows::new(b"a;b\n".as_slice());
+        assert!(rows.advance().unwrap());
+        assert_eq!(rows.cells(), 1);
+        rows.stay();
+        rows.set_delimiter(b';');
+        assert!(rows.advance().unwrap());
+        assert_eq!((rows.line(), rows.cells()), (1, 2));
+    }
+}
