@@ -8,13 +8,18 @@
 //!
 //! A row that can't be split costs exactly one physical line, the one it starts on: reading goes on at the next line
 //! end. So a missing closing quote is noticed in one of three ways, none of which swallows the file: the quote that
-//! seems to close it is followed by text, the input ends, or the row grows beyond [`MAX_ROW_BYTES`]. In all three the
-//! lines that the quote ran over are still in the buffer and are read again, each for itself.
+//! seems to close it is followed by text, the input ends, or the row grows beyond [`MAX_ROW_BYTES`] or
+//! [`MAX_ROW_LINES`]. In all three the lines that the quote ran over are still in the buffer and are read again, each
+//! for itself.
 
 use std::io::{self, Read};
 
 /// The longest row in bytes; a longer one is rejected. A thousand times what the five columns need.
 pub(super) const MAX_ROW_BYTES: usize = 1024 * 1024;
+
+/// Over how many lines quotes may carry a row. It keeps small what has to be read again: in a file where every line
+/// leaves a quote open, each line is read this many times.
+const MAX_ROW_LINES: u64 = 256;
 
 /// How much is read at a time, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -26,7 +31,7 @@ pub(super) enum Fault {
     #[error("the row is longer than {} bytes", MAX_ROW_BYTES)]
     TooLong,
     /// The input or the longest row ended within quotes.
-    #[error("a quote is opened and not closed")]
+    #[error("a quote is opened and not closed, at least not within {} lines", MAX_ROW_LINES)]
     Unclosed,
     /// A closing quote stands in the middle of a cell; likely it opens another and the first was never closed.
     #[error("text follows a closing quote; a quote may be missing or not doubled")]
@@ -192,6 +197,10 @@ impl<R: Read> Rows<R> {
                     at += self.line_end_len(at)?;
                     lines += 1;
                     second_line.get_or_insert(at);
+                    if lines > MAX_ROW_LINES {
+                        self.give_up(at, second_line, Fault::Unclosed);
+                        return Ok(true);
+                    }
                     continue;
                 }
                 (State::Quoted, _) => State::Quoted,
@@ -338,10 +347,25 @@ mod tests {
         assert_eq!(next_quote[0].2, Some(Fault::AfterQuote));
         assert_eq!(next_quote[1..], [good(2, &["c", "\"d\""]), good(3, &["e"])]);
 
-        let limit = split(&format!("a,\"b\n{}\"", "c,d\n".repeat(MAX_ROW_BYTES / 4)));
-        assert_eq!(limit[0].2, Some(Fault::Unclosed));
-        assert_eq!(limit[1], good(2, &["c", "d"]));
-        assert_eq!(limit.len(), 1 + MAX_ROW_BYTES / 4 + 1);
+        let half = format!("c,{}\n", "d".repeat(MAX_ROW_BYTES / 2));
+        for more in ["c,d\n".repeat(1000), half.repeat(3)] {
+            let limit = split(&format!("a,\"b\n{more}\""));
+            assert_eq!(limit[0].2, Some(Fault::Unclosed));
+            assert_eq!(limit.len(), 1 + more.lines().count() + 1);
+            assert!(
+                limit[1..limit.len() - 1]
+                    .iter()
+                    .all(|row| row.1[0] == "c" && row.2.is_none())
+            );
+        }
+    }
+
+    /// An export that joins cells with `","` and forgets the outer quotes: each line closes a quote and opens another.
+    #[test]
+    fn a_file_that_leaves_a_quote_open_on_every_line_is_read_in_passable_time() {
+        let rows = split(&"a\",\"b\n".repeat(5_000));
+        assert_eq!(rows.len(), 5_000);
+        assert!(rows.iter().all(|row| row.2 == Some(Fault::Unclosed)));
     }
 
     /// Guards the bound on memory: 100 MB without a line end pass through, and the buffer stays small.
