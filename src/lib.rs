@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md is the way in: the house, its rooms and its invariants.
 
+pub mod archive;
 pub mod clock;
 pub mod files;
 pub mod host;

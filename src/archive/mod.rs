@@ -1,0 +1,280 @@
+//! The Parquet archive: rows are handed in, facts of files are handed out.
+//!
+//! - [`Archive`]: the folder `archive/` of a data folder, and `.staging/` beside it
+//! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
+//! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published
+//! - [`FoundFile`], [`CheckedFile`], [`TallyRow`]: what is on the disk
+//! - [`ArchiveError`]: why the archive can't be written or read
+//!
+//! The rooms: `schema` (what the files look like), `encode` (rows to columns), `publish` (staging), `check` (reading
+//! back). A file passes through them in that order, and is never changed once it is published.
+
+mod check;
+mod encode;
+mod publish;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use parquet::errors::ParquetError;
+
+pub use check::{CheckedFile, FoundFile, TallyRow};
+pub use publish::{StagedDay, StagedFile};
+
+use crate::files::{self, FileError};
+use crate::record::Record;
+use publish::Place;
+use schema::Limits;
+
+/// The partition of rows whose billing day is unknown: Hive's own name for null, which readers know.
+const UNKNOWN_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The longest run id that can be part of a file's name, in bytes.
+const RUN_ID_BYTES_MAX: usize = 100;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dataset {
+    /// One row per final verdict.
+    Verifications,
+    /// One row per face, apart so that a folder's permissions can keep analysts away from them.
+    FaceImages,
+}
+
+impl Dataset {
+    /// Its folder under `archive/`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verifications => "verifications",
+            Self::FaceImages => "face_images",
+        }
+    }
+}
+
+/// One final verdict, to be archived.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The transaction.
+    pub transaction_id: String,
+    /// The company's own id.
+    pub merchant_biz_id: String,
+    /// The product.
+    pub product_code: String,
+    /// The region it was made in.
+    pub region: String,
+    /// When it was made, where that is known.
+    pub verified_at: Option<Timestamp>,
+    /// When the vendor's reply came.
+    pub fetched_at: Timestamp,
+    /// The run that fetched it.
+    pub run_id: Arc<str>,
+    /// The SHA-256 of the raw reply in lower-case hex.
+    pub reply_sha256: String,
+    /// Whether the vendor bills it; `None` where the table of sub codes doesn't know.
+    pub billed: Option<bool>,
+    /// The reply, normalized.
+    pub record: Record,
+}
+
+/// Why the archive can't be written or read. None of these is worth a retry within a run.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Rows could not be encoded or written, as when the disk is full.
+    #[error("failed to write {path}")]
+    Write {
+        /// The file in the staging folder.
+        path: PathBuf,
+        /// Why.
+        source: ParquetError,
+    },
+    /// A file could not be decoded: it is damaged, or it isn't one of the archive's.
+    #[error("failed to read {path}: it is damaged, or not a file of this archive")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder stumbled over.
+        source: ParquetError,
+    },
+    /// A staged file did not read back as it was written: the disk or the memory can't be trusted.
+    #[error("failed to read {path} back as it was written: {what}")]
+    ReadBack {
+        /// The file in the staging folder.
+        path: PathBuf,
+        /// What is different.
+        what: String,
+    },
+    /// Rows were handed in out of order: a fault of this program.
+    #[error("failed to stage {transaction_id}: its verified_at is before that of the row before it")]
+    Unsorted {
+        /// The row that came too late.
+        transaction_id: String,
+    },
+    /// A path that does not lead to a file inside `archive/`.
+    #[error("failed to use the path {relative_path:?}: it leads out of the archive")]
+    Outside {
+        /// The path as it was handed in.
+        relative_path: String,
+    },
+    /// A run id that can't be part of a file's name.
+    #[error("failed to name a file after the run {run_id:?}: only ASCII letters, digits, '-' and '_' are allowed")]
+    RunId {
+        /// The run id as it was handed in.
+        run_id: String,
+    },
+    /// `archive/` and `.staging/` are on two file systems, so that nothing can be renamed from one to the other.
+    #[error("failed to use {archive}: it must be on the same file system as {staging}")]
+    TwoFileSystems {
+        /// `archive/`.
+        archive: PathBuf,
+        /// `.staging/`.
+        staging: PathBuf,
+    },
+}
+
+impl ArchiveError {
+    /// For `map_err`: names the file that was being written.
+    fn writing(path: &Path) -> impl FnOnce(ParquetError) -> Self + '_ {
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// The folder `archive/` of a data folder, and `.staging/` beside it. One writer at a time: the run's lock sees to that.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    root: PathBuf,
+    staging: PathBuf,
+}
+
+impl Archive {
+    /// Opens the archive under `data_dir`, and creates its folders (0700) where they are missing.
+    pub fn open(data_dir: &Path) -> Result<Self, ArchiveError> {
+        let (root, staging) = (data_dir.join("archive"), data_dir.join(".staging"));
+        files::create_private_dir(&root)?;
+        files::create_private_dir(&staging)?;
+        files::sync(data_dir)?;
+        if device(&root)? != device(&staging)? {
+            return Err(ArchiveError::TwoFileSystems { archive: root, staging });
+        }
+        Ok(Self { root, staging })
+    }
+
+    /// Begins the files of one billing day; `None` is the unknown day. `sequence` tells the files of one run and day
+    /// apart.
+    pub fn stage(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<StagedDay, ArchiveError> {
+        self.stage_within(Limits::ARCHIVE, day, run_id, sequence)
+    }
+
+    fn stage_within(
+        &self,
+        limits: Limits,
+        day: Option<Date>,
+        run_id: &str,
+        sequence: u32,
+    ) -> Result<StagedDay, ArchiveError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if run_id.is_empty() || run_id.len() > RUN_ID_BYTES_MAX || !run_id.chars().all(allowed) {
+            let run_id = run_id.to_owned();
+            return Err(ArchiveError::RunId { run_id });
+        }
+        let day = day.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.to_string());
+        let place = Place {
+            root: self.root.clone(),
+            staging: self.staging.clone(),
+            partition: format!("billing_day={day}"),
+            file_name: format!("{run_id}-{sequence:04}.parquet"),
+        };
+        Ok(StagedDay::new(&place, limits))
+    }
+
+    /// Removes what a killed run left in the staging folder, and returns how many files that were. Their rows are
+    /// still journalled.
+    pub fn clear_staging(&self) -> Result<u64, ArchiveError> {
+        let failed = || FileError::because("list", &self.staging);
+        let mut cleared = 0;
+        for entry in fs::read_dir(&self.staging).map_err(failed())? {
+            let entry = entry.map_err(failed())?;
+            if !entry.file_type().map_err(failed())?.is_dir() {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(FileError::because("remove", &path))?;
+                cleared += 1;
+            }
+        }
+        Ok(cleared)
+    }
+
+    /// Removes a file whose publication was never committed; the caller still has its rows journalled. Returns whether
+    /// it was there. A path that leads out of the archive is refused.
+    pub fn discard(&self, relative_path: &str) -> Result<bool, ArchiveError> {
+        let path = self.locate(relative_path)?;
+        match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(FileError::because("remove", &path)(error).into()),
+        }
+        files::sync(path.parent().unwrap_or(&self.root))?;
+        Ok(true)
+    }
+
+    /// Every regular file under `archive/`, in the order of the paths.
+    pub fn files_on_disk(&self) -> Result<Vec<FoundFile>, ArchiveError> {
+        check::files_under(&self.root)
+    }
+
+    /// The length and the hash of a file as it is.
+    pub fn check(&self, relative_path: &str) -> Result<CheckedFile, ArchiveError> {
+        check::check(&self.locate(relative_path)?)
+    }
+
+    /// Decodes every column of every row of a file, so that damage shows, and hands each row's transaction id to
+    /// `each`. Returns the rows.
+    pub fn read_ids(&self, relative_path: &str, each: &mut dyn FnMut(&str)) -> Result<u64, ArchiveError> {
+        check::read_ids(&self.locate(relative_path)?, each)
+    }
+
+    /// Hands product, region and sub code of every row of a file of `verifications` to `each`, for a count that does
+    /// not depend on the ledger. Only these columns are read.
+    pub fn read_tallies(&self, relative_path: &str, each: &mut dyn FnMut(TallyRow<'_>)) -> Result<(), ArchiveError> {
+        check::read_tallies(&self.locate(relative_path)?, each)
+    }
+
+    /// The full path of `relative_path`, which must stay inside `archive/`: plain names only, and no link on the way,
+    /// as that could lead anywhere.
+    fn locate(&self, relative_path: &str) -> Result<PathBuf, ArchiveError> {
+        let outside = || ArchiveError::Outside {
+            relative_path: relative_path.to_owned(),
+        };
+        let mut path = self.root.clone();
+        for component in Path::new(relative_path).components() {
+            let Component::Normal(name) = component else {
+                return Err(outside());
+            };
+            path.push(name);
+            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+                return Err(outside());
+            }
+        }
+        if path == self.root {
+            return Err(outside());
+        }
+        Ok(path)
+    }
+}
+
+fn device(folder: &Path) -> Result<u64, FileError> {
+    let metadata = fs::metadata(folder).map_err(FileError::because("look at", folder))?;
+    Ok(metadata.dev())
+}
