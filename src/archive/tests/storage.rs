@@ -1,0 +1,144 @@
+//! How files are stored, as their footers tell.
+
+use std::fs::File;
+
+use parquet::basic::{Compression, Encoding};
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
+
+use super::{Fixture, finish, full_row, image, publish, row};
+use crate::archive::schema::Limits;
+use crate::archive::{Dataset, Row, StagedFile};
+
+const SMALL: Limits = Limits {
+    batch_rows: 64,
+    batch_bytes: 256 * 1024,
+    row_group_rows: 500,
+    row_group_bytes: 1024 * 1024,
+};
+
+/// Publishes, and opens the files of both datasets, bloom filters too.
+fn open(fixture: &Fixture, files: Vec<StagedFile>) -> Vec<SerializedFileReader<File>> {
+    let open = |path: &String| {
+        let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
+        let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
+        SerializedFileReader::new_with_options(File::open(fixture.published(path)).unwrap(), options).unwrap()
+    };
+    publish(files).iter().map(open).collect()
+}
+
+fn group_rows(reader: &SerializedFileReader<File>) -> Vec<i64> {
+    reader
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(RowGroupMetaData::num_rows)
+        .collect()
+}
+
+#[test]
+fn the_footer_names_the_schema_the_writer_and_the_order() {
+    let fixture = Fixture::new();
+    let readers = open(&fixture, finish(fixture.stage(), (0..10).map(full_row)));
+    for reader in &readers {
+        let file = reader.metadata().file_metadata();
+        let pairs = file.key_value_metadata().unwrap();
+        let version = pairs.iter().find(|pair| pair.key == "idvault.schema_version").unwrap();
+        assert_eq!(version.value.as_deref(), Some("1"));
+        assert_eq!(
+            file.created_by(),
+            Some(concat!("idvault version ", env!("CARGO_PKG_VERSION")))
+        );
+    }
+    let group = readers[0].metadata().row_group(0);
+    let sorting = group.sorting_columns().unwrap();
+    assert_eq!(sorting.len(), 1);
+    let by = &sorting[0];
+    assert_eq!((by.column_idx, by.descending, by.nulls_first), (4, false, true));
+    assert_eq!(group.column(4).column_path().string(), "verified_at");
+}
+
+#[test]
+fn columns_are_compressed_and_only_repeating_ones_have_a_dictionary() {
+    let fixture = Fixture::new();
+    let readers = open(&fixture, finish(fixture.stage(), (0..100).map(full_row)));
+    let mut dictionaries = Vec::new();
+    for reader in &readers {
+        for column in reader.metadata().row_group(0).columns() {
+            let path = column.column_path().string();
+            assert!(matches!(column.compression(), Compression::ZSTD(_)), "{path}");
+            assert_eq!(column.statistics().is_some(), path != "image", "{path}");
+            if column.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY) {
+                dictionaries.push(path);
+            }
+        }
+    }
+    assert_eq!(
+        dictionaries.join(" "),
+        "product_code region sub_code face_age face_gender duplicate_faces.list.element.face_group_code parse_status \
+         run_id media_type"
+    );
+}
+
+#[test]
+fn the_bloom_filter_knows_every_id_and_hardly_another_one() {
+    let fixture = Fixture::new();
+    let rows: Vec<Row> = (0..2000).map(full_row).collect();
+    let readers = open(&fixture, finish(fixture.stage(), rows.clone()));
+    assert_eq!(readers.len(), 2);
+    for reader in readers {
+        let group = reader.get_row_group(0).unwrap();
+        let filter = group.get_column_bloom_filter(0).unwrap();
+        assert!(rows.iter().all(|row| filter.check(row.transaction_id.as_str())));
+        let false_positives = (5000..6000).filter(|i| filter.check(row(*i).transaction_id.as_str()));
+        assert!(false_positives.count() < 30);
+        assert!(
+            filter.num_blocks() * 32 <= 8 * 1024,
+            "it was folded down to the ids that are there"
+        );
+        assert!(group.get_column_bloom_filter(1).is_none());
+    }
+}
+
+#[test]
+fn row_groups_are_cut_by_rows() {
+    let fixture = Fixture::new();
+    let readers = open(&fixture, finish(fixture.stage_within(SMALL), (0..1200).map(row)));
+    assert_eq!(group_rows(&readers[0]), [500, 500, 200]);
+}
+
+#[test]
+fn row_groups_are_cut_by_bytes() {
+    let fixture = Fixture::new();
+    let rows = (0..40).map(|i| {
+        let mut row = row(i);
+        row.record.images = vec![image(i, 100_000)];
+        row
+    });
+    let files = finish(fixture.stage_within(SMALL), rows);
+    assert_eq!(files[1].dataset, Dataset::FaceImages);
+    assert_eq!((files[1].rows, files[0].rows), (40, 40));
+    let readers = open(&fixture, files);
+    let groups = readers[1].metadata().row_groups();
+    assert!(groups.len() >= 4);
+    for group in groups {
+        assert!(group.compressed_size() <= 1_400_000, "{}", group.compressed_size());
+    }
+}
+
+#[test]
+fn rows_are_sorted_by_verified_at() {
+    let fixture = Fixture::new();
+    let readers = open(&fixture, finish(fixture.stage_within(SMALL), (0..1200).map(row)));
+    let mut last = i64::MIN;
+    for row in readers[0].get_row_iter(None).unwrap() {
+        let fields = row.unwrap().into_columns();
+        let parquet::record::Field::TimestampMicros(at) = fields[4].1 else {
+            panic!("{:?}", fields[4]);
+        };
+        assert!(at >= last);
+        last = at;
+    }
+}
