@@ -16,7 +16,9 @@ const SMALL: Limits = Limits {
     batch_rows: 64,
     batch_bytes: 256 * 1024,
     row_group_rows: 500,
+    page_bytes: 64 * 1024,
     row_group_bytes: 1024 * 1024,
+    face_group_bytes: 1024 * 1024,
 };
 
 /// Publishes, and opens the files of both datasets, bloom filters too.
