@@ -1,0 +1,395 @@
+//! A small JSON reader that keeps the text of what it reads. It borrows: a string of 300 kB is not copied until
+//! somebody asks for it, numbers keep their digits, and nesting beyond [`MAX_DEPTH`] is stepped over, never recursed.
+//!
+//! The vendor's own examples hold invalid JSON, so it has two ways to read: [`strict`] and [`tolerant`].
+//!
+//! - [`Node`]: a value and its text
+//! - [`Value`]: what it is
+
+use std::borrow::Cow;
+
+/// Nesting beyond this is kept as text only.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// A value and the text it came as.
+#[derive(Debug, Clone)]
+pub(crate) struct Node<'a> {
+    /// The text, without blanks around it.
+    pub(crate) raw: &'a str,
+    /// What it is.
+    pub(crate) value: Value<'a>,
+}
+
+/// What a value is.
+#[derive(Debug, Clone)]
+pub(crate) enum Value<'a> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// The digits as they came, or `NaN` and its kind (tolerant only).
+    Number(&'a str),
+    /// The characters between the quotes, escapes and all: [`Node::text`] resolves them.
+    Text(&'a str),
+    /// An array.
+    Array(Vec<Node<'a>>),
+    /// An object's members, in their order.
+    Object(Vec<(&'a str, Node<'a>)>),
+    /// Nested too deeply to look into.
+    Deep,
+}
+
+impl<'a> Node<'a> {
+    /// The member of that name, upper or lower case; the last one that is not null.
+    pub(crate) fn get(&self, name: &str) -> Option<&Node<'a>> {
+        let Value::Object(members) = &self.value else {
+            return None;
+        };
+        let mut found = members.iter().rev().filter(|(key, value)| {
+            !matches!(value.value, Value::Null)
+                && if key.contains('\\') {
+                    unescape(key).eq_ignore_ascii_case(name)
+                } else {
+                    key.eq_ignore_ascii_case(name)
+                }
+        });
+        found.next().map(|(_, value)| value)
+    }
+
+    /// The string's characters, or a number's digits.
+    pub(crate) fn text(&self) -> Option<Cow<'a, str>> {
+        match self.value {
+            Value::Text(raw) => Some(unescape(raw)),
+            Value::Number(digits) => Some(Cow::Borrowed(digits)),
+            _ => None,
+        }
+    }
+}
+
+/// Reads valid JSON (numbers and escapes are not checked to the letter); `None` for anything else.
+pub(crate) fn strict(text: &str) -> Option<Node<'_>> {
+    read(text, false)
+}
+
+/// Reads JSON that may lack commas, have trailing ones, or say `NaN`; `None` where even that fails.
+pub(crate) fn tolerant(text: &str) -> Option<Node<'_>> {
+    read(text, true)
+}
+
+fn read(text: &str, tolerant: bool) -> Option<Node<'_>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader { text, at: 0, tolerant };
+    let node = reader.value(0)?;
+    reader.blanks();
+    (reader.at == text.len()).then_some(node)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    /// Always at a character boundary: it only ever steps over ASCII, or to the byte after a found ASCII byte.
+    at: usize,
+    tolerant: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let taken = self.peek() == Some(byte);
+        self.at += usize::from(taken);
+        taken
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Node<'a>> {
+        self.blanks();
+        let start = self.at;
+        let value = match self.peek()? {
+            b'"' => Value::Text(self.string()?),
+            b'{' | b'[' if depth >= MAX_DEPTH => self.deep()?,
+            b'{' => self.object(depth)?,
+            b'[' => self.array(depth)?,
+            _ => self.word()?,
+        };
+        let raw = &self.text[start..self.at];
+        Some(Node { raw, value })
+    }
+
+    /// The characters between two quotes.
+    fn string(&mut self) -> Option<&'a str> {
+        if !self.take(b'"') {
+            return None;
+        }
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        loop {
+            let step = bytes[self.at..].iter().position(|b| matches!(b, b'"' | b'\\'))?;
+            self.at += step;
+            if bytes[self.at] == b'"' {
+                let text = &self.text[start..self.at];
+                self.at += 1;
+                return Some(text);
+            }
+            // The escaped character may be of several bytes: step over the backslash and one whole character.
+            self.at += 1;
+            self.at += self.text[self.at..].chars().next()?.len_utf8();
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Option<Value<'a>> {
+        let mut members = Vec::new();
+        self.at += 1;
+        self.blanks();
+        while !self.take(b'}') {
+            let key = self.string()?;
+            self.blanks();
+            if !self.take(b':') {
+                return None;
+            }
+            members.push((key, self.value(depth + 1)?));
+            self.separator(b'}')?;
+        }
+        Some(Value::Object(members))
+    }
+
+    fn array(&mut self, depth: usize) -> Option<Value<'a>> {
+        let mut items = Vec::new();
+        self.at += 1;
+        self.blanks();
+        while !self.take(b']') {
+            items.push(self.value(depth + 1)?);
+            self.separator(b']')?;
+        }
+        Some(Value::Array(items))
+    }
+
+    /// Between two values: a comma, or the end ahead; the tolerant reader does without the first and forgives one
+    /// before the second.
+    fn separator(&mut self, end: u8) -> Option<()> {
+        self.blanks();
+        let comma = self.take(b',');
+        self.blanks();
+        let at_end = self.peek()? == end;
+        (self.tolerant || comma != at_end).then_some(())
+    }
+
+    fn word(&mut self) -> Option<Value<'a>> {
+        let rest = &self.text[self.at..];
+        let length = rest
+            .bytes()
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.')))
+            .unwrap_or(rest.len());
+        let word = &rest[..length];
+        self.at += length;
+        match word {
+            "null" => Some(Value::Null),
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ if is_number(word) => Some(Value::Number(word)),
+            _ if self.tolerant && is_not_finite(word) => Some(Value::Number(word)),
+            _ => None,
+        }
+    }
+
+    /// Steps over an array or object without recursion.
+    fn deep(&mut self) -> Option<Value<'a>> {
+        let mut open = 0_usize;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                _ => {}
+            }
+            self.at += self.text[self.at..].chars().next()?.len_utf8();
+            if open == 0 {
+                return Some(Value::Deep);
+            }
+        }
+    }
+}
+
+fn is_number(word: &str) -> bool {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
+}
+
+fn is_not_finite(word: &str) -> bool {
+    let name = word.trim_start_matches(['-', '+']);
+    ["nan", "inf", "infinity"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Resolves a string's escapes; what is no escape stays as it is, half a surrogate pair becomes U+FFFD.
+pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
+    }
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some(escaped) = rest.chars().next() else {
+            text.push('\\');
+            break;
+        };
+        rest = &rest[escaped.len_utf8()..];
+        match escaped {
+            '"' | '\\' | '/' => text.push(escaped),
+            'b' => text.push('\u{8}'),
+            'f' => text.push('\u{c}'),
+            'n' => text.push('\n'),
+            'r' => text.push('\r'),
+            't' => text.push('\t'),
+            'u' => rest = unescape_unicode(rest, &mut text),
+            other => text.extend(['\\', other]),
+        }
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
+/// What follows `\u`: four hex digits, perhaps the second half of a pair after them. Gives what is left.
+fn unescape_unicode<'a>(rest: &'a str, text: &mut String) -> &'a str {
+    let Some((first, after)) = hex4(rest) else {
+        text.push_str("\\u");
+        return rest;
+    };
+    if (0xD800..0xDC00).contains(&first)
+        && let Some((second, after_pair)) = after.strip_prefix("\\u").and_then(hex4)
+        && (0xDC00..0xE000).contains(&second)
+    {
+        let code = 0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+        text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+        return after_pair;
+    }
+    text.push(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
+    after
+}
+
+fn hex4(text: &str) -> Option<(u32, &str)> {
+    let digits = text.get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some((u32::from_str_radix(digits, 16).ok()?, &text[4..]))
+}
+
+/// The JSON text without the blanks between its values.
+pub(crate) fn compact(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for c in raw.chars() {
+        if in_string || !matches!(c, ' ' | '\t' | '\r' | '\n') {
+            text.push(c);
+        }
+        if escaped {
+            escaped = false;
+        } else if c == '"' {
+            in_string = !in_string;
+        } else {
+            escaped = in_string && c == '\\';
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn strict_takes_json_and_nothing_else() {
+        for good in [
+            "{}",
+            " [1, -2.5e+3, \"a\\\"b\", {\"k\": [null, true, false]}] ",
+            "\u{feff}{\"a\":1}",
+            "\"\\é\"",
+        ] {
+            assert!(strict(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "{",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\":2}",
+            "[1 2]",
+            "[,]",
+            "NaN",
+            "{} x",
+            "{a:1}",
+            "\"",
+            "\"\\",
+            "<html>",
+            "01x",
+        ] {
+            assert!(strict(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn tolerant_forgives_commas_and_nan() {
+        let node = tolerant(r#"{"a": "x" "b": [1 2,], "c": NaN, "d": -Infinity,}"#).unwrap();
+        assert_eq!(node.get("A").unwrap().text().unwrap(), "x");
+        assert_eq!(node.get("b").unwrap().raw, "[1 2,]");
+        assert!(matches!(node.get("c").unwrap().value, Value::Number("NaN")));
+        assert!(node.get("d").is_some());
+        assert!(tolerant("{\"a\":").is_none());
+    }
+
+    #[test]
+    fn deep_nesting_is_stepped_over() {
+        let deep = format!("{}\"]\"{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(strict(&deep).is_some());
+        assert!(strict(&deep[..deep.len() - 1]).is_none());
+    }
+
+    #[test]
+    fn escapes_are_resolved() {
+        assert_eq!(
+            unescape(r"a\/b\n\u00e9\ud83d\ude00\ud83dx\q\u12"),
+            "a/b\né😀\u{fffd}x\\q\\u12"
+        );
+        assert_eq!(
+            compact("{ \"a b\" : [1,\n 2], \"c\\\" \": 3 }"),
+            "{\"a b\":[1,2],\"c\\\" \":3}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "[\\[\\]{}:,\"\\\\a-fu0-9.éNn \\-]{0,60}") {
+            let _ = tolerant(&text);
+            if let Some(node) = strict(&text) {
+                prop_assert_eq!(node.raw, text.trim_matches([' ']));
+            }
+            let _ = (unescape(&text), compact(&text));
+        }
+
+        #[test]
+        fn whatever_serde_reads_is_read(value in any::<Vec<(String, f64, Option<bool>)>>()) {
+            let text = serde_json::to_string(&value).unwrap();
+            prop_assert!(strict(&text).is_some());
+            let first = serde_json::to_string(&value.iter().map(|v| &v.0).collect::<Vec<_>>()).unwrap();
+            let node = strict(&first).unwrap();
+            let Value::Array(items) = node.value else { panic!("no array") };
+            for (item, original) in items.iter().zip(&value) {
+                prop_assert_eq!(item.text().unwrap(), original.0.as_str());
+            }
+        }
+    }
+}
