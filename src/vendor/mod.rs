@@ -8,11 +8,21 @@
 //! - [`sign`]: the signature ACS3-HMAC-SHA256, pure
 //! - [`wire`]: a final reply, normalized
 
+pub mod account;
+pub mod client;
 pub mod credentials;
 pub mod endpoint;
+mod envelope;
+mod image;
 mod json;
+pub mod reply;
 pub mod sign;
 mod transport;
+pub mod wire;
 
+pub use account::{AccountFault, AccountFaultKind};
+pub use client::{Client, ClientError, ClientSettings, Disposition, Fault, MAX_REPLY_BYTES, Reply};
 pub use credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSettings, CredentialsSource};
 pub use endpoint::{BaseUrl, Endpoints, InvalidUrl, Network};
+pub use reply::{Answer, Classified, FaultyReply, classify};
+pub use wire::{NotAFinalReply, normalize};

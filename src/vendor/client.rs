@@ -1,0 +1,368 @@
+//! One attempt: one signed HTTP exchange with the service.
+//!
+//! - [`Client`]: makes attempts; [`ClientSettings`]: its limits; [`ClientError`]: why there is none
+//! - [`Reply`]: the vendor answered, whatever it said
+//! - [`Fault`]: it didn't; [`Disposition`]: what then
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+
+use super::credentials::{Credentials, CredentialsChain, CredentialsError};
+use super::endpoint::{BaseUrl, Endpoints};
+use super::{sign, transport};
+use crate::clock::Clock;
+use crate::record::{Due, Region};
+
+/// A reply's body, decompressed, has at most so many bytes: an image has 50 to 300 kB.
+pub const MAX_REPLY_BYTES: usize = 8 * 1024 * 1024;
+/// A connection is set up within this time (the vendor's SDK's default).
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The service says something within this time (the vendor's SDK's default).
+pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// A whole attempt is over within this time.
+pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle connections that are kept.
+pub const DEFAULT_MAX_IDLE_CONNECTIONS: usize = 64;
+/// The longest wait that is taken from `x-acs-retry-after` (the vendor's SDK's cap).
+pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(2);
+
+const ACTION: &str = "CheckResult";
+const VERSION: &str = "2022-08-09";
+const RETRY_AFTER: HeaderName = HeaderName::from_static("x-acs-retry-after");
+
+/// A client's limits.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// Where each region is asked.
+    pub endpoints: Endpoints,
+    /// For setting up a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// Between two pieces of an answer.
+    pub read_timeout: Duration,
+    /// For a whole attempt.
+    pub attempt_timeout: Duration,
+    /// Idle connections that are kept per endpoint.
+    pub max_idle_connections: usize,
+    /// Whether to ask for face images (`IsReturnImage=Y`).
+    pub want_images: bool,
+}
+
+impl ClientSettings {
+    /// The defaults, without images.
+    pub fn new(endpoints: Endpoints) -> Self {
+        Self {
+            endpoints,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            read_timeout: DEFAULT_READ_TIMEOUT,
+            attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
+            max_idle_connections: DEFAULT_MAX_IDLE_CONNECTIONS,
+            want_images: false,
+        }
+    }
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to set up the HTTP client")]
+pub struct ClientError(#[source] reqwest::Error);
+
+/// The vendor answered, or something on the way did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub http_status: u16,
+    /// The body, decompressed, at most [`MAX_REPLY_BYTES`].
+    pub body: Vec<u8>,
+    /// The header `x-acs-retry-after`: a positive number of milliseconds, capped at 120 s; anything else is `None`.
+    pub retry_after: Option<Duration>,
+    /// The header `Date`: the time at the vendor.
+    pub date: Option<Timestamp>,
+}
+
+/// What is done after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try again: the next attempt may work.
+    Retry,
+    /// Leave this id: the next attempt would fail in the same way.
+    Refuse,
+    /// Stop the run: every attempt would fail.
+    Abort,
+}
+
+/// One attempt failed: there is no reply. No message holds the query, a header or a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// No connection: name resolution, TCP, TLS or a proxy. Retry.
+    #[error("failed to connect to {host}")]
+    Connect {
+        /// The endpoint's host.
+        host: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// A timeout passed. Retry.
+    #[error("{host} did not answer in time")]
+    Timeout {
+        /// The endpoint's host.
+        host: String,
+        /// Which.
+        source: reqwest::Error,
+    },
+    /// The connection broke, or the body was cut or can't be decompressed. Retry.
+    #[error("the exchange with {host} broke off")]
+    Broken {
+        /// The endpoint's host.
+        host: String,
+        /// How.
+        source: reqwest::Error,
+    },
+    /// The body is longer than [`MAX_REPLY_BYTES`]. Refuse.
+    #[error("the reply of {host} is longer than {MAX_REPLY_BYTES} bytes")]
+    TooLarge {
+        /// The endpoint's host.
+        host: String,
+    },
+    /// There is nothing to sign with. Abort.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// No endpoint is known for the region. Refuse.
+    #[error("no endpoint is known for the region {region}: add it to the configuration")]
+    NoEndpoint {
+        /// The region.
+        region: Region,
+    },
+}
+
+impl Fault {
+    /// What is done then.
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => Disposition::Retry,
+            Self::TooLarge { .. } | Self::NoEndpoint { .. } => Disposition::Refuse,
+            Self::Credentials(_) => Disposition::Abort,
+        }
+    }
+
+    /// A short word for the ledger's `last_call_code`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Timeout { .. } => "timeout",
+            Self::Broken { .. } => "broken",
+            Self::TooLarge { .. } => "too_large",
+            Self::Credentials(_) => "credentials",
+            Self::NoEndpoint { .. } => "no_endpoint",
+        }
+    }
+
+    fn of(error: reqwest::Error, host: &str) -> Self {
+        let host = host.to_owned();
+        // The URL holds the ids, and is in every message otherwise.
+        let source = error.without_url();
+        if source.is_connect() {
+            Self::Connect { host, source }
+        } else if source.is_timeout() {
+            Self::Timeout { host, source }
+        } else {
+            Self::Broken { host, source }
+        }
+    }
+}
+
+/// Makes attempts: signs, sends, and reads the answer up to its limits. Connections are kept and used again.
+#[derive(Debug)]
+pub struct Client {
+    endpoints: Endpoints,
+    want_images: bool,
+    credentials: CredentialsChain,
+    clock: Arc<dyn Clock>,
+    /// For loopback addresses: asks them directly, whatever proxy the environment names.
+    direct: reqwest::Client,
+    /// For all others. A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`) by reqwest itself.
+    outward: reqwest::Client,
+    nonces: Nonces,
+}
+
+impl Client {
+    /// A client with these limits. Nothing is asked yet, neither the vendor nor the credentials chain.
+    pub fn new(
+        settings: ClientSettings,
+        credentials: CredentialsChain,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ClientError> {
+        let build = |direct: bool| {
+            let https = settings
+                .endpoints
+                .urls()
+                .any(|url| url.is_https() && url.is_loopback() == direct);
+            let builder = transport::builder(https)
+                .pool_max_idle_per_host(settings.max_idle_connections)
+                .connect_timeout(settings.connect_timeout)
+                .read_timeout(settings.read_timeout)
+                .timeout(settings.attempt_timeout);
+            let builder = if direct { builder.no_proxy() } else { builder };
+            builder.build().map_err(ClientError)
+        };
+        let (direct, outward) = (build(true)?, build(false)?);
+        Ok(Self {
+            endpoints: settings.endpoints,
+            want_images: settings.want_images,
+            credentials,
+            clock,
+            direct,
+            outward,
+            nonces: Nonces::new(),
+        })
+    }
+
+    /// Exactly one HTTP exchange, signed anew.
+    pub async fn attempt(&self, due: &Due) -> Result<Reply, Fault> {
+        let Some(url) = self.endpoints.get(&due.region) else {
+            let region = due.region.clone();
+            return Err(Fault::NoEndpoint { region });
+        };
+        let credentials = self.credentials.get().await?;
+        let mut parameters = vec![
+            ("MerchantBizId", due.merchant_biz_id.as_str()),
+            ("TransactionId", due.transaction_id.as_str()),
+        ];
+        if self.want_images {
+            parameters.push(("IsReturnImage", "Y"));
+        }
+        let query = sign::canonical_query(&parameters);
+        let headers = self.headers(url, &query, &credentials)?;
+        let http = if url.is_loopback() { &self.direct } else { &self.outward };
+        let request = http.post(url.with_query(&query)).headers(headers);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Fault::of(error, url.host_header()))?;
+        read(response, url.host_header()).await
+    }
+
+    /// After the answer that the token is expired: whether there are newer credentials now.
+    pub async fn refresh_credentials(&self) -> Result<bool, CredentialsError> {
+        self.credentials.refresh().await
+    }
+
+    fn headers(&self, url: &BaseUrl, query: &str, credentials: &Credentials) -> Result<HeaderMap, Fault> {
+        let date = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let nonce = self.nonces.next();
+        let id = credentials.access_key_id();
+        let token = credentials.security_token().map(ExposeSecret::expose_secret);
+        let mut signed = vec![("host", url.host_header())];
+        if token.is_some() {
+            signed.push(("x-acs-accesskey-id", id));
+        }
+        signed.push(("x-acs-action", ACTION));
+        signed.push(("x-acs-content-sha256", sign::EMPTY_BODY_SHA256));
+        signed.push(("x-acs-date", &date));
+        if let Some(token) = token {
+            signed.push(("x-acs-security-token", token));
+        }
+        signed.push(("x-acs-signature-nonce", &nonce));
+        signed.push(("x-acs-version", VERSION));
+        let request = sign::Request {
+            method: "POST",
+            path: "/",
+            canonical_query: query,
+            headers: &signed,
+            payload_sha256: sign::EMPTY_BODY_SHA256,
+        };
+        let authorization = sign::authorization(&request, id, credentials.access_key_secret().expose_secret());
+        let mut headers = HeaderMap::with_capacity(signed.len() + 3);
+        for (name, text) in signed {
+            let name = if name == "host" { HOST } else { header_name(name)? };
+            headers.insert(name, header_value(text)?);
+        }
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        headers.insert(AUTHORIZATION, header_value(&authorization)?);
+        Ok(headers)
+    }
+}
+
+fn header_name(name: &'static str) -> Result<HeaderName, Fault> {
+    HeaderName::try_from(name).map_err(|_| unsendable())
+}
+
+/// Marked as sensitive, so that no log shows it.
+fn header_value(text: &str) -> Result<HeaderValue, Fault> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| unsendable())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unsendable() -> Fault {
+    Fault::Credentials(CredentialsError::Malformed {
+        place: "the credentials".to_owned(),
+        reason: "the access key id or the token holds a character that can't be sent".to_owned(),
+    })
+}
+
+async fn read(mut response: reqwest::Response, host: &str) -> Result<Reply, Fault> {
+    let too_large = || Fault::TooLarge { host: host.to_owned() };
+    let limit = MAX_REPLY_BYTES as u64;
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let http_status = response.status().as_u16();
+    let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after = text(RETRY_AFTER).and_then(parse_retry_after);
+    let date = text(DATE).and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(error, host))? {
+        if body.len() + chunk.len() > MAX_REPLY_BYTES {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Reply {
+        http_status,
+        body,
+        retry_after,
+        date,
+    })
+}
+
+/// A positive number of milliseconds, as the vendor's SDK reads it.
+fn parse_retry_after(text: &str) -> Option<Duration> {
+    let digits = text.trim();
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // More digits than fit are a long wait, too.
+    let wait = Duration::from_millis(digits.parse().unwrap_or(u64::MAX));
+    (!wait.is_zero()).then_some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// A nonce for every attempt: 128 random bits per client and a counter.
+#[derive(Debug)]
+struct Nonces {
+    prefix: u128,
+    next: AtomicU64,
+}
+
+impl Nonces {
+    fn new() -> Self {
+        Self {
+            prefix: fastrand::u128(..),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> String {
+        let counter = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{:032x}{counter:016x}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests;

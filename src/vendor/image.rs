@@ -1,0 +1,369 @@
+//! Faces stand apart: images are cut out of the vendor's texts, which are kept, and decoded.
+//!
+//! The cutting works on the text, token by token, so that it also works where the text is not JSON. What is cut is
+//! handed on: nothing is lost, and no image stays behind.
+//!
+//! - [`cut`]: a text without its images; [`Cut`]: one of those
+//! - [`decode`]: an image's bytes
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::json::unescape;
+use crate::record::FaceImage;
+
+/// Under a name that speaks of an image, Base64 of at least this length is one.
+const MIN_IMAGE_CHARS: usize = 64;
+/// Base64 of this length is taken for an image under any name: tokens are far shorter, images far longer.
+const MIN_NAMELESS_CHARS: usize = 8 * 1024;
+/// In text that is not JSON, a run of at least this length after an image's name is cut.
+const MIN_LEFTOVER_CHARS: usize = 16;
+/// JSON in strings in JSON is looked into to this depth.
+const MAX_ENCODINGS: usize = 4;
+/// How Base64 of JPEG, PNG, WebP and GIF begins.
+const MAGIC: [&str; 4] = ["/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD"];
+const UNKNOWN: &str = "application/octet-stream";
+
+/// An image that was cut out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Whether it stood in `faceImg`.
+    pub(crate) main: bool,
+    /// The text that stood there, escapes resolved.
+    pub(crate) text: String,
+}
+
+/// What a string is, by the names it stands under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Nothing is known.
+    Plain,
+    /// The name speaks of an image.
+    Maybe,
+    /// In an object in `extraFaceImg`.
+    InExtra,
+    /// An item of `extraFaceImg`.
+    Extra,
+    /// `faceImg`.
+    Main,
+}
+
+impl Role {
+    fn of_key(key: &str, container: Self) -> Self {
+        let key = key.to_ascii_lowercase();
+        let speaks = ["img", "image", "photo", "picture"]
+            .iter()
+            .any(|word| key.contains(word));
+        match (key.as_str(), container) {
+            ("faceimg", _) => Self::Main,
+            ("extrafaceimg", _) => Self::Extra,
+            (_, Self::Extra | Self::InExtra) => Self::InExtra,
+            _ if speaks => Self::Maybe,
+            _ => Self::Plain,
+        }
+    }
+
+    fn is_image(self, value: &str) -> bool {
+        let (data, prefixed) = without_data_prefix(value.trim());
+        let enough = match self {
+            Self::Main | Self::Extra => return !data.is_empty(),
+            _ if prefixed || MAGIC.iter().any(|magic| data.starts_with(magic)) => MIN_LEFTOVER_CHARS,
+            Self::Maybe | Self::InExtra => MIN_IMAGE_CHARS,
+            Self::Plain => MIN_NAMELESS_CHARS,
+        };
+        data.len() >= enough && data.bytes().all(|b| is_base64(b) || b.is_ascii_whitespace())
+    }
+}
+
+/// `text` with an empty string in place of each image, and the images. Without images it is `text` itself.
+pub(crate) fn cut(text: &str, cuts: &mut Vec<Cut>) -> String {
+    let structured = cut_strings(text, Role::Plain, 0, cuts);
+    let text = structured.map_or(Cow::Borrowed(text), Cow::Owned);
+    cut_leftovers(&text, cuts).unwrap_or_else(|| text.into_owned())
+}
+
+/// Goes from string to string; `None` where nothing was cut.
+fn cut_strings(text: &str, role: Role, depth: usize, cuts: &mut Vec<Cut>) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut output = String::new();
+    let (mut copied, mut at) = (0, 0);
+    let mut containers = Vec::new();
+    let mut named: Option<Role> = None;
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        let container = containers.last().copied().unwrap_or(role);
+        match byte {
+            b'"' => {
+                let (start, end) = (at, string_end(bytes, at));
+                at = (end + 1).min(bytes.len());
+                if next_is_colon(bytes, at) {
+                    named = Some(Role::of_key(&unescape(&text[start..end]), container));
+                } else if let Some(instead) =
+                    cut_value(&text[start..end], named.take().unwrap_or(container), depth, cuts)
+                {
+                    output.push_str(&text[copied..start]);
+                    output.push_str(&instead);
+                    copied = end;
+                }
+            }
+            b'{' | b'[' => containers.push(named.take().unwrap_or(container)),
+            b'}' | b']' => {
+                containers.pop();
+                named = None;
+            }
+            b',' => named = None,
+            _ => {}
+        }
+    }
+    (copied > 0).then(|| output + &text[copied..])
+}
+
+/// What stands in place of a string's characters; `None` where they stay.
+fn cut_value(raw: &str, role: Role, depth: usize, cuts: &mut Vec<Cut>) -> Option<String> {
+    // Too short for anything but what must be an image by its name.
+    if raw.is_empty() || (raw.len() < MIN_LEFTOVER_CHARS && !matches!(role, Role::Main | Role::Extra)) {
+        return None;
+    }
+    let value = unescape(raw);
+    if depth < MAX_ENCODINGS
+        && value.trim_start().starts_with(['{', '[', '"'])
+        && let Some(inner) = cut_strings(&value, role, depth + 1, cuts)
+    {
+        let quoted = serde_json::Value::String(inner).to_string();
+        return Some(quoted[1..quoted.len() - 1].to_owned());
+    }
+    if !role.is_image(&value) {
+        return None;
+    }
+    let main = role == Role::Main;
+    let text = value.into_owned();
+    cuts.push(Cut { main, text });
+    Some(String::new())
+}
+
+/// Where the string that began at `start` ends: its closing quote, or the end of the text.
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn next_is_colon(bytes: &[u8], at: usize) -> bool {
+    bytes[at..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':')
+}
+
+/// Where quotes don't pair, strings can't be told from what is between them: cuts what follows an image's name, and
+/// whatever is as long as an image.
+fn cut_leftovers(text: &str, cuts: &mut Vec<Cut>) -> Option<String> {
+    const NAME: &[u8] = b"faceimg";
+    let bytes = text.as_bytes();
+    let mut output = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while at < bytes.len() {
+        let named = bytes
+            .get(at..at + NAME.len())
+            .is_some_and(|word| word.eq_ignore_ascii_case(NAME));
+        let start = if named { value_after(bytes, at + NAME.len()) } else { at };
+        let end = base64_end(bytes, start);
+        let enough = if named { MIN_LEFTOVER_CHARS } else { MIN_NAMELESS_CHARS };
+        if end - start >= enough {
+            cuts.push(Cut {
+                main: named,
+                text: unescape(&text[start..end]).into_owned(),
+            });
+            output.push_str(&text[copied..start]);
+            copied = end;
+        }
+        at = if named {
+            end.max(at + NAME.len())
+        } else {
+            // Inside a run an image's name can begin anywhere, as in `xfaceImg`: only a run that was cut is skipped.
+            let next_name = bytes[at..end]
+                .windows(NAME.len())
+                .position(|word| word.eq_ignore_ascii_case(NAME));
+            next_name
+                .filter(|_| copied != end)
+                .map_or(end.max(at + 1), |step| at + step.max(1))
+        };
+    }
+    (copied > 0).then(|| output + &text[copied..])
+}
+
+/// After a name: the closing quote, a colon, an opening bracket, an opening quote, with backslashes and blanks among
+/// them.
+fn value_after(bytes: &[u8], mut at: usize) -> usize {
+    for expected in *b"\":[\"" {
+        let filler = |b: &u8| *b == b'\\' || b.is_ascii_whitespace();
+        at += bytes[at..].iter().take_while(|b| filler(b)).count();
+        at += usize::from(bytes.get(at) == Some(&expected));
+    }
+    at
+}
+
+/// Where the run of Base64 that begins at `start` ends; escaped slashes and line ends belong to it.
+fn base64_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        at += match byte {
+            b'\\' if matches!(bytes.get(at + 1), Some(b'/' | b'n' | b'r')) => 2,
+            b if is_base64(*b) => 1,
+            _ => break,
+        };
+    }
+    at
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+fn without_data_prefix(text: &str) -> (&str, bool) {
+    let is_data = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+    match text.split_once(',').filter(|_| is_data) {
+        Some((_, data)) => (data, true),
+        None => (text, false),
+    }
+}
+
+/// The image that `text` holds, and whether it could be decoded: standard or URL-safe Base64, padded or not, with
+/// blanks, after a `data:` prefix. What can't be decoded is kept as it came.
+pub(crate) fn decode(text: &str) -> (FaceImage, bool) {
+    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
+    let (data, _) = without_data_prefix(text.trim());
+    let standard = data.bytes().filter(|b| !b.is_ascii_whitespace()).map(|b| match b {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    });
+    let standard: Vec<u8> = standard.collect();
+    let decoded = ENGINE.decode(&standard);
+    let good = decoded.is_ok();
+    let bytes = decoded.unwrap_or_else(|_| text.as_bytes().to_vec());
+    let media_type = if good { media_type(&bytes) } else { UNKNOWN };
+    (FaceImage { bytes, media_type }, good)
+}
+
+fn media_type(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => "image/jpeg",
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => "image/png",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        _ => UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut_of(text: &str) -> (String, Vec<String>) {
+        let mut cuts = Vec::new();
+        let rest = cut(text, &mut cuts);
+        (rest, cuts.into_iter().map(|cut| cut.text).collect())
+    }
+
+    #[test]
+    fn images_are_cut_and_the_rest_stays_to_the_byte() {
+        let long = "QUJD".repeat(100);
+        for (text, rest, images) in [
+            (
+                r#"{ "a" : 1, "faceImg" : "/9j\/4A==", "b":"x"}"#.to_owned(),
+                r#"{ "a" : 1, "faceImg" : "", "b":"x"}"#,
+                vec!["/9j/4A=="],
+            ),
+            (
+                r#"{"FaceImg":"AAAA","faceimg":null}"#.to_owned(),
+                r#"{"FaceImg":"","faceimg":null}"#,
+                vec!["AAAA"],
+            ),
+            (
+                r#"{"extraFaceImg":["AAAA",{"img":"/9j/AAAAAAAAAAAA","type":"left"}],"z":1}"#.to_owned(),
+                r#"{"extraFaceImg":["",{"img":"","type":"left"}],"z":1}"#,
+                vec!["AAAA", "/9j/AAAAAAAAAAAA"],
+            ),
+            (
+                r#"{"extraFaceImg":"[\"AAAA\"]"}"#.to_owned(),
+                r#"{"extraFaceImg":"[\"\"]"}"#,
+                vec!["AAAA"],
+            ),
+            (
+                r#""{\"faceImg\":\"AAAA\",\"x\":1}""#.to_owned(),
+                r#""{\"faceImg\":\"\",\"x\":1}""#,
+                vec!["AAAA"],
+            ),
+            (
+                format!(r#"{{"idImage":"{long}","faceImgQuality":"80","token":"{long}"}}"#),
+                &format!(r#"{{"idImage":"","faceImgQuality":"80","token":"{long}"}}"#),
+                vec![&long],
+            ),
+        ] {
+            let found = cut_of(&text);
+            assert_eq!(
+                (found.0.as_str(), found.1.iter().map(String::as_str).collect()),
+                (rest, images),
+                "{text}"
+            );
+        }
+        let none = r#"{"faceImg":"","faceImg":null,"extraFaceImg":[],"deviceToken":"abc==","#;
+        assert_eq!(cut_of(none), (none.to_owned(), vec![]));
+    }
+
+    #[test]
+    fn images_are_cut_out_of_what_is_not_json() {
+        let image = format!("/9j/{}", "QUJD".repeat(3000));
+        for text in [
+            format!(r#"{{"faceImg":"{image}"#),
+            format!(r#"{{"a":"x"y","faceImg":"{image}","b":1}}"#),
+            format!("faceImg={image}"),
+            format!("{{faceImg: {image}}}"),
+            format!("{{\\\"faceImg\\\": \\\"{image}\\\"}}"),
+            image.clone(),
+            format!("xfaceImg\":\"{image}"),
+        ] {
+            let (rest, images) = cut_of(&text);
+            assert!(!rest.contains("QUJDQUJD"), "{}", &rest[..80.min(rest.len())]);
+            assert!(images.iter().any(|found| found.contains(&image)), "{}", &text[..30]);
+        }
+    }
+
+    #[test]
+    fn every_form_of_base64_is_decoded() {
+        let jpeg = [0xFF, 0xD8, 0xFF, 0xE0, 0xFB, 0xEF];
+        for text in [
+            "/9j/4Pvv",
+            "_9j_4Pvv",
+            " /9j/\n4Pvv ",
+            "data:image/jpeg;base64,/9j/4Pvv",
+        ] {
+            let (image, good) = decode(text);
+            assert_eq!(
+                (image.bytes.as_slice(), image.media_type, good),
+                (jpeg.as_slice(), "image/jpeg", true),
+                "{text}"
+            );
+        }
+        for text in ["QUI=", "QUI", "QUI=="] {
+            let (image, good) = decode(text);
+            assert!(image.media_type == UNKNOWN && (image.bytes == b"AB") == good, "{text}");
+        }
+        let (image, good) = decode("/9j/...");
+        assert_eq!(
+            (image.bytes.as_slice(), image.media_type, good),
+            (b"/9j/...".as_slice(), UNKNOWN, false)
+        );
+        assert_eq!(decode("iVBORw0KGgo=").0.media_type, "image/png");
+        assert_eq!(decode("UklGRgAAAABXRUJQ").0.media_type, "image/webp");
+    }
+}

@@ -1,0 +1,247 @@
+//! The vendor's JSON, normalized: from the raw reply in the journal to a [`Record`].
+//!
+//! Strings hold JSON, sometimes encoded twice, sometimes invalid even in the vendor's own examples (vendor's
+//! CheckResult page, 2026-04-01): what can't be read is null and told by [`ParseStatus`], and the raw string is kept.
+//!
+//! - [`normalize`]: does it
+//! - [`NotAFinalReply`]: why there is nothing to publish
+
+use super::envelope::{self, Envelope};
+use super::image::{self, Cut};
+use super::json::{self, Node, Value};
+use crate::record::{DuplicateFace, FaceImage, FaceInfo, ParseStatus, Record};
+
+/// Ages beyond are no ages.
+const MAX_AGE_YEARS: f64 = 150.0;
+
+/// A body that is no final verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAFinalReply {
+    /// Not a JSON object.
+    #[error("the reply is not a JSON object")]
+    NotJson,
+    /// The call did not work.
+    #[error("the reply's code is {0:?}, not Success")]
+    Code(String),
+    /// `Passed` is neither Y nor N.
+    #[error("the reply has no final verdict")]
+    NoVerdict,
+}
+
+/// Normalizes a reply. Whatever [`super::reply::classify`] calls final has a record, and any bytes are safe to hand in.
+pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
+    let body = String::from_utf8_lossy(body);
+    let envelope = Envelope::read(&body).ok_or(NotAFinalReply::NotJson)?;
+    if !envelope.is_success() {
+        return Err(NotAFinalReply::Code(envelope.code().unwrap_or_default()));
+    }
+    let record = envelope.with_result(|result| {
+        let passed = envelope::verdict(result).map_err(|_| NotAFinalReply::NoVerdict)?;
+        Ok(record(result, passed, envelope.request_id()))
+    });
+    record.unwrap_or(Err(NotAFinalReply::NoVerdict))
+}
+
+fn record(result: &Node<'_>, passed: bool, request_id: Option<String>) -> Record {
+    let mut cuts = Vec::new();
+    let mut raw = |name: &str| result.get(name).map(|node| image::cut(&raw_text(node), &mut cuts));
+    let ext_face_info = raw("ExtFaceInfo");
+    let ekyc_result = raw("EkycResult");
+    let ext_basic_info = raw("ExtBasicInfo");
+    let ext_id_info = raw("ExtIdInfo");
+    let ext_info = raw("ExtInfo");
+    let ext_risk_info = raw("ExtRiskInfo");
+    let ext_source_info = raw("ExtSourceInfo");
+    let (face, face_status) = match &ext_face_info {
+        Some(text) => read_face(text),
+        None => (FaceInfo::default(), ParseStatus::Ok),
+    };
+    let (images, image_status) = decode_all(cuts);
+    Record {
+        request_id,
+        passed,
+        sub_code: envelope::sub_code(result),
+        face,
+        ext_face_info,
+        ekyc_result,
+        ext_basic_info,
+        ext_id_info,
+        ext_info,
+        ext_risk_info,
+        ext_source_info,
+        images,
+        parse_status: face_status.max(image_status),
+    }
+}
+
+/// A string's characters; anything else as JSON without blanks.
+fn raw_text(node: &Node<'_>) -> String {
+    match node.value {
+        Value::Text(raw) => json::unescape(raw).into_owned(),
+        _ => json::compact(node.raw),
+    }
+}
+
+/// The face that was taken first, then the extra ones.
+fn decode_all(mut cuts: Vec<Cut>) -> (Vec<FaceImage>, ParseStatus) {
+    cuts.sort_by_key(|cut| !cut.main);
+    let mut status = ParseStatus::Ok;
+    let images = cuts.iter().map(|cut| {
+        let (image, decoded) = image::decode(&cut.text);
+        if !decoded {
+            status = ParseStatus::Partial;
+        }
+        image
+    });
+    let images = images.filter(|image| !image.bytes.is_empty()).collect();
+    (images, status)
+}
+
+/// Reads `ExtFaceInfo`, from which the images are cut already.
+fn read_face(text: &str) -> (FaceInfo, ParseStatus) {
+    if matches!(text.trim(), "" | "null") {
+        return (FaceInfo::default(), ParseStatus::Ok);
+    }
+    let read = envelope::with_container_in(text, |node| {
+        let mut members = Members {
+            node,
+            status: if matches!(node.value, Value::Object(_)) {
+                ParseStatus::Ok
+            } else {
+                ParseStatus::Partial
+            },
+        };
+        (members.face(), members.status)
+    });
+    read.unwrap_or((FaceInfo::default(), ParseStatus::Unparsed))
+}
+
+/// Reads an object's members; notes when one can't be read.
+struct Members<'n, 'a> {
+    node: &'n Node<'a>,
+    status: ParseStatus,
+}
+
+impl Members<'_, '_> {
+    fn face(&mut self) -> FaceInfo {
+        FaceInfo {
+            attack: self.flag("faceAttack"),
+            registered: self.flag("faceRegistrationResult"),
+            attack_score: self.score("faceAttackScore"),
+            guard_risk_score: self.score("guardRiskScore"),
+            comparison_score: self.score("faceComparisonScore"),
+            age: self.age("faceAge"),
+            gender: self.gender("faceGender"),
+            registration_id: self.text("faceRegistrationID"),
+            device_token: self.text("deviceToken"),
+            video_url: self.text("docVideoUrl"),
+            duplicate_faces: self.duplicate_faces("duplicateFace"),
+        }
+    }
+
+    /// A member read by `read`: missing, null and blank are `None`, what `read` refuses is noted.
+    fn member<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let node = self.node.get(name)?;
+        let text = match node.value {
+            Value::Bool(_) => Some(node.raw.into()),
+            _ => node.text(),
+        };
+        let text = text.as_deref().map(str::trim);
+        if text.is_some_and(|text| text.is_empty() || text == "null") {
+            return None;
+        }
+        let value = text.and_then(read);
+        if value.is_none() {
+            self.status = ParseStatus::Partial;
+        }
+        value
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.member(name, |text| Some(text.to_owned()))
+    }
+
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        self.member(name, |text| match text.to_ascii_lowercase().as_str() {
+            "y" | "yes" | "true" | "1" => Some(true),
+            "n" | "no" | "false" | "0" => Some(false),
+            _ => None,
+        })
+    }
+
+    fn score(&mut self, name: &str) -> Option<f64> {
+        self.member(name, |text| number(text, 100.0))
+    }
+
+    fn age(&mut self, name: &str) -> Option<i16> {
+        self.member(name, |text| {
+            let years = number(text, MAX_AGE_YEARS)?;
+            #[expect(clippy::cast_possible_truncation, reason = "whole and in range, both checked")]
+            (years.fract() == 0.0).then_some(years as i16)
+        })
+    }
+
+    fn gender(&mut self, name: &str) -> Option<String> {
+        self.member(name, |text| match text {
+            "M" | "m" => Some("M".to_owned()),
+            "F" | "f" => Some("F".to_owned()),
+            _ => None,
+        })
+    }
+
+    /// An array, a string that holds one, or a single face.
+    fn duplicate_faces(&mut self, name: &str) -> Option<Vec<DuplicateFace>> {
+        let node = self.node.get(name)?;
+        if node.text().is_some_and(|text| matches!(text.trim(), "" | "null")) {
+            return None;
+        }
+        let read = envelope::with_container(node, |list| {
+            let faces = match &list.value {
+                Value::Array(faces) => faces.as_slice(),
+                _ => std::slice::from_ref(list),
+            };
+            let mut status = ParseStatus::Ok;
+            let faces = faces.iter().filter_map(|face| {
+                let (face, face_status) = duplicate_face(face);
+                status = status.max(face_status);
+                face
+            });
+            let faces: Vec<_> = faces.collect();
+            (faces, status)
+        });
+        let (faces, status) = match read {
+            Some((faces, status)) => (Some(faces), status),
+            None => (None, ParseStatus::Partial),
+        };
+        self.status = self.status.max(status);
+        faces
+    }
+}
+
+fn duplicate_face(node: &Node<'_>) -> (Option<DuplicateFace>, ParseStatus) {
+    let read = envelope::with_container(node, |node| {
+        let mut members = Members {
+            node,
+            status: ParseStatus::Ok,
+        };
+        if !matches!(node.value, Value::Object(_)) {
+            return (None, ParseStatus::Partial);
+        }
+        let face = DuplicateFace {
+            face_group_code: members.text("faceGroupCode"),
+            face_id: members.text("faceId"),
+            merchant_user_id: members.text("merchantUserId"),
+            score: members.score("score"),
+        };
+        (Some(face), members.status)
+    });
+    read.unwrap_or((None, ParseStatus::Partial))
+}
+
+/// A number from 0 to `limit`; not a number and infinity are outside.
+fn number(text: &str, limit: f64) -> Option<f64> {
+    text.parse().ok().filter(|number| (0.0..=limit).contains(number))
+}
+
+#[cfg(test)]
+mod tests;
