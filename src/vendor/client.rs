@@ -4,6 +4,7 @@
 //! - [`Reply`]: the vendor answered, whatever it said
 //! - [`Fault`]: it didn't; [`Disposition`]: what then
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -73,7 +74,7 @@ impl ClientSettings {
 pub struct ClientError(#[source] reqwest::Error);
 
 /// The vendor answered, or something on the way did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub http_status: u16,
@@ -83,6 +84,18 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// The header `Date`: the time at the vendor.
     pub date: Option<Timestamp>,
+}
+
+// The body holds what a person must not read in a log.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("http_status", &self.http_status)
+            .field("body_bytes", &self.body.len())
+            .field("retry_after", &self.retry_after)
+            .field("date", &self.date)
+            .finish()
+    }
 }
 
 /// What is done after a fault.

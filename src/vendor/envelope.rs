@@ -39,8 +39,7 @@ impl<'a> Envelope<'a> {
 
     /// `Message`, where there is one.
     pub(crate) fn message(&self) -> Option<String> {
-        let message = self.root.get("Message")?.text()?;
-        Some(clean(&message, MAX_MESSAGE_CHARS)).filter(|message| !message.is_empty())
+        message(&self.root.get("Message")?.text()?)
     }
 
     /// `RequestId`, where there is one.
@@ -119,6 +118,26 @@ pub(crate) fn sub_code(result: &Node<'_>) -> String {
 fn word(node: &Node<'_>) -> Option<String> {
     let word = clean(&node.text()?, MAX_WORD_CHARS);
     (!word.is_empty()).then_some(word)
+}
+
+/// A message of the vendor's, fit for a terminal. After a wrong signature the vendor repeats what it signed, with the
+/// security token in it: the message ends before that.
+pub(crate) fn message(text: &str) -> Option<String> {
+    const REPEATED: [&str; 6] = [
+        "string to sign",
+        "stringtosign",
+        "canonicalrequest",
+        "canonical request",
+        "x-acs-",
+        "signature=",
+    ];
+    let lower = text.to_ascii_lowercase();
+    let end = REPEATED
+        .iter()
+        .filter_map(|mark| lower.find(mark))
+        .min()
+        .unwrap_or(text.len());
+    Some(clean(&text[..end], MAX_MESSAGE_CHARS)).filter(|message| !message.is_empty())
 }
 
 /// `text` without control characters (a terminal would obey them) and without blanks around it, cut to `limit`

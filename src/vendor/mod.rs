@@ -11,6 +11,8 @@
 pub mod account;
 pub mod client;
 pub mod credentials;
+#[cfg(test)]
+mod double;
 pub mod endpoint;
 mod envelope;
 mod image;

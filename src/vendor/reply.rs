@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::account::{AccountFault, is_or_below};
 use super::client::Reply;
-use super::envelope::{self, Envelope, MAX_MESSAGE_CHARS, MAX_WORD_CHARS, clean};
+use super::envelope::{self, Envelope, MAX_WORD_CHARS, clean};
 
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,15 +103,15 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
         };
     }
     let xml = XmlError::read(&body);
-    let code = xml.as_ref().and_then(|xml| xml.element("Code", MAX_WORD_CHARS));
+    let code = xml.as_ref().and_then(|xml| xml.word("Code"));
     Classified {
         answer: match &code {
             Some(code) => refusal(reply, code, now),
             None => no_code(reply),
         },
         call_code: code.unwrap_or_else(|| call_code_of(reply)),
-        message: xml.as_ref().and_then(|xml| xml.element("Message", MAX_MESSAGE_CHARS)),
-        request_id: xml.and_then(|xml| xml.element("RequestId", MAX_WORD_CHARS)),
+        message: xml.as_ref().and_then(|xml| envelope::message(&xml.element("Message")?)),
+        request_id: xml.and_then(|xml| xml.word("RequestId")),
     }
 }
 
@@ -195,22 +195,27 @@ impl<'a> XmlError<'a> {
         (lower.contains("<error>") && !lower.contains("<html")).then_some(Self { text, lower })
     }
 
-    fn element(&self, name: &str, limit: usize) -> Option<String> {
+    /// The text of the first element of that name.
+    fn element(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
         let open = format!("<{name}>");
         let start = self.lower.find(&open)? + open.len();
         let length = self.lower[start..].find(&format!("</{name}>"))?;
         let inner = self.text[start..start + length].trim();
-        let inner = inner
+        let cdata = inner
             .strip_prefix("<![CDATA[")
-            .and_then(|rest| rest.strip_suffix("]]>"))
-            .unwrap_or(inner);
-        let plain = inner
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&quot;", "\"")
-            .replace("&amp;", "&");
-        Some(clean(&plain, limit)).filter(|text| !text.is_empty())
+            .and_then(|rest| rest.strip_suffix("]]>"));
+        let plain = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
+        let plain = |text: &str| {
+            plain
+                .iter()
+                .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        };
+        Some(cdata.map_or_else(|| plain(inner), str::to_owned))
+    }
+
+    fn word(&self, name: &str) -> Option<String> {
+        Some(clean(&self.element(name)?, MAX_WORD_CHARS)).filter(|word| !word.is_empty())
     }
 }
 

@@ -250,6 +250,15 @@ fn messages_can_do_no_harm_on_a_terminal() {
 }
 
 #[test]
+fn what_the_vendor_repeats_of_a_request_is_left_out() {
+    let body = r#"{"Code":"SignatureDoesNotMatch","Message":"Specified signature is not matched. server CanonicalRequest is [POST x-acs-security-token:SECRET]"}"#;
+    let message = classified(400, body).message.unwrap();
+    assert_eq!(message, "Specified signature is not matched. server");
+    let xml = "<Error><Code>SignatureDoesNotMatch</Code><Message>server string to sign is:SECRET</Message></Error>";
+    assert_eq!(classified(400, xml).message.as_deref(), Some("server"));
+}
+
+#[test]
 #[ignore = "a measurement: cargo test --release --lib -- --ignored classify_speed --nocapture"]
 fn classify_speed() {
     let body = include_str!("../../../tests/vectors/checkresult_page.json");
