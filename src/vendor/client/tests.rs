@@ -25,7 +25,7 @@ fn due(region: &str) -> Due {
 
 fn client_with(url: &str, token: Option<&str>, change: impl FnOnce(&mut ClientSettings)) -> Client {
     let mut settings = ClientSettings::new(Endpoints::single(&BaseUrl::parse(url).unwrap()));
-    settings.attempt_timeout = Duration::from_secs(4);
+    settings.attempt_timeout = Duration::from_secs(10);
     change(&mut settings);
     let credentials = Credentials::new("key-id", SECRET, token, None);
     let chain = CredentialsChain::fixed(credentials, CredentialsSource::Sandbox);

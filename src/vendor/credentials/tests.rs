@@ -230,7 +230,7 @@ async fn a_silent_metadata_service_costs_a_second() {
             .await
             .contains("the ECS metadata service (no answer")
     );
-    assert!(start.elapsed() < Duration::from_millis(1900));
+    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
