@@ -4,9 +4,15 @@
 
 pub mod archive;
 pub mod clock;
+pub mod day;
+pub mod exit;
 pub mod files;
 pub mod host;
 pub mod intake;
+pub mod pace;
+pub mod plan;
 pub mod record;
+pub mod retry;
 pub mod sandbox;
+pub mod tables;
 pub mod vendor;

@@ -258,6 +258,27 @@ pub struct Record {
     pub parse_status: ParseStatus,
 }
 
+impl Record {
+    /// What is left of a final reply that can't be read any more: the verdict, as it was read when the reply came.
+    pub fn unparsed(passed: bool, sub_code: String) -> Self {
+        Self {
+            request_id: None,
+            passed,
+            sub_code,
+            face: FaceInfo::default(),
+            ext_face_info: None,
+            ekyc_result: None,
+            ext_basic_info: None,
+            ext_id_info: None,
+            ext_info: None,
+            ext_risk_info: None,
+            ext_source_info: None,
+            images: Vec::new(),
+            parse_status: ParseStatus::Unparsed,
+        }
+    }
+}
+
 /// The members of `ExtFaceInfo`; `None` is missing, null or unreadable ([`ParseStatus`] tells which).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaceInfo {

@@ -200,18 +200,21 @@ impl Archive {
         Ok(StagedDay::new(&place, limits))
     }
 
-    /// Removes what a killed run left in the staging folder, and returns how many files that were. Their rows are
-    /// still journalled.
+    /// Removes what a killed run left in the staging folder, and returns how many files or folders that were. Rows of
+    /// such a file are still journalled, and reports can be written again.
     pub fn clear_staging(&self) -> Result<u64, ArchiveError> {
         let failed = || FileError::because("list", &self.staging);
         let mut cleared = 0;
         for entry in fs::read_dir(&self.staging).map_err(failed())? {
             let entry = entry.map_err(failed())?;
-            if !entry.file_type().map_err(failed())?.is_dir() {
-                let path = entry.path();
-                fs::remove_file(&path).map_err(FileError::because("remove", &path))?;
-                cleared += 1;
-            }
+            let path = entry.path();
+            let removed = if entry.file_type().map_err(failed())?.is_dir() {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.map_err(FileError::because("remove", &path))?;
+            cleared += 1;
         }
         Ok(cleared)
     }

@@ -14,7 +14,7 @@ use jiff::fmt::rfc2822;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
-use super::credentials::{Credentials, CredentialsChain, CredentialsError};
+use super::credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSource};
 use super::endpoint::{BaseUrl, Endpoints};
 use super::{sign, transport};
 use crate::clock::Clock;
@@ -258,6 +258,12 @@ impl Client {
             .await
             .map_err(|error| Fault::of(error, url.host_header()))?;
         read(response, url.host_header()).await
+    }
+
+    /// Finds the credentials, so that it is known whether there are any before anything is asked; says where they come
+    /// from.
+    pub async fn credentials_source(&self) -> Result<CredentialsSource, CredentialsError> {
+        self.credentials.source().await
     }
 
     /// After the answer that the token is expired: whether there are newer credentials now.

@@ -1,0 +1,299 @@
+//! The pace of one product's calls: as many a second as were set, never more in any second, fixed or sliding; fewer
+//! while the vendor throttles.
+//!
+//! A governor limiter spaces the attempts evenly. Its cell is a grain of time: an attempt costs the time that it must
+//! keep from the next one, so any rate can be set exactly, and a late wake-up is made up for by [`CATCH_UP`] and no
+//! more. [`WINDOW_MARGIN`] stretches each second a little, so that attempts which the network delivers early or late do
+//! not meet in the vendor's window. A limiter's quota is fixed when it is made, so a change of rate swaps it.
+//!
+//! - [`Pacer`]: the gate that every attempt passes, retries too
+//! - [`Admitted`]: a passed attempt, so that what it meets is charged to the rate it was sent at
+//! - [`Rate`]: additive increase, multiplicative decrease; pure
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
+
+/// How much longer than a second the attempts of one second take.
+const WINDOW_MARGIN: Duration = Duration::from_millis(12);
+
+/// How far an attempt may run ahead of even spacing to make up for a late wake-up. Timers have a grain of 1 ms.
+const CATCH_UP: Duration = Duration::from_millis(2);
+
+/// What is left of the rate after a throttled answer.
+const DECREASE: f64 = 0.5;
+
+/// The share of the set rate by which it recovers in a second of success.
+const INCREASE: f64 = 0.05;
+
+/// The rate never falls below this share of the set rate.
+const FLOOR: f64 = 0.01;
+
+/// Without an attempt's worth of success the rate is not raised more often than this.
+const RECOVERY_STEP: Duration = Duration::from_secs(1);
+
+/// The shortest pause after a throttled answer: a vendor that says "at once" would burn every call otherwise.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The slowest rate that can be set, in calls per second.
+const SLOWEST: f64 = 0.001;
+
+/// An attempt that passed the gate.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted {
+    epoch: u32,
+}
+
+/// The gate that every attempt of a product passes.
+#[derive(Debug)]
+pub struct Pacer {
+    /// Held by the one attempt that waits at the gate; the others queue up behind it in order.
+    turn: tokio::sync::Mutex<()>,
+    /// `None`: unlimited.
+    lane: Option<Mutex<Lane>>,
+}
+
+impl Pacer {
+    /// `calls_per_second`: the set rate.
+    pub fn new(calls_per_second: f64) -> Self {
+        let lane = Lane::new(calls_per_second, Instant::now());
+        Self {
+            turn: tokio::sync::Mutex::new(()),
+            lane: Some(Mutex::new(lane)),
+        }
+    }
+
+    /// A gate that is always open: for a loopback address only, which the configuration sees to.
+    pub fn unlimited() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::new(()),
+            lane: None,
+        }
+    }
+
+    /// Waits for its turn. Dropping the future gives the turn up.
+    pub async fn admit(&self) -> Admitted {
+        let Some(lane) = &self.lane else {
+            return Admitted { epoch: 0 };
+        };
+        let _turn = self.turn.lock().await;
+        loop {
+            let wait = match lock(lane).try_admit(Instant::now()) {
+                Ok(admitted) => return admitted,
+                Err(wait) => wait,
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// The vendor throttled this attempt: pause as told, and slow down.
+    pub fn throttled(&self, admitted: Admitted, retry_after: Option<Duration>) {
+        if let Some(lane) = &self.lane {
+            lock(lane).throttled(admitted, retry_after, Instant::now());
+        }
+    }
+
+    /// The vendor answered an attempt without throttling it.
+    pub fn answered(&self) {
+        if let Some(lane) = &self.lane {
+            lock(lane).answered(Instant::now());
+        }
+    }
+
+    /// For how long every answer has been a throttled one.
+    pub fn throttled_for(&self) -> Duration {
+        let since = self.lane.as_ref().and_then(|lane| lock(lane).throttled_since);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// The rate now, in calls per second; `None` = unlimited.
+    pub fn calls_per_second(&self) -> Option<f64> {
+        self.lane.as_ref().map(|lane| lock(lane).rate.current)
+    }
+}
+
+fn lock(lane: &Mutex<Lane>) -> std::sync::MutexGuard<'_, Lane> {
+    // A lane is consistent between any two statements, so a panic elsewhere leaves nothing half done.
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Lane {
+    limiter: Limiter,
+    rate: Rate,
+    resume_at: Option<Instant>,
+    /// Since when every answer was a throttled one.
+    throttled_since: Option<Instant>,
+}
+
+impl Lane {
+    fn new(calls_per_second: f64, now: Instant) -> Self {
+        let rate = Rate::new(calls_per_second, now);
+        Self {
+            limiter: Limiter::new(rate.current, false, now),
+            rate,
+            resume_at: None,
+            throttled_since: None,
+        }
+    }
+
+    fn try_admit(&mut self, now: Instant) -> Result<Admitted, Duration> {
+        if let Some(resume_at) = self.resume_at.filter(|at| *at > now) {
+            return Err(resume_at - now);
+        }
+        self.limiter.try_pass(now)?;
+        Ok(Admitted { epoch: self.rate.epoch })
+    }
+
+    fn throttled(&mut self, admitted: Admitted, retry_after: Option<Duration>, now: Instant) {
+        let pause = retry_after.unwrap_or_default().max(SHORTEST_PAUSE);
+        self.resume_at = self.resume_at.max(Some(now + pause));
+        self.throttled_since = self.throttled_since.or(Some(now));
+        if self.rate.decrease(admitted.epoch, now) {
+            self.limiter = Limiter::new(self.rate.current, true, now);
+        }
+    }
+
+    fn answered(&mut self, now: Instant) {
+        self.throttled_since = None;
+        if self.rate.recover(now) {
+            self.limiter = Limiter::new(self.rate.current, true, now);
+        }
+    }
+}
+
+/// The rate that holds now: down by half when throttled, up in small steps while it goes well.
+#[derive(Debug, Clone)]
+pub struct Rate {
+    set: f64,
+    current: f64,
+    changed_at: Instant,
+    epoch: u32,
+}
+
+impl Rate {
+    /// Starts at the set rate, in calls per second.
+    pub fn new(calls_per_second: f64, now: Instant) -> Self {
+        let set = calls_per_second.max(SLOWEST);
+        Self {
+            set,
+            current: set,
+            changed_at: now,
+            epoch: 0,
+        }
+    }
+
+    /// A throttled answer to an attempt that was admitted in `epoch`. All attempts that were sent at one rate lower it
+    /// once. True where it changed.
+    pub fn decrease(&mut self, epoch: u32, now: Instant) -> bool {
+        if epoch != self.epoch {
+            return false;
+        }
+        self.current = (self.current * DECREASE).max(self.set * FLOOR);
+        self.changed_at = now;
+        self.epoch = self.epoch.wrapping_add(1);
+        true
+    }
+
+    /// An answer that was not throttled. True where the rate changed.
+    pub fn recover(&mut self, now: Instant) -> bool {
+        if self.current >= self.set || now.duration_since(self.changed_at) < RECOVERY_STEP {
+            return false;
+        }
+        self.current = (self.current + self.set * INCREASE).min(self.set);
+        self.changed_at = now;
+        true
+    }
+
+    /// Calls per second.
+    pub fn calls_per_second(&self) -> f64 {
+        self.current
+    }
+}
+
+/// governor's limiter with a grain of time for a cell.
+#[derive(Debug)]
+struct Limiter {
+    cells: RateLimiter<NotKeyed, InMemoryState, HandedInClock, NoOpMiddleware<Nanos>>,
+    clock: HandedInClock,
+    cost: NonZeroU32,
+}
+
+impl Limiter {
+    /// `spent`: the first attempt must wait for a full period, as after an attempt.
+    fn new(calls_per_second: f64, spent: bool, now: Instant) -> Self {
+        let period = (Duration::from_secs(1) + WINDOW_MARGIN).div_f64(calls_per_second);
+        // governor counts cells in 32 bits: 4 s in nanoseconds, 71 minutes in microseconds.
+        let grain = if period < Duration::from_secs(2) {
+            Duration::from_nanos(1)
+        } else {
+            Duration::from_micros(1)
+        };
+        let cost = cells(period, grain);
+        let burst = cost.saturating_add(cells(CATCH_UP, grain).get());
+        let clock = HandedInClock {
+            start: now,
+            since_start: Arc::default(),
+        };
+        let quota = Quota::with_period(grain)
+            .expect("a grain is not zero")
+            .allow_burst(burst);
+        let cells = RateLimiter::direct_with_clock(quota, clock.clone());
+        if spent {
+            // Can't be refused: a new limiter holds a full burst.
+            drop(cells.check_n(burst));
+        }
+        Self { cells, clock, cost }
+    }
+
+    fn try_pass(&self, now: Instant) -> Result<(), Duration> {
+        self.clock.set(now);
+        match self.cells.check_n(self.cost) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => Err(not_until.wait_time_from(self.clock.now())),
+            Err(_) => unreachable!("a burst holds at least one attempt"),
+        }
+    }
+}
+
+/// A period as a number of cells, rounded up; never none.
+fn cells(period: Duration, grain: Duration) -> NonZeroU32 {
+    let count = period.as_nanos().div_ceil(grain.as_nanos());
+    u32::try_from(count)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .unwrap_or(NonZeroU32::MIN)
+}
+
+/// The clock of one limiter: it shows what it was last set to, so that the time is handed in here too.
+#[derive(Debug, Clone)]
+struct HandedInClock {
+    start: Instant,
+    since_start: Arc<AtomicU64>,
+}
+
+impl HandedInClock {
+    fn set(&self, now: Instant) {
+        let nanos = u64::try_from(now.duration_since(self.start).as_nanos()).unwrap_or(u64::MAX);
+        self.since_start.store(nanos, Ordering::Relaxed);
+    }
+}
+
+impl GovernorClock for HandedInClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(Duration::from_nanos(self.since_start.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

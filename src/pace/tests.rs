@@ -1,0 +1,132 @@
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+
+use super::*;
+
+/// A clock of the test's own: lanes are handed every instant.
+fn at(start: Instant, seconds: f64) -> Instant {
+    start + Duration::from_secs_f64(seconds)
+}
+
+/// Simulates attempts that wake up late by `lateness()` and gives the seconds at which they were admitted.
+fn admissions(qps: f64, seconds: f64, mut lateness: impl FnMut() -> f64) -> Vec<f64> {
+    let start = Instant::now();
+    let mut lane = Lane::new(qps, start);
+    let (mut now, mut admitted) = (0.0, Vec::new());
+    while now < seconds {
+        match lane.try_admit(at(start, now)) {
+            Ok(_) => admitted.push(now),
+            Err(wait) => now += wait.as_secs_f64() + lateness(),
+        }
+    }
+    admitted
+}
+
+/// The most admissions in any half-open window of one second.
+fn most_in_a_second(admitted: &[f64]) -> usize {
+    let mut first = 0;
+    let mut most = 0;
+    for (last, at) in admitted.iter().enumerate() {
+        while admitted[first] <= at - 1.0 {
+            first += 1;
+        }
+        most = most.max(last - first + 1);
+    }
+    most
+}
+
+#[test]
+fn no_sliding_second_exceeds_the_rate_and_the_rate_is_used() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for qps in [1.0, 5.0, 40.0, 50.0, 333.0, 5_000.0] {
+        let seconds = if qps > 1_000.0 { 5.0 } else { 60.0 };
+        let admitted = admissions(qps, seconds, || random.f64() * 0.001);
+        assert!(
+            most_in_a_second(&admitted) as f64 <= qps,
+            "{qps}: {}",
+            most_in_a_second(&admitted)
+        );
+        let used = admitted.len() as f64 / (qps * seconds);
+        assert!(used > 0.98, "{qps}: {used}");
+    }
+}
+
+#[test]
+fn a_network_that_delivers_up_to_ten_milliseconds_late_stays_below_the_rate() {
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut arrivals = admissions(50.0, 300.0, || random.f64() * 0.002);
+    for arrival in &mut arrivals {
+        *arrival += random.f64() * 0.010;
+    }
+    arrivals.sort_by(f64::total_cmp);
+    assert_eq!(most_in_a_second(&arrivals), 50);
+}
+
+#[test]
+fn a_pause_of_the_caller_is_not_made_up_for_by_a_burst() {
+    let start = Instant::now();
+    let mut lane = Lane::new(50.0, start);
+    lane.try_admit(start).unwrap();
+    let later = at(start, 10.0);
+    lane.try_admit(later).unwrap();
+    assert!(lane.try_admit(later).is_err());
+}
+
+#[test]
+fn throttled_answers_halve_the_rate_once_per_epoch_and_success_restores_it() {
+    let start = Instant::now();
+    let mut lane = Lane::new(40.0, start);
+    let admitted = lane.try_admit(start).unwrap();
+    for _ in 0..10 {
+        lane.throttled(admitted, None, at(start, 0.1));
+    }
+    assert!(
+        (lane.rate.calls_per_second() - 20.0).abs() < 1e-9,
+        "ten answers to one rate count once"
+    );
+    for second in 1..=10 {
+        lane.answered(at(start, 0.1 + f64::from(second)));
+    }
+    assert!((lane.rate.calls_per_second() - 40.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_rate_has_a_floor_from_which_it_recovers_within_thirty_seconds() {
+    let start = Instant::now();
+    let mut rate = Rate::new(50.0, start);
+    for epoch in 0..20 {
+        rate.decrease(epoch, start);
+    }
+    assert!((rate.calls_per_second() - 0.5).abs() < 1e-9);
+    for second in 1..=30 {
+        rate.recover(at(start, f64::from(second)));
+    }
+    assert!((rate.calls_per_second() - 50.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_retry_after_is_obeyed_and_never_shorter_than_our_own_pause() {
+    let start = Instant::now();
+    for (told, wait) in [(Some(3_000), 3_000), (Some(0), 200), (None, 200)] {
+        let mut lane = Lane::new(50.0, start);
+        let admitted = lane.try_admit(start).unwrap();
+        lane.throttled(admitted, told.map(Duration::from_millis), start);
+        assert_eq!(lane.try_admit(start).unwrap_err(), Duration::from_millis(wait));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_attempts_pass_in_the_order_in_which_they_came() {
+    let pacer = std::sync::Arc::new(Pacer::new(10.0));
+    let order = std::sync::Arc::new(Mutex::new(Vec::new()));
+    let mut waiting = tokio::task::JoinSet::new();
+    for number in 0..5 {
+        let (pacer, order) = (pacer.clone(), order.clone());
+        waiting.spawn(async move {
+            pacer.admit().await;
+            order.lock().unwrap().push(number);
+        });
+        tokio::task::yield_now().await;
+    }
+    waiting.join_all().await;
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
+}
