@@ -9,6 +9,7 @@ pub mod exit;
 pub mod files;
 pub mod host;
 pub mod intake;
+pub mod ledger;
 pub mod pace;
 pub mod plan;
 pub mod record;

@@ -1,0 +1,13 @@
+-- Writes down how a call ended. Only a pending row can be settled.
+UPDATE transactions
+SET state = :state,
+    attempts = attempts + :attempts,
+    not_completed_runs = not_completed_runs + :not_completed,
+    failed_runs = failed_runs + :failed,
+    next_due_at = :next_due_at,
+    last_call_code = :call_code,
+    last_call_at = :called_at,
+    last_message = :message,
+    passed = :passed,
+    sub_code = :sub_code
+WHERE transaction_id = :transaction_id AND state = 'pending'

@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO temp.seen (transaction_id) VALUES (:transaction_id)

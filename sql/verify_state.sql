@@ -1,0 +1,1 @@
+SELECT state FROM transactions WHERE transaction_id = :transaction_id

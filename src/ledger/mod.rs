@@ -1,0 +1,271 @@
+//! The ledger: what we know of each id, in one SQLite file that nothing ever deletes or truncates.
+//!
+//! One process writes at a time: [`Ledger::open`] wants the [`Lock`], which is the kernel's and so never outlives a
+//! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode. A ledger with a newer schema is
+//! refused; an older one is migrated by an append-only list (`migrate`).
+//!
+//! - [`Ledger`]: the open file; its methods stand in `admit`, `plan`, `settle`, `publish` and `report`
+//! - [`Lock`]: held by the one run that may write
+//! - [`Run`]: one execution, as the ledger numbers it
+//! - [`Writer`]: the thread that commits settlements in batches (`writer`)
+//! - [`LedgerError`]: why the ledger can't be used
+
+mod admit;
+mod migrate;
+mod plan;
+mod publish;
+mod report;
+mod settle;
+mod verify;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, named_params};
+
+pub use admit::{Admission, Admitted, Defaults};
+pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
+pub use publish::{DayRange, JournalledRow, ManifestFile, NewFile, Tally};
+pub use report::{BillingLine, ExpiryLine, QuarantineLine, StateCounts};
+pub use settle::{Settled, Settlement};
+pub use verify::SeenIds;
+pub use writer::{Writer, WriterHandle};
+
+/// Why the ledger can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another run holds the lock.
+    #[error("another run holds the lock {path}; it ends by itself when that run does")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The lock file can't be made or locked.
+    #[error("failed to lock {path}; check that the data folder can be written")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is none to read.
+    #[error("there is no ledger at {path}; `idvault run` makes one, or name its folder with --data-dir")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Written by a newer idvault.
+    #[error(
+        "the ledger {path} has schema {found}, this idvault knows up to {known}; use the newer idvault that wrote it"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// Some other program's database.
+    #[error("{path} is not an idvault ledger (application id {found:#x}); nothing was changed in it")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: i64,
+    },
+    /// SQLite failed.
+    #[error("failed to {action} in the ledger {path}")]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// What the ledger holds contradicts itself.
+    #[error("the ledger {path} contradicts itself: {what}; run `idvault verify` before the next run")]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// In words.
+        what: String,
+    },
+    /// The writer thread has ended, after an error that is reported in its place.
+    #[error("the ledger's writer has stopped")]
+    WriterGone,
+}
+
+/// The right to write: an exclusive lock of the kernel's on a file in the data folder.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says at once that another run holds it.
+    pub fn acquire(data_dir: &Path) -> Result<Self, LedgerError> {
+        let path = data_dir.join("lock");
+        let opened = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let locked = opened.map_err(TryLockError::Error).and_then(|file| {
+            file.try_lock()?;
+            Ok(file)
+        });
+        match locked {
+            Ok(file) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(LedgerError::Lock { path, source }),
+        }
+    }
+}
+
+/// One execution, as the ledger numbers it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Counts up by one a run.
+    pub number: i64,
+    /// `20261122T020000Z-0001`: names the run's files.
+    pub id: Arc<str>,
+}
+
+/// The open ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Ledger {
+    /// Where the ledger is in a data folder.
+    pub fn path_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("ledger.sqlite")
+    }
+
+    /// Opens the ledger for writing, makes it where there is none, and migrates an older one.
+    pub fn open(data_dir: &Path, _lock: &Lock) -> Result<Self, LedgerError> {
+        let path = Self::path_in(data_dir);
+        if !path.exists() {
+            // SQLite would make it with the umask's mode.
+            crate::files::create_private(&path).map_err(|error| LedgerError::Lock {
+                path: path.clone(),
+                source: error.source,
+            })?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut ledger = Self::connect(path, flags)?;
+        migrate::migrate(&mut ledger)?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger for reading. It must be there and of the present schema.
+    pub fn open_read_only(data_dir: &Path) -> Result<Self, LedgerError> {
+        let path = Self::path_in(data_dir);
+        if !path.exists() {
+            return Err(LedgerError::Missing { path });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let ledger = Self::connect(path, flags)?;
+        migrate::check(&ledger)?;
+        Ok(ledger)
+    }
+
+    /// A second connection to the same file, for reading while the writer commits.
+    pub fn reader(&self) -> Result<Self, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self::connect(self.path.clone(), flags)
+    }
+
+    fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self, LedgerError> {
+        let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
+            connection.set_prepared_statement_cache_capacity(32);
+            connection.execute_batch(include_str!("../../sql/pragmas.sql"))?;
+            Ok(connection)
+        });
+        match opened {
+            Ok(connection) => Ok(Self { connection, path }),
+            Err(source) => Err(LedgerError::Sqlite {
+                action: "open the file",
+                path,
+                source,
+            }),
+        }
+    }
+
+    /// Numbers a new run.
+    pub fn begin_run(&mut self, now: Timestamp) -> Result<Run, LedgerError> {
+        let begin = || -> rusqlite::Result<Run> {
+            let next: i64 =
+                self.connection
+                    .query_row("SELECT coalesce(max(run_number), 0) + 1 FROM runs", [], |row| {
+                        row.get(0)
+                    })?;
+            let id: Arc<str> = format!("{}-{next:04}", now.strftime("%Y%m%dT%H%M%SZ")).into();
+            self.connection.execute(
+                include_str!("../../sql/run_begin.sql"),
+                named_params! { ":run_id": &*id, ":started_at": now.as_microsecond() },
+            )?;
+            Ok(Run {
+                number: self.connection.last_insert_rowid(),
+                id,
+            })
+        };
+        begin().map_err(self.failed("begin a run"))
+    }
+
+    /// Writes down how the run ended.
+    pub fn end_run(&mut self, run: &Run, now: Timestamp, exit_code: u8) -> Result<(), LedgerError> {
+        let ended = self.connection.execute(
+            include_str!("../../sql/run_end.sql"),
+            named_params! { ":run_number": run.number, ":ended_at": now.as_microsecond(), ":exit_code": exit_code },
+        );
+        ended.map_err(self.failed("end the run"))?;
+        Ok(())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> LedgerError + use<> {
+        let path = self.path.clone();
+        move |source| LedgerError::Sqlite {
+            action,
+            path: path.clone(),
+            source,
+        }
+    }
+
+    fn inconsistent(&self, what: String) -> LedgerError {
+        LedgerError::Inconsistent {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}
+
+/// A time as the ledger keeps it. What is out of range for `jiff` was never written by idvault.
+fn timestamp(microseconds: i64) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_microsecond(microseconds)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Integer, error.into()))
+}
+
+fn optional_timestamp(microseconds: Option<i64>) -> rusqlite::Result<Option<Timestamp>> {
+    microseconds.map(timestamp).transpose()
+}
+
+/// Text that was checked when it came in and is checked again when it comes back: a person may have edited the file.
+fn checked<T>(text: &str, parse: fn(&str) -> Result<T, crate::record::InvalidField>) -> rusqlite::Result<T> {
+    parse(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
+}

@@ -1,0 +1,160 @@
+//! What is due, in which order: read page by page, so that memory does not grow with the number of ids.
+
+use jiff::Timestamp;
+use rusqlite::{Row, named_params};
+
+use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
+use crate::record::{Due, MerchantBizId, ProductCode, Region, TransactionId};
+
+/// Which of the due rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Those that the vendor should still have, and those of unknown age.
+    Live,
+    /// Those past their deadline: asked last, because time spent on them could cost one that can still be saved.
+    Overdue,
+}
+
+/// The place behind a row in the order of the plan.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    deleted_from: i64,
+    transaction_id: String,
+}
+
+impl Cursor {
+    /// Before the first row.
+    pub const fn start() -> Self {
+        Self {
+            deleted_from: i64::MIN,
+            transaction_id: String::new(),
+        }
+    }
+}
+
+/// Due rows in the order in which they are to be asked for.
+#[derive(Debug)]
+pub struct DuePage {
+    /// At most as many as were asked for; none at the end.
+    pub rows: Vec<Due>,
+    /// Where the next page begins.
+    pub next: Cursor,
+}
+
+/// How many rows of a product are due.
+#[derive(Debug, Clone)]
+pub struct ProductDue {
+    /// The product.
+    pub product_code: ProductCode,
+    /// Due rows.
+    pub due: u64,
+}
+
+/// When a pending row is gone, for the forecast.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    /// The latest time at which it can be fetched.
+    pub at: Timestamp,
+    /// Whether `verified_at` is known; else the deadline is reckoned from when the id was first seen.
+    pub age_known: bool,
+}
+
+impl Ledger {
+    /// The products that have due rows, and how many.
+    pub fn due_products(&self, now: Timestamp) -> Result<Vec<ProductDue>, LedgerError> {
+        let read = || {
+            let mut statement = self
+                .connection
+                .prepare_cached(include_str!("../../sql/plan_products.sql"))?;
+            let rows = statement.query_map(named_params! { ":now": now.as_microsecond() }, |row| {
+                Ok(ProductDue {
+                    product_code: checked(row.get_ref(0)?.as_str()?, ProductCode::parse)?,
+                    due: row.get(1)?,
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(self.failed("plan"))
+    }
+
+    /// The next page of a product's due rows, earliest possible deletion first.
+    pub fn due_page(
+        &self,
+        product_code: &ProductCode,
+        phase: Phase,
+        after: &Cursor,
+        now: Timestamp,
+        page_size: usize,
+    ) -> Result<DuePage, LedgerError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(include_str!("../../sql/plan_due.sql"))?;
+            let mut rows = statement.query(named_params! {
+                ":product_code": product_code.as_str(),
+                ":overdue": phase == Phase::Overdue,
+                ":after_deleted_from": after.deleted_from,
+                ":after_id": after.transaction_id,
+                ":now": now.as_microsecond(),
+                ":page_size": i64::try_from(page_size).unwrap_or(i64::MAX),
+            })?;
+            let mut page = DuePage {
+                rows: Vec::with_capacity(page_size),
+                next: after.clone(),
+            };
+            while let Some(row) = rows.next()? {
+                page.next.deleted_from = row.get(8)?;
+                page.rows.push(due(row)?);
+            }
+            if let Some(last) = page.rows.last() {
+                last.transaction_id.as_str().clone_into(&mut page.next.transaction_id);
+            }
+            Ok(page)
+        };
+        read().map_err(self.failed("plan"))
+    }
+
+    /// Calls `each` with the product and deadline of every pending row that is due by `due_by`, by product and in the order of the
+    /// plan. `with_not_completed`: also those whose customer had not finished when they were last asked for.
+    pub fn for_each_deadline(
+        &self,
+        due_by: Timestamp,
+        with_not_completed: bool,
+        mut each: impl FnMut(&str, Deadline),
+    ) -> Result<(), LedgerError> {
+        let mut read = || {
+            let mut statement = self
+                .connection
+                .prepare_cached(include_str!("../../sql/plan_deadlines.sql"))?;
+            let mut rows = statement.query(named_params! {
+                ":due_by": due_by.as_microsecond(),
+                ":with_not_completed": with_not_completed,
+            })?;
+            while let Some(row) = rows.next()? {
+                let deadline = Deadline {
+                    at: timestamp(row.get(1)?)?,
+                    age_known: row.get(2)?,
+                };
+                each(row.get_ref(0)?.as_str()?, deadline);
+            }
+            Ok(())
+        };
+        read().map_err(self.failed("forecast"))
+    }
+}
+
+fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
+    let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::parse)?;
+    let merchant_biz_id = match row.get_ref(1)?.as_str_or_null()? {
+        Some(given) => checked(given, MerchantBizId::parse)?,
+        None => MerchantBizId::derive(&transaction_id),
+    };
+    Ok(Due {
+        merchant_biz_id,
+        transaction_id,
+        product_code: checked(row.get_ref(2)?.as_str()?, ProductCode::parse)?,
+        region: checked(row.get_ref(3)?.as_str()?, Region::parse)?,
+        verified_at: optional_timestamp(row.get(4)?)?,
+        first_seen_at: timestamp(row.get(5)?)?,
+        not_completed_runs: row.get(6)?,
+        failed_runs: row.get(7)?,
+    })
+}

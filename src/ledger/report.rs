@@ -1,0 +1,245 @@
+//! What the reports read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{Row, named_params};
+
+use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
+use crate::record::{MerchantBizId, State, TransactionId};
+
+/// How many ids are in each state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct StateCounts(BTreeMap<State, u64>);
+
+impl StateCounts {
+    /// How many are in that state.
+    pub fn of(&self, state: State) -> u64 {
+        self.0.get(&state).copied().unwrap_or(0)
+    }
+
+    /// How many ids there are.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+}
+
+/// A sum of tallies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillingLine {
+    /// The vendor's day, `YYYY-MM-DD`, where it is known.
+    pub billing_day: Option<String>,
+    /// The product.
+    pub product_code: String,
+    /// The region.
+    pub region: String,
+    /// The sub code.
+    pub sub_code: String,
+    /// How many.
+    pub verifications: u64,
+}
+
+/// A record that is not fetched.
+#[derive(Debug, Clone)]
+pub struct ExpiryLine {
+    /// The transaction.
+    pub transaction_id: String,
+    /// The company's own id.
+    pub merchant_biz_id: MerchantBizId,
+    /// The product.
+    pub product_code: String,
+    /// The region.
+    pub region: String,
+    /// When it was made, where that is known.
+    pub verified_at: Option<Timestamp>,
+    /// When idvault first read of it.
+    pub first_seen_at: Timestamp,
+    /// Where it stands.
+    pub state: State,
+    /// Attempts charged to it.
+    pub attempts: u64,
+    /// The last call code.
+    pub last_call_code: Option<String>,
+}
+
+/// A record that needs a person.
+#[derive(Debug, Clone)]
+pub struct QuarantineLine {
+    /// The transaction.
+    pub transaction_id: String,
+    /// The company's own id.
+    pub merchant_biz_id: MerchantBizId,
+    /// The product.
+    pub product_code: String,
+    /// The region.
+    pub region: String,
+    /// When it was made, where that is known.
+    pub verified_at: Option<Timestamp>,
+    /// When idvault first read of it.
+    pub first_seen_at: Timestamp,
+    /// Attempts charged to it.
+    pub attempts: u64,
+    /// Runs in which the vendor answered it with an error.
+    pub failed_runs: u64,
+    /// The last call code.
+    pub last_call_code: Option<String>,
+    /// When that came.
+    pub last_call_at: Option<Timestamp>,
+    /// The vendor's message with it.
+    pub last_message: Option<String>,
+}
+
+impl Ledger {
+    /// How many ids are in each state; a state that no code knows is an error.
+    pub fn state_counts(&self) -> Result<StateCounts, LedgerError> {
+        let read = || {
+            let mut statement = self.connection.prepare(include_str!("../../sql/state_counts.sql"))?;
+            let mut counts: BTreeMap<State, u64> = State::ALL.into_iter().map(|state| (state, 0)).collect();
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                counts.insert(state(row, 0)?, row.get(1)?);
+            }
+            Ok(StateCounts(counts))
+        };
+        read().map_err(self.failed("count the states"))
+    }
+
+    /// Checks that as many rows are archived as the manifest's files hold, and as their tallies count.
+    pub fn check_archived(&self, archived: u64) -> Result<(), LedgerError> {
+        let read = || {
+            let sql = include_str!("../../sql/archived_counts.sql");
+            self.connection
+                .query_row(sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
+        };
+        let (rows, tallied) = read().map_err(self.failed("count the archived rows"))?;
+        if rows == archived && tallied == archived {
+            return Ok(());
+        }
+        Err(self.inconsistent(format!(
+            "{archived} ids are archived, the manifest's files hold {rows} rows and their tallies count {tallied}"
+        )))
+    }
+
+    /// How many unfetched records expire after `now` and by `until`; without those that the customer had not finished
+    /// when they were last asked for.
+    pub fn count_expiring(&self, now: Timestamp, until: Timestamp) -> Result<u64, LedgerError> {
+        let bounds = named_params! { ":now": now.as_microsecond(), ":until": until.as_microsecond() };
+        let counted = self
+            .connection
+            .query_row(include_str!("../../sql/count_expiring.sql"), bounds, |row| row.get(0));
+        counted.map_err(self.failed("count the records near their expiry"))
+    }
+
+    /// Takes the quarantined records whose 30 days are over for lost; gives their number.
+    pub fn expire_quarantined(&mut self, now: Timestamp) -> Result<u64, LedgerError> {
+        let bounds = named_params! { ":now": now.as_microsecond() };
+        let expired = self
+            .connection
+            .execute(include_str!("../../sql/expire_quarantined.sql"), bounds);
+        Ok(expired.map_err(self.failed("expire the quarantine"))? as u64)
+    }
+
+    /// The tallies of the billing days `from..=to` (`None`: of all), and of the unknown days.
+    pub fn billing(&self, days: Option<(Date, Date)>) -> Result<Vec<BillingLine>, LedgerError> {
+        let read = || {
+            let mut statement = self.connection.prepare(include_str!("../../sql/report_billing.sql"))?;
+            let bounds = named_params! {
+                ":from": days.map(|(from, _)| from.to_string()),
+                ":to": days.map(|(_, to)| to.to_string()),
+            };
+            let lines = statement.query_map(bounds, |row| {
+                Ok(BillingLine {
+                    billing_day: row.get(0)?,
+                    product_code: row.get(1)?,
+                    region: row.get(2)?,
+                    sub_code: row.get(3)?,
+                    verifications: row.get(4)?,
+                })
+            })?;
+            lines.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(self.failed("read the tallies"))
+    }
+
+    /// Calls `each` with every unfetched record that is gone by `horizon`, is of unknown age, or is lost already;
+    /// earliest first.
+    pub fn for_each_expiring<E: From<LedgerError>>(
+        &self,
+        horizon: Timestamp,
+        mut each: impl FnMut(ExpiryLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = self.failed("read the records near their expiry");
+        let sql = include_str!("../../sql/report_expiry.sql");
+        let mut statement = self.connection.prepare(sql).map_err(&failed)?;
+        let bounds = named_params! { ":horizon": horizon.as_microsecond() };
+        let mut rows = statement.query(bounds).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            each(expiring(row).map_err(&failed)?)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every quarantined record, most urgent first.
+    pub fn for_each_quarantined<E: From<LedgerError>>(
+        &self,
+        mut each: impl FnMut(QuarantineLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = self.failed("read the quarantine");
+        let sql = include_str!("../../sql/report_quarantine.sql");
+        let mut statement = self.connection.prepare(sql).map_err(&failed)?;
+        let mut rows = statement.query([]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            each(quarantined(row).map_err(&failed)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+    let word = row.get_ref(column)?.as_str()?;
+    State::from_word(word).ok_or_else(|| {
+        let why = format!("unknown state {word:?}").into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
+    })
+}
+
+fn merchant_biz_id(row: &Row<'_>, transaction_id: &str) -> rusqlite::Result<MerchantBizId> {
+    match row.get_ref(1)?.as_str_or_null()? {
+        Some(given) => checked(given, MerchantBizId::parse),
+        None => Ok(MerchantBizId::derive(&checked(transaction_id, TransactionId::parse)?)),
+    }
+}
+
+fn expiring(row: &Row<'_>) -> rusqlite::Result<ExpiryLine> {
+    let transaction_id: String = row.get(0)?;
+    Ok(ExpiryLine {
+        merchant_biz_id: merchant_biz_id(row, &transaction_id)?,
+        transaction_id,
+        product_code: row.get(2)?,
+        region: row.get(3)?,
+        verified_at: optional_timestamp(row.get(4)?)?,
+        first_seen_at: timestamp(row.get(5)?)?,
+        state: state(row, 6)?,
+        attempts: row.get(7)?,
+        last_call_code: row.get(8)?,
+    })
+}
+
+fn quarantined(row: &Row<'_>) -> rusqlite::Result<QuarantineLine> {
+    let transaction_id: String = row.get(0)?;
+    Ok(QuarantineLine {
+        merchant_biz_id: merchant_biz_id(row, &transaction_id)?,
+        transaction_id,
+        product_code: row.get(2)?,
+        region: row.get(3)?,
+        verified_at: optional_timestamp(row.get(4)?)?,
+        first_seen_at: timestamp(row.get(5)?)?,
+        attempts: row.get(6)?,
+        failed_runs: row.get(7)?,
+        last_call_code: row.get(8)?,
+        last_call_at: optional_timestamp(row.get(9)?)?,
+        last_message: row.get(10)?,
+    })
+}

@@ -1,0 +1,132 @@
+//! Writing down how a call ended.
+
+use jiff::Timestamp;
+use rusqlite::named_params;
+
+use super::{Ledger, LedgerError};
+use crate::record::{State, TransactionId};
+
+/// How one call ended: all attempts for one id in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The transaction.
+    pub transaction_id: TransactionId,
+    /// Attempts charged to it.
+    pub attempts: u32,
+    /// The last call code, or a word for the fault.
+    pub call_code: String,
+    /// The vendor's message, without control characters.
+    pub message: Option<String>,
+    /// When the last answer came.
+    pub called_at: Timestamp,
+    /// What follows.
+    pub settled: Settled,
+}
+
+/// What follows from a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// The verdict is there: the reply is kept, raw.
+    Journalled {
+        /// `Passed`.
+        passed: bool,
+        /// `SubCode`.
+        sub_code: String,
+        /// The reply as it came.
+        body: Vec<u8>,
+    },
+    /// Not final at the vendor: asked again from `next_due_at`.
+    Postponed {
+        /// When it is due again.
+        next_due_at: Timestamp,
+    },
+    /// The attempts failed: due again in the next run. `answered`: the vendor answered this id with an error, as
+    /// opposed to not answering at all, so the run counts against the id.
+    Left {
+        /// See above.
+        answered: bool,
+    },
+    /// Needs a person.
+    Quarantined,
+    /// The vendor deleted it before we had it.
+    Lost,
+    /// The customer never finished.
+    Abandoned,
+}
+
+impl Settled {
+    /// The state that the transaction is in from then on.
+    pub const fn state(&self) -> State {
+        match self {
+            Self::Journalled { .. } => State::Journalled,
+            Self::Postponed { .. } | Self::Left { .. } => State::Pending,
+            Self::Quarantined => State::Quarantined,
+            Self::Lost => State::Lost,
+            Self::Abandoned => State::Abandoned,
+        }
+    }
+}
+
+impl Ledger {
+    /// Writes settlements down, all in one commit.
+    pub(super) fn settle(&mut self, run_id: &str, batch: &[&Settlement]) -> Result<(), LedgerError> {
+        let failed = self.failed("commit the answers");
+        let missing = {
+            let commit = self.connection.transaction().map_err(&failed)?;
+            let mut missing = None;
+            for settlement in batch {
+                if !settle_one(&commit, run_id, settlement).map_err(&failed)? {
+                    missing = Some(settlement.transaction_id.clone());
+                }
+            }
+            if missing.is_none() {
+                commit.commit().map_err(&failed)?;
+            }
+            missing
+        };
+        match missing {
+            None => Ok(()),
+            Some(id) => Err(self.inconsistent(format!("{id} was answered and is not pending"))),
+        }
+    }
+}
+
+/// False where the transaction is not pending.
+fn settle_one(commit: &rusqlite::Transaction<'_>, run_id: &str, settlement: &Settlement) -> rusqlite::Result<bool> {
+    let verdict = match &settlement.settled {
+        Settled::Journalled { passed, sub_code, .. } => Some((*passed, sub_code.as_str())),
+        _ => None,
+    };
+    let next_due_at = match settlement.settled {
+        Settled::Postponed { next_due_at } => next_due_at.as_microsecond(),
+        _ => 0,
+    };
+    let changed = commit
+        .prepare_cached(include_str!("../../sql/settle.sql"))?
+        .execute(named_params! {
+            ":transaction_id": settlement.transaction_id.as_str(),
+            ":state": settlement.settled.state().as_str(),
+            ":attempts": settlement.attempts,
+            ":not_completed": matches!(settlement.settled, Settled::Postponed { .. }),
+            ":failed": matches!(settlement.settled, Settled::Left { answered: true } | Settled::Quarantined),
+            ":next_due_at": next_due_at,
+            ":call_code": settlement.call_code,
+            ":called_at": settlement.called_at.as_microsecond(),
+            ":message": settlement.message,
+            ":passed": verdict.map(|(passed, _)| passed),
+            ":sub_code": verdict.map(|(_, sub_code)| sub_code),
+        })?;
+    if changed == 1
+        && let Settled::Journalled { body, .. } = &settlement.settled
+    {
+        commit
+            .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
+            .execute(named_params! {
+                ":transaction_id": settlement.transaction_id.as_str(),
+                ":run_id": run_id,
+                ":fetched_at": settlement.called_at.as_microsecond(),
+                ":body": body,
+            })?;
+    }
+    Ok(changed == 1)
+}
