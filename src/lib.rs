@@ -6,6 +6,7 @@ pub mod archive;
 pub mod clock;
 pub mod day;
 pub mod exit;
+pub mod fetch;
 pub mod files;
 pub mod host;
 pub mod intake;
@@ -15,5 +16,21 @@ pub mod plan;
 pub mod record;
 pub mod retry;
 pub mod sandbox;
+pub mod stop;
 pub mod tables;
 pub mod vendor;
+/// An error and its sources in one line, for a person.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let why = error.to_string();
+        // Libraries that print their source themselves would have it said twice.
+        if !text.ends_with(&why) {
+            text.push_str(": ");
+            text.push_str(&why);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,311 @@
+//! The only place where vendor, pace and retry meet: admit, one attempt, classify, decide.
+//!
+//! Every product has a lane of its own, so none waits for another. A lane is one stream: the plan's rows, page by page,
+//! one concurrent stage, and the writer's acknowledgement. Memory is bounded by a page and the calls in flight.
+//!
+//! - [`Fetch`]: all lanes of a run
+//! - [`FetchSettings`]: how many at a time, how often
+//! - [`Counts`]: what came of it so far (`counts`)
+//! - [`Step`]: what follows from an answer (`step`), the design's table
+
+mod counts;
+mod step;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+pub use counts::{Counts, Totals};
+pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
+
+use crate::clock::Clock;
+use crate::error_chain;
+use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Settled, Settlement, WriterHandle};
+use crate::pace::{Admitted, Pacer};
+use crate::record::{Due, ProductCode};
+use crate::retry::{RetryBudget, RetryPolicy};
+use crate::stop::{Stop, StopReason};
+use crate::vendor::{Client, Disposition, Fault, Reply, classify};
+
+/// Rows of the plan that are read at a time.
+const PAGE_ROWS: usize = 256;
+
+/// Calls in flight per product.
+pub const CONCURRENCY: usize = 64;
+
+/// A lane in which every answer has been a throttled one for so long is left for the next run.
+const THROTTLE_PATIENCE: Duration = Duration::from_mins(30);
+
+/// How many calls at a time, and how often each is tried.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    /// Calls in flight per product.
+    pub concurrency: usize,
+    /// When an attempt is made again.
+    pub retry: RetryPolicy,
+    /// When an id is given up.
+    pub limits: Limits,
+}
+
+/// One product's calls.
+#[derive(Debug)]
+pub struct Lane {
+    /// The product.
+    pub product_code: ProductCode,
+    /// Its gate; lanes share one where one rate is set for everything.
+    pub pacer: Arc<Pacer>,
+    gave_up: AtomicBool,
+}
+
+impl Lane {
+    /// A lane with its gate.
+    pub fn new(product_code: ProductCode, pacer: Arc<Pacer>) -> Self {
+        Self {
+            product_code,
+            pacer,
+            gave_up: AtomicBool::new(false),
+        }
+    }
+}
+
+/// All lanes of a run.
+#[derive(Debug)]
+pub struct Fetch {
+    client: Arc<Client>,
+    settings: FetchSettings,
+    budget: RetryBudget,
+    /// The ledger's time: `--now` moves it.
+    clock: Arc<dyn Clock>,
+    /// The machine's time: what the vendor's clock is compared with.
+    wall_clock: Arc<dyn Clock>,
+    counts: Arc<Counts>,
+    stop: Stop,
+    random: std::sync::Mutex<fastrand::Rng>,
+}
+
+impl Fetch {
+    /// `clock` is the ledger's time, `wall_clock` the machine's; `seed` is for the jitter of the backoff.
+    pub fn new(
+        client: Arc<Client>,
+        settings: FetchSettings,
+        (clock, wall_clock): (Arc<dyn Clock>, Arc<dyn Clock>),
+        counts: Arc<Counts>,
+        stop: Stop,
+        seed: u64,
+    ) -> Self {
+        let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
+        Self {
+            client,
+            settings,
+            budget: RetryBudget::default(),
+            clock,
+            wall_clock,
+            counts,
+            stop,
+            random,
+        }
+    }
+
+    /// Asks for every due record of the lanes' products, until the plan is done or a stop is requested.
+    pub async fn run(
+        self: Arc<Self>,
+        lanes: Vec<(Arc<Lane>, Ledger)>,
+        writer: WriterHandle,
+    ) -> Result<(), LedgerError> {
+        let mut running = tokio::task::JoinSet::new();
+        for (lane, reader) in lanes {
+            running.spawn(self.clone().run_lane(lane, reader, writer.clone()));
+        }
+        drop(writer);
+        let mut first_error = Ok(());
+        while let Some(ended) = running.join_next().await {
+            // A lane that panicked has left its rows pending; the others go on and the run is not a success.
+            let ended = ended.unwrap_or(Err(LedgerError::WriterGone));
+            if ended.is_err() {
+                self.stop.request(StopReason::Ledger);
+                first_error = first_error.and(ended);
+            }
+        }
+        first_error
+    }
+
+    async fn run_lane(
+        self: Arc<Self>,
+        lane: Arc<Lane>,
+        reader: Ledger,
+        writer: WriterHandle,
+    ) -> Result<(), LedgerError> {
+        plan(reader, lane.product_code.clone(), self.clock.clone())
+            .take_until(self.stop.requested())
+            .map_ok(|due| self.call(&lane, due, &writer))
+            .try_buffer_unordered(self.settings.concurrency) // the one concurrent stage
+            .try_for_each(|()| futures::future::ready(Ok(())))
+            .await
+    }
+
+    /// One call, from the plan's row to the committed settlement.
+    async fn call(&self, lane: &Lane, due: Due, writer: &WriterHandle) -> Result<(), LedgerError> {
+        match self.attempts(lane, &due).await {
+            Some(settlement) => {
+                let settled = counts::Outcome::of(&settlement.settled);
+                writer.settle(settlement).await?;
+                self.counts.settle(settled);
+            }
+            None => self.counts.settle(counts::Outcome::Left),
+        }
+        Ok(())
+    }
+
+    /// Attempts for one id until there is something to settle; `None` where the run stops first.
+    async fn attempts(&self, lane: &Lane, due: &Due) -> Option<Settlement> {
+        let (mut charged, mut refreshed) = (0, false);
+        self.budget.earn();
+        loop {
+            let (admitted, tried) = self.attempt(lane, due).await?;
+            let now = self.clock.now();
+            let seen = self.read(lane, admitted, due, tried.as_ref(), now);
+            let settlement = |attempts, settled| Settlement {
+                transaction_id: due.transaction_id.clone(),
+                attempts,
+                call_code: seen.call_code,
+                message: seen.message,
+                called_at: now,
+                settled,
+            };
+            match seen.step {
+                Step::Journal { passed, sub_code } => {
+                    let body = tried.map(|reply| reply.body).unwrap_or_default();
+                    return Some(settlement(charged + 1, Settled::Journalled { passed, sub_code, body }));
+                }
+                Step::Settle(settled) => return Some(settlement(charged + 1, settled)),
+                Step::Again { answered } => {
+                    charged += 1;
+                    if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
+                        let settled = self.settings.limits.give_up(due, answered);
+                        return Some(settlement(charged, settled));
+                    }
+                    self.counts.retried();
+                    self.back_off(charged).await?;
+                }
+                Step::WaitForQuota => {
+                    if lane.pacer.throttled_for() > THROTTLE_PATIENCE {
+                        lane.gave_up.store(true, Ordering::Relaxed);
+                    }
+                }
+                Step::Refresh(fault) => {
+                    let newer = !std::mem::replace(&mut refreshed, true)
+                        && self.client.refresh_credentials().await.unwrap_or(false);
+                    if !newer {
+                        self.stop.request(StopReason::Account(Arc::new(fault)));
+                    }
+                }
+                Step::Stop(why) => self.stop.request(why),
+            }
+        }
+    }
+
+    /// One attempt behind the gate; `None` where the run stops before it is made or answered.
+    async fn attempt(&self, lane: &Lane, due: &Due) -> Option<(Admitted, Result<Reply, Fault>)> {
+        if lane.gave_up.load(Ordering::Relaxed) {
+            return None;
+        }
+        let admitted = tokio::select! {
+            biased;
+            () = self.stop.requested() => return None,
+            admitted = lane.pacer.admit() => admitted,
+        };
+        self.counts.attempted();
+        tokio::select! {
+            tried = self.client.attempt(due) => Some((admitted, tried)),
+            () = self.stop.grace_over() => None,
+        }
+    }
+
+    /// What follows from what was tried; tells the pacer.
+    fn read(&self, lane: &Lane, admitted: Admitted, due: &Due, tried: Result<&Reply, &Fault>, now: Timestamp) -> Seen {
+        match tried {
+            Ok(reply) => {
+                let classified = classify(reply, self.wall_clock.now());
+                let step = step(&classified.answer, due, now, &self.settings.limits);
+                if let Step::WaitForQuota = step {
+                    self.counts.throttled();
+                    lane.pacer.throttled(admitted, reply.retry_after);
+                } else {
+                    lane.pacer.answered();
+                }
+                Seen {
+                    step,
+                    call_code: classified.call_code,
+                    message: classified.message,
+                }
+            }
+            Err(fault) => {
+                tracing::debug!(transaction_id = %due.transaction_id, error = %error_chain(fault), "attempt failed");
+                let step = match fault.disposition() {
+                    Disposition::Retry => Step::Again { answered: false },
+                    Disposition::Refuse => Step::Settle(self.settings.limits.give_up(due, true)),
+                    Disposition::Abort => Step::Stop(StopReason::Credentials(error_chain(fault).into())),
+                };
+                Seen {
+                    step,
+                    call_code: fault.code().to_owned(),
+                    message: Some(fault.to_string()),
+                }
+            }
+        }
+    }
+
+    async fn back_off(&self, failed: u32) -> Option<()> {
+        let jitter = match self.random.lock() {
+            Ok(mut random) => random.f64(),
+            Err(_) => 1.0,
+        };
+        tokio::select! {
+            () = self.stop.requested() => None,
+            () = tokio::time::sleep(self.settings.retry.backoff(failed, jitter)) => Some(()),
+        }
+    }
+}
+
+/// What an attempt brought, and what is written down of it.
+struct Seen {
+    step: Step,
+    call_code: String,
+    message: Option<String>,
+}
+
+/// The due rows of a product in the order in which they are to be asked for: first those that the vendor should still
+/// have, earliest deletion first, then those past their deadline.
+fn plan(
+    reader: Ledger,
+    product_code: ProductCode,
+    clock: Arc<dyn Clock>,
+) -> impl Stream<Item = Result<Due, LedgerError>> {
+    let start = Some((reader, Phase::Live, Cursor::start()));
+    futures::stream::try_unfold(start, move |at| {
+        let (product_code, clock) = (product_code.clone(), clock.clone());
+        async move {
+            let Some((reader, phase, cursor)) = at else {
+                return Ok(None);
+            };
+            let read = move || {
+                let page = reader.due_page(&product_code, phase, &cursor, clock.now(), PAGE_ROWS)?;
+                Ok((reader, page))
+            };
+            let (reader, page) = tokio::task::spawn_blocking(read)
+                .await
+                .unwrap_or(Err(LedgerError::WriterGone))?;
+            let next = match (page.rows.len() < PAGE_ROWS, phase) {
+                (false, _) => Some((reader, phase, page.next)),
+                (true, Phase::Live) => Some((reader, Phase::Overdue, Cursor::start())),
+                (true, Phase::Overdue) => None,
+            };
+            let rows = futures::stream::iter(page.rows.into_iter().map(Ok));
+            Ok::<_, LedgerError>(Some((rows, next)))
+        }
+    })
+    .try_flatten()
+}

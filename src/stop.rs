@@ -1,0 +1,72 @@
+//! How a run is told to stop: once asked, no new call begins; replies in flight are still journalled.
+//!
+//! - [`Stop`]: asked for once, seen by every lane
+//! - [`StopReason`]: the reason
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::vendor::AccountFault;
+
+/// How long a reply in flight is waited for after a stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a run stops before its plan is done.
+#[derive(Debug, Clone)]
+pub enum StopReason {
+    /// SIGTERM or SIGINT.
+    Signal,
+    /// `--time-limit` is over.
+    TimeLimit,
+    /// The vendor refused the credentials or the account.
+    Account(Arc<AccountFault>),
+    /// There are no credentials, or they can't be renewed; the sentence says why.
+    Credentials(Arc<str>),
+    /// The ledger can't be written; its writer reports why.
+    Ledger,
+}
+
+/// Seen by everyone who holds a clone; the first reason stands.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    reason: Arc<watch::Sender<Option<StopReason>>>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self {
+            reason: Arc::new(watch::Sender::new(None)),
+        }
+    }
+}
+
+impl Stop {
+    /// Asks everyone to stop.
+    pub fn request(&self, why: StopReason) {
+        self.reason.send_if_modified(|reason| {
+            let first = reason.is_none();
+            reason.get_or_insert(why);
+            first
+        });
+    }
+
+    /// Why, where it was asked for.
+    pub fn reason(&self) -> Option<StopReason> {
+        self.reason.borrow().clone()
+    }
+
+    /// Returns once it is asked for.
+    pub async fn requested(&self) {
+        let mut reason = self.reason.subscribe();
+        // The sender lives as long as `self`, so this can't fail.
+        let _ = reason.wait_for(Option::is_some).await;
+    }
+
+    /// Returns when a reply in flight is no longer to be waited for.
+    pub async fn grace_over(&self) {
+        self.requested().await;
+        tokio::time::sleep(GRACE).await;
+    }
+}
