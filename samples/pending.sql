@@ -288,7 +288,7 @@ INSERT INTO pending (transaction_id, merchant_biz_id, product_code, region, veri
     ('hksbd51ca982768510c6826b3a2b0eea', 'vorukp7690rtm72zst38dqu5', 'FACE_LIVENESS', 'ap-southeast-1', '2026-11-06T14:41:55Z'),
     ('hks63d61a6959895a1fd96d0ad4ff732', NULL, 'FACE_LIVENESS', 'ap-southeast-1', '2026-11-06T23:49:39+08:00'),
     ('hks239b646f9c1dc4df984cc444cbee8', '22bsrkvrb65hvpl0fbh8wi9f', 'FACE_LIVENESS', 'ap-southeast-1', NULL),
-    ('hks0c37ea4be931ce2ec337022cd4666', NULL, 'FACE_LIVENESS', 'cn-hongkong', '2026-11-06T19:12:24Z'),
+    ('hks0c37ea4be931ce2ec337022cd4666', NULL, 'FACE_LIVENESS', 'cn-hongkong', '2026-10-19T19:12:24Z'),
     ('hks829f9d679f5664cc0cd3f53701f2c', NULL, 'FACE_LIVENESS', 'ap-southeast-1', '2026-11-06T20:40:48Z'),
     ('hks9fa0bff5b65912836ef9394655747', '1jfunk6k6u1s9dfwx4lzi8us', 'FACE_LIVENESS', 'ap-southeast-1', '2026-11-07T05:11:02+08:00'),
     ('hks3f9e6def5095fef9c5426b53cabfe', 'g4rmirex49s6elh08ala12yf', 'FACE_VERIFY', 'ap-southeast-5', '2026-11-06T23:54:31Z'),

@@ -3,7 +3,10 @@
 //! ARCHITECTURE.md is the way in: the house, its rooms and its invariants.
 
 pub mod archive;
+pub mod cli;
 pub mod clock;
+pub mod command;
+pub mod config;
 pub mod day;
 pub mod exit;
 pub mod fetch;
@@ -13,12 +16,18 @@ pub mod intake;
 pub mod ledger;
 pub mod pace;
 pub mod plan;
+pub mod progress;
+pub mod publish;
 pub mod record;
+pub mod report;
 pub mod retry;
+pub mod run;
 pub mod sandbox;
 pub mod stop;
 pub mod tables;
 pub mod vendor;
+pub mod verify;
+
 /// An error and its sources in one line, for a person.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -1,2 +1,93 @@
-//! idvault's program.
-fn main() {}
+//! idvault's program: parse, run, print one error, exit.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use idvault::cli::Cli;
+use idvault::clock::Clock;
+use idvault::command::{self, CommandError, Context};
+use idvault::config::{ConfigFile, LogFormat};
+use idvault::error_chain;
+use idvault::exit::Exit;
+use idvault::host::Host;
+use jiff::Timestamp;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+
+/// The machine's clock: the only place that reads it.
+#[derive(Debug)]
+struct WallClock;
+
+impl Clock for WallClock {
+    #[expect(clippy::disallowed_methods, reason = "the owner of the wall clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = start(cli);
+    let exit = ended.unwrap_or_else(|error| {
+        // Logs may be filtered; the error is always said.
+        eprintln!("idvault: {}", error_chain(&error));
+        error.exit()
+    });
+    ExitCode::from(exit.code())
+}
+
+fn start(cli: Cli) -> Result<Exit, CommandError> {
+    let host = host();
+    let config = ConfigFile::load(cli.global.config.as_deref())?;
+    let quiet = cli.global.quiet || config.quiet.unwrap_or(false);
+    log_to_stderr(
+        cli.global.log_format.or(config.log_format).unwrap_or_default(),
+        cli.global.verbose,
+        quiet,
+        &host,
+    );
+    let context = Context {
+        host,
+        config,
+        seed: fastrand::u64(..),
+        stdin: || Box::new(io::stdin()),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(command::execute(cli, context))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the owner of the environment")]
+fn host() -> Host {
+    let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Host {
+        env: std::env::vars_os().filter_map(utf8).collect(),
+        clock: Arc::new(WallClock),
+        stdout_is_terminal: io::stdout().is_terminal(),
+        stderr_is_terminal: io::stderr().is_terminal(),
+    }
+}
+
+fn log_to_stderr(format: LogFormat, verbose: u8, quiet: bool, host: &Host) {
+    let level = match (quiet, verbose) {
+        (true, 0) => LevelFilter::WARN,
+        (_, 0) => LevelFilter::INFO,
+        (_, 1) => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    // Only idvault's own lines: a library's could hold a URL or a header.
+    let own = tracing_subscriber::filter::Targets::new().with_target("idvault", level);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false);
+    let registry = tracing_subscriber::registry();
+    match format {
+        LogFormat::Text => registry
+            .with(lines.with_ansi(host.stderr_is_terminal).with_filter(own))
+            .init(),
+        LogFormat::Json => registry.with(lines.json().with_filter(own)).init(),
+    }
+}

@@ -1,0 +1,210 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::config::{HumanDuration, LogFormat, Overrides, Qps};
+
+/// Archives the results of Alibaba Cloud ID Verification before the vendor deletes them on day 30.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+    /// For every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 all due records are archived, 1 unexpected failure, 2 usage, 3 configuration or \
+pending source, 4 something needs a look, 5 a record expired or will before the next run, 6 ledger, 7 archive or report, \
+8 credentials or account refused, 9 verify found a difference, 75 another run holds the lock.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Configuration file; `idvault.toml` where there is one
+    #[arg(long, global = true, value_name = "FILE", env = "IDVAULT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of ledger, archive and reports [default: idvault-data]
+    #[arg(long, global = true, value_name = "DIR", env = "IDVAULT_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How logs are written to standard error [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", env = "IDVAULT_LOG_FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Clock of plan, ledger and reports; signatures always take the real one
+    #[arg(long, global = true, value_name = "RFC3339", env = "IDVAULT_NOW")]
+    pub now: Option<Timestamp>,
+    /// More logs; twice for those of every attempt
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Only say what needs a look
+    #[arg(short, long, global = true, env = "IDVAULT_QUIET")]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The nightly job: intake, fetch, publish, report
+    Run(RunArgs),
+    /// What the ledger holds, what is due, and a forecast
+    Status(StatusArgs),
+    /// The reports again, from what is there
+    #[command(subcommand)]
+    Report(ReportCommand),
+    /// The ledger against the archive
+    Verify(VerifyArgs),
+    /// A local server that behaves as the CheckResult service
+    Sandbox(SandboxArgs),
+    /// Write a commented idvault.toml
+    Init(InitArgs),
+    /// Completions for a shell, on standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, on standard output
+    Man,
+}
+
+/// Options of `run`.
+#[expect(clippy::struct_excessive_bools, reason = "a switch each on the command line")]
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Pending source: a CSV file (also .gz), `-` for standard input, or a SQLite file; repeatable
+    #[arg(long, value_name = "SOURCE", env = "IDVAULT_PENDING", value_delimiter = ',')]
+    pub pending: Vec<String>,
+    /// Ask this URL for every region; plain http only to a loopback address
+    #[arg(long, value_name = "URL", env = "IDVAULT_ENDPOINT", conflicts_with = "sandbox")]
+    pub endpoint: Option<String>,
+    /// One rate for everything, in calls per second, in place of the quota table; `unlimited` only to a loopback address
+    #[arg(long, value_name = "N|unlimited", env = "IDVAULT_QPS")]
+    pub qps: Option<Qps>,
+    /// Calls in flight per product [default: 64]
+    #[arg(long, value_name = "N", env = "IDVAULT_CONCURRENCY")]
+    pub concurrency: Option<usize>,
+    /// Begin no call after this time, such as 6h
+    #[arg(long, value_name = "DURATION", env = "IDVAULT_TIME_LIMIT")]
+    pub time_limit: Option<HumanDuration>,
+    /// Ask for face images too, and keep them in the archive, apart
+    #[arg(long, env = "IDVAULT_IMAGES")]
+    pub images: bool,
+    /// Ask a sandbox that is started for this run; no credentials are needed
+    #[arg(long, env = "IDVAULT_SANDBOX")]
+    pub sandbox: bool,
+    /// Take the pending rows in and print the plan; ask nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The summary as JSON on standard output
+    #[arg(long, env = "IDVAULT_JSON")]
+    pub json: bool,
+}
+
+impl RunArgs {
+    /// What stands over the configuration file.
+    pub fn overrides(&self, global: &Global) -> Overrides {
+        Overrides {
+            pending: self.pending.clone(),
+            endpoint: self.endpoint.clone(),
+            qps: self.qps,
+            concurrency: self.concurrency,
+            time_limit: self.time_limit,
+            images: self.images,
+            sandbox: self.sandbox,
+            ..global.overrides()
+        }
+    }
+}
+
+impl Global {
+    /// What stands over the configuration file.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            data_dir: self.data_dir.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// As JSON
+    #[arg(long, env = "IDVAULT_JSON")]
+    pub json: bool,
+}
+
+/// The reports.
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Verifications by billing day, product, region and sub code, as CSV
+    Billing {
+        /// The billing days of this month (YYYY-MM) [default: the current and the previous one]
+        #[arg(long, value_name = "YYYY-MM", conflicts_with = "all")]
+        month: Option<String>,
+        /// All billing days
+        #[arg(long)]
+        all: bool,
+    },
+    /// Unfetched records near their expiry, as CSV
+    Expiry,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Read every file and compare its rows with the ledger
+    #[arg(long)]
+    pub read_data: bool,
+}
+
+/// Options of `sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Loopback address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8090")]
+    pub listen: std::net::SocketAddr,
+    /// Quota: calls in any one second, fixed or sliding
+    #[arg(long, value_name = "N")]
+    pub qps: Option<u32>,
+    /// How long an answer takes, such as 20ms or 20ms..200ms
+    #[arg(long, value_name = "RANGE", value_parser = parse_latency)]
+    pub latency: Option<(HumanDuration, HumanDuration)>,
+    /// Shares of calls that go wrong, such as throttle=0.05,5xx=0.3; also reset, cut, malformed, html, hang
+    #[arg(long, value_name = "LIST", default_value = "")]
+    pub faults: crate::sandbox::Faults,
+    /// Decides latency and faults; the answers depend on the transaction ids alone
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Every id has a final answer
+    #[arg(long)]
+    pub all_final: bool,
+}
+
+fn parse_latency(text: &str) -> Result<(HumanDuration, HumanDuration), String> {
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    Ok((from.parse()?, to.parse()?))
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write it
+    #[arg(default_value = crate::config::DEFAULT_FILE)]
+    pub file: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,139 @@
+//! One file per command, and what they share.
+//!
+//! - [`Context`]: what `main` hands in
+//! - [`CommandError`]: why a command failed, with its exit code
+
+mod report;
+mod run;
+mod sandbox;
+mod status;
+mod verify;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::CommandFactory as _;
+
+use crate::archive::ArchiveError;
+use crate::cli::{Cli, Command, Global};
+use crate::clock::{Clock, FixedClock};
+use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
+use crate::exit::Exit;
+use crate::files::{self, FileError};
+use crate::host::Host;
+use crate::ledger::LedgerError;
+use crate::report::ReportError;
+use crate::run::{RunError, ledger_exit};
+use crate::sandbox::SandboxError;
+use crate::vendor::{ClientError, CredentialsError};
+
+/// What `main` hands in.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The machine.
+    pub host: Host,
+    /// The configuration file, read.
+    pub config: ConfigFile,
+    /// Decides names of nonces, jitter and the like.
+    pub seed: u64,
+    /// Standard input, where it is asked for.
+    pub stdin: fn() -> Box<dyn io::Read + Send>,
+}
+
+impl Context {
+    /// The clock of plan, ledger and reports.
+    fn clock(&self, global: &Global) -> Arc<dyn Clock> {
+        match global.now {
+            Some(now) => Arc::new(FixedClock(now)),
+            None => self.host.clock.clone(),
+        }
+    }
+
+    fn settings(&self, over: Overrides) -> Result<Settings, ConfigError> {
+        Settings::new(self.config.clone(), over)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The night failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The ledger can't be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The archive can't be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A report can't be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The sandbox can't serve.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The credentials' settings are wrong.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The HTTP client can't be set up.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A file can't be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Standard output can't be written.
+    #[error("failed to write to standard output")]
+    Output(#[from] io::Error),
+    /// An argument makes no sense.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl CommandError {
+    /// The exit code.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Credentials(_) => Exit::Configuration,
+            Self::Run(error) => error.exit(),
+            Self::Ledger(error) | Self::Report(ReportError::Ledger(error)) => ledger_exit(error),
+            Self::Archive(_) | Self::Report(_) | Self::File(_) => Exit::Archive,
+            Self::Sandbox(_) | Self::Client(_) | Self::Output(_) => Exit::Unexpected,
+            Self::Usage(_) => Exit::Usage,
+        }
+    }
+}
+
+/// Carries a command out.
+pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
+    let global = cli.global;
+    match cli.command {
+        Command::Run(args) => run::execute(&args, &global, &context).await,
+        Command::Status(args) => status::execute(&args, &global, &context).await,
+        Command::Report(which) => report::execute(&which, &global, &context),
+        Command::Verify(args) => verify::execute(&args, &global, &context),
+        Command::Sandbox(args) => sandbox::execute(&args, &context).await,
+        Command::Init(args) => init(&args.file),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "idvault", &mut io::stdout());
+            Ok(Exit::Done)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Writes the commented configuration; never over one that is there.
+fn init(file: &Path) -> Result<Exit, CommandError> {
+    let mut out = files::create_private(file)?;
+    let path: PathBuf = file.to_owned();
+    out.write_all(include_bytes!("../../samples/idvault.toml"))
+        .map_err(FileError::because("write", &path))?;
+    writeln!(io::stdout(), "wrote {}", file.display())?;
+    Ok(Exit::Done)
+}

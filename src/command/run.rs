@@ -1,0 +1,144 @@
+//! `idvault run`.
+
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::{CommandError, Context};
+use crate::cli::{Global, RunArgs};
+use crate::config::{ConfigError, Settings};
+use crate::exit::Exit;
+use crate::progress::Style;
+use crate::report::summary::Summary;
+use crate::run::{Night, run};
+use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxError, SandboxSettings};
+use crate::stop::{Stop, StopReason};
+use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
+
+pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let mut settings = context.settings(args.overrides(global))?;
+    let quiet = global.quiet || context.config.quiet.unwrap_or(false);
+    let stop = Stop::default();
+    listen_for_signals(&stop);
+    if let Some(limit) = settings.time_limit {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            stop.request(StopReason::TimeLimit);
+        });
+    }
+    let credentials = if args.sandbox {
+        start_sandbox(&mut settings, context).await?;
+        let sandbox = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);
+        CredentialsChain::fixed(sandbox, CredentialsSource::Sandbox)
+    } else {
+        CredentialsChain::new(context.host.clone(), settings.credentials.clone())?
+    };
+    let summary = run(Night {
+        client: Arc::new(client(&settings, credentials, context)?),
+        settings,
+        clock: context.clock(global),
+        wall_clock: context.host.clock.clone(),
+        stop,
+        progress: match (quiet, context.host.stderr_is_terminal) {
+            (true, _) => Style::Hidden,
+            (false, true) => Style::Bar,
+            (false, false) => Style::Lines,
+        },
+        seed: context.seed,
+        stdin: context.stdin,
+        dry_run: args.dry_run,
+    })
+    .await?;
+    say(
+        &summary,
+        args.json || context.config.json.unwrap_or(false),
+        quiet,
+        context,
+    )?;
+    Ok(summary.exit_code)
+}
+
+fn client(settings: &Settings, credentials: CredentialsChain, context: &Context) -> Result<Client, CommandError> {
+    let mut client = ClientSettings::new(settings.endpoints.clone());
+    client.connect_timeout = settings.connect_timeout.unwrap_or(client.connect_timeout);
+    client.read_timeout = settings.read_timeout.unwrap_or(client.read_timeout);
+    client.attempt_timeout = settings.attempt_timeout.unwrap_or(client.attempt_timeout);
+    client.max_idle_connections = settings.fetch.concurrency;
+    client.want_images = settings.images;
+    Ok(Client::new(client, credentials, context.host.clock.clone())?)
+}
+
+/// Serves on a free loopback port for as long as this process lives, and points every region there.
+async fn start_sandbox(
+    settings: &mut Settings,
+    context: &Context,
+) -> Result<JoinHandle<Result<(), SandboxError>>, CommandError> {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let sandbox = Sandbox::bind(
+        SandboxSettings {
+            listen,
+            ..SandboxSettings::default()
+        },
+        context.host.clock.clone(),
+    )
+    .await?;
+    let url = format!("http://{}", sandbox.local_addr());
+    let url = BaseUrl::parse(&url).map_err(|error| ConfigError::Value {
+        key: "endpoint".to_owned(),
+        why: error.to_string(),
+    })?;
+    let mut endpoints = Endpoints::single(&url);
+    for region in settings.endpoints.regions() {
+        endpoints.insert(region.clone(), url.clone());
+    }
+    settings.endpoints = endpoints;
+    Ok(tokio::spawn(sandbox.run(std::future::pending())))
+}
+
+/// The first SIGTERM or SIGINT asks the run to stop, the second ends the process at once.
+fn listen_for_signals(stop: &Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let Ok(mut signals) = signal(kind) else {
+            tracing::warn!("signals can't be listened for: a stop will cut the run off, and the next one mends it");
+            return;
+        };
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if stop.reason().is_some() {
+                    std::process::exit(128 + kind.as_raw_value());
+                }
+                tracing::warn!("stopping: no new calls, replies in flight are kept; a second signal ends at once");
+                stop.request(StopReason::Signal);
+            }
+        });
+    }
+}
+
+/// The summary where it is wanted: as JSON, or as a table on a terminal; a line in the log, and what needs a look.
+fn say(summary: &Summary, json: bool, quiet: bool, context: &Context) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, summary).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else if context.host.stdout_is_terminal && !quiet {
+        write!(out, "{summary}")?;
+    }
+    for reason in &summary.reasons {
+        tracing::warn!(exit_code = reason.exit_code.code(), "{}", reason.reason);
+    }
+    tracing::info!(
+        run_id = summary.run_id,
+        exit_code = summary.exit_code.code(),
+        fetched = summary.fetch.fetched,
+        published = summary.published.verifications,
+        archive = %summary.paths.archive.display(),
+        reports = %summary.paths.reports.display(),
+        "run ended"
+    );
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `idvault status`: what the ledger holds, what is due, and a forecast.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::{CommandError, Context};
+use crate::cli::{Global, StatusArgs};
+use crate::error_chain;
+use crate::exit::Exit;
+use crate::ledger::{Ledger, StateCounts};
+use crate::record::State;
+use crate::report::forecast::BacklogForecast;
+use crate::report::summary::{forecast, seconds};
+use crate::vendor::CredentialsChain;
+
+#[derive(Serialize)]
+struct Status {
+    ledger: String,
+    states: StateCounts,
+    ids: u64,
+    forecast: BacklogForecast,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<String>,
+}
+
+pub(super) async fn execute(args: &StatusArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let settings = context.settings(global.overrides())?;
+    let now = context.clock(global).now();
+    let ledger = Ledger::open_read_only(&settings.data_dir)?;
+    let states = ledger.state_counts()?;
+    let credentials = if global.verbose > 0 {
+        let chain = CredentialsChain::new(context.host.clone(), settings.credentials.clone())?;
+        Some(
+            chain
+                .source()
+                .await
+                .map_or_else(|error| error_chain(&error), |source| source.to_string()),
+        )
+    } else {
+        None
+    };
+    let report = Status {
+        ledger: ledger.path().display().to_string(),
+        ids: states.total(),
+        states,
+        forecast: BacklogForecast::read(&ledger, now, &settings.pace, true)?,
+        credentials,
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json || context.config.json.unwrap_or(false) {
+        serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(Exit::Done);
+    }
+    writeln!(out, "ledger       {}, {} ids", report.ledger, report.ids)?;
+    for state in State::ALL {
+        writeln!(out, "{:<12} {}", state.as_str(), report.states.of(state))?;
+    }
+    writeln!(out, "forecast     {}", forecast(&report.forecast))?;
+    for (product_code, product) in &report.forecast.products {
+        let expire_first = product.expire_first;
+        writeln!(
+            out,
+            "  {product_code}: {} due, {}, {expire_first} expire first",
+            product.due,
+            seconds(product.seconds)
+        )?;
+    }
+    if let Some(credentials) = report.credentials {
+        writeln!(out, "credentials  {credentials}")?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,190 @@
+//! From the journal to the archive, a billing day at a time: stage, write the intent down, rename, commit.
+//!
+//! Whenever it is cut off, every row is either still journalled or in a file of the manifest: a file gets its name only
+//! after the ledger says that it might, so what a crash leaves under that name is known to be a left-over.
+//!
+//! - [`Publisher`]: publishes what is journalled
+//! - [`Published`]: what it wrote
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::archive::{Archive, ArchiveError, Dataset, Row, StagedDay, StagedFile};
+use crate::day::BillingZone;
+use crate::ledger::{DayRange, JournalledRow, Ledger, LedgerError, NewFile, Run, Tally};
+use crate::record::{Record, sha256_hex};
+use crate::tables::SubCodes;
+use crate::vendor::wire;
+
+/// Why nothing more can be published. What was journalled stays journalled.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The archive can't be written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The ledger can't be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What was published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Published {
+    /// Files of both datasets.
+    pub files: u64,
+    /// Rows of `verifications`.
+    pub verifications: u64,
+    /// Rows of `face_images`.
+    pub face_images: u64,
+    /// Bytes of both datasets.
+    pub bytes: u64,
+}
+
+/// Publishes what is journalled.
+#[derive(Debug)]
+pub struct Publisher<'a> {
+    /// Where from.
+    pub ledger: &'a mut Ledger,
+    /// Where to.
+    pub archive: &'a Archive,
+    /// The run, for the files' names.
+    pub run: &'a Run,
+    /// Where a billing day begins.
+    pub zone: &'a BillingZone,
+    /// Says what is billed.
+    pub sub_codes: &'a SubCodes,
+    /// The ledger's time.
+    pub now: Timestamp,
+}
+
+impl Publisher<'_> {
+    /// Removes what an interrupted publication left behind; its rows are all still journalled. Gives the number of files.
+    pub fn recover(&mut self) -> Result<u64, PublishError> {
+        let mut removed = self.archive.clear_staging()?;
+        for path in self.ledger.staged_files()? {
+            removed += u64::from(self.archive.discard(&path)?);
+            self.ledger.forget_staged(&path)?;
+        }
+        Ok(removed)
+    }
+
+    /// Publishes everything that is journalled, one file a dataset and billing day.
+    pub fn publish(&mut self) -> Result<Published, PublishError> {
+        let mut published = Published::default();
+        let mut sequence = 0;
+        while let Some(verified_at) = self.ledger.next_to_publish()? {
+            sequence += 1;
+            self.publish_day(verified_at, sequence, &mut published)?;
+        }
+        Ok(published)
+    }
+
+    fn publish_day(
+        &mut self,
+        verified_at: Option<Timestamp>,
+        sequence: u32,
+        published: &mut Published,
+    ) -> Result<(), PublishError> {
+        let day = verified_at.map(|time| self.zone.day_of(time));
+        let bounds = day.and_then(|day| self.zone.bounds(day));
+        let range = bounds.map_or(DayRange::UNKNOWN, |(start, end)| DayRange::between(start, end));
+        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, sequence)?);
+        self.ledger.for_each_journalled(range, |row| {
+            staging.append(row, self.sub_codes).map_err(PublishError::from)
+        })?;
+        let (files, rows, tallies) = staging.finish()?;
+        let manifest: Vec<NewFile> = files.iter().map(|file| new_file(file, day)).collect();
+        self.ledger.stage_files(&self.run.id, &manifest)?;
+        for file in files {
+            file.publish()?;
+        }
+        self.ledger.publish_day(range, rows, &manifest, &tallies, self.now)?;
+        for file in &manifest {
+            published.files += 1;
+            published.bytes += file.bytes;
+            if file.dataset == Dataset::Verifications.as_str() {
+                published.verifications += file.rows;
+            } else {
+                published.face_images += file.rows;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A day on its way into files, and its tallies.
+struct Staging {
+    day: StagedDay,
+    rows: u64,
+    tallies: BTreeMap<(String, String, String), u64>,
+    /// The last run id that was seen: most rows of a night share it.
+    run_id: Arc<str>,
+}
+
+impl Staging {
+    fn new(day: StagedDay) -> Self {
+        Self {
+            day,
+            rows: 0,
+            tallies: BTreeMap::new(),
+            run_id: Arc::from(""),
+        }
+    }
+
+    fn append(&mut self, row: JournalledRow, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
+        let reply_sha256 = sha256_hex(&row.body);
+        let record = wire::normalize(&row.body).unwrap_or_else(|error| {
+            // It was final when it was journalled. It is kept as far as the ledger knows it, rather than holding up the
+            // night, and parse_status tells.
+            tracing::error!(transaction_id = %row.transaction_id, %error, "a journalled reply can't be read again");
+            Record::unparsed(row.passed, row.sub_code.clone())
+        });
+        if *row.run_id != *self.run_id {
+            self.run_id = row.run_id.into();
+        }
+        let tally = (row.product_code.clone(), row.region.clone(), record.sub_code.clone());
+        let billed = sub_codes
+            .of(&row.product_code, &record.sub_code)
+            .map(|known| known.billed);
+        self.day.append(Row {
+            transaction_id: row.transaction_id.as_str().to_owned(),
+            merchant_biz_id: row.merchant_biz_id.as_str().to_owned(),
+            product_code: row.product_code,
+            region: row.region,
+            verified_at: row.verified_at,
+            fetched_at: row.fetched_at,
+            run_id: self.run_id.clone(),
+            reply_sha256,
+            billed,
+            record,
+        })?;
+        self.rows += 1;
+        *self.tallies.entry(tally).or_default() += 1;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(Vec<StagedFile>, u64, Vec<Tally>), ArchiveError> {
+        let tallies = self.tallies.into_iter();
+        let tallies = tallies.map(|((product_code, region, sub_code), verifications)| Tally {
+            product_code,
+            region,
+            sub_code,
+            verifications,
+        });
+        Ok((self.day.finish()?, self.rows, tallies.collect()))
+    }
+}
+
+fn new_file(file: &StagedFile, billing_day: Option<Date>) -> NewFile {
+    NewFile {
+        path: file.relative_path.clone(),
+        dataset: file.dataset.as_str(),
+        billing_day,
+        rows: file.rows,
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    }
+}

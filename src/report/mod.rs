@@ -1,0 +1,103 @@
+//! The reports of a run: read from the ledger alone, never from the network.
+//!
+//! - [`ReportDir`]: the run's folder of reports, complete before it is visible
+//! - [`ReportError`]: why a report can't be written
+//! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
+//! - [`summary`]: the run in one object, as JSON and as a table
+//! - [`forecast`]: how long the backlog takes, and what expires first
+
+pub mod billing;
+pub mod csv;
+pub mod expiry;
+pub mod forecast;
+pub mod quarantine;
+pub mod rejected;
+pub mod summary;
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::files::{self, FileError};
+use crate::ledger::LedgerError;
+
+/// Why a report can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The file system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Lines could not be written, as when the disk is full.
+    #[error("failed to write a report")]
+    Csv(#[from] ::csv::Error),
+    /// Likewise.
+    #[error("failed to write a report")]
+    Io(#[from] io::Error),
+    /// The ledger can't be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// The folder of a run's reports. It is filled in the staging folder, and published whole.
+#[derive(Debug)]
+pub struct ReportDir {
+    staged: PathBuf,
+    reports: PathBuf,
+}
+
+impl ReportDir {
+    /// Makes the staging folder of run `run_id` below `data_dir`.
+    pub fn create(data_dir: &Path, run_id: &str) -> Result<Self, FileError> {
+        let reports = data_dir.join("reports");
+        files::create_private_dir(&reports)?;
+        let staged = data_dir.join(".staging").join(format!("reports-{run_id}"));
+        files::create_private_dir(&staged)?;
+        Ok(Self { staged, reports })
+    }
+
+    /// A new file in it.
+    pub fn file(&self, name: &str) -> Result<BufWriter<File>, FileError> {
+        Ok(BufWriter::new(files::create_private(&self.staged.join(name))?))
+    }
+
+    /// Writes a whole file: `write` fills it, and it is durable when this returns.
+    pub fn write<T>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut BufWriter<File>) -> Result<T, ReportError>,
+    ) -> Result<T, ReportError> {
+        let mut file = self.file(name)?;
+        let written = write(&mut file)?;
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        Ok(written)
+    }
+
+    /// Where the reports will be: named by the run's start, with a number behind it where that name is taken.
+    pub fn target(&self, started_at: Timestamp) -> PathBuf {
+        let name = started_at.strftime("%Y-%m-%dT%H%M%SZ").to_string();
+        let free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+        let numbered = (2..).map(|number| self.reports.join(format!("{name}-{number}")));
+        std::iter::once(self.reports.join(&name))
+            .chain(numbered)
+            .find(free)
+            .unwrap_or_default()
+    }
+
+    /// Makes the folder visible as `target`, and `latest` point to it.
+    pub fn publish(self, target: &Path) -> Result<(), ReportError> {
+        files::publish(&self.staged, target)?;
+        let link = self.staged.with_extension("latest");
+        let name = target.file_name().unwrap_or_default();
+        std::os::unix::fs::symlink(name, &link).map_err(FileError::because("create the link", &link))?;
+        files::replace(&link, &self.reports.join("latest"))?;
+        Ok(())
+    }
+}
+
+/// A time in a report: RFC 3339 in UTC.
+fn time(time: Timestamp) -> String {
+    time.to_string()
+}

@@ -1,0 +1,216 @@
+//! The run in one object: `summary.json`, the same on standard output with `--json`, and a table on the terminal.
+
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::billing::BillingTotals;
+use super::expiry::ExpiryTotals;
+use super::forecast::BacklogForecast;
+use crate::exit::Exit;
+use crate::fetch::Totals;
+use crate::ledger::StateCounts;
+use crate::plan::Band;
+use crate::publish::Published;
+use crate::record::State;
+
+/// What came of reading the pending sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IntakeTotals {
+    /// Rows that were read.
+    pub rows: u64,
+    /// Unknown ids that were added.
+    pub new: u64,
+    /// Known ids that were completed.
+    pub completed: u64,
+    /// Known ids.
+    pub known: u64,
+    /// Ids that came before in the same run: named in `rejected.csv`.
+    pub duplicates: u64,
+    /// Rows that could not be taken in: named in `rejected.csv`.
+    pub rejected: u64,
+    /// Sources that could not be read to their end.
+    pub failed_sources: Vec<String>,
+}
+
+/// Why a run ended with the exit code that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// The exit code that this alone would give.
+    pub exit_code: Exit,
+    /// A sentence.
+    pub reason: String,
+}
+
+/// Everything that is to be said of a run.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// The version of idvault.
+    pub idvault: &'static str,
+    /// The run.
+    pub run_id: String,
+    /// By the ledger's time.
+    pub started_at: Timestamp,
+    /// Seconds from start to reports.
+    pub seconds: f64,
+    /// The exit code.
+    pub exit_code: Exit,
+    /// What the exit code is made of; empty for 0.
+    pub reasons: Vec<Reason>,
+    /// The pending sources.
+    pub intake: IntakeTotals,
+    /// Records that were due when fetching began.
+    pub due: u64,
+    /// What came of the calls.
+    pub fetch: Totals,
+    /// What was written to the archive.
+    pub published: Published,
+    /// Ids by state; they add up to all ids that ever came in.
+    pub states: StateCounts,
+    /// Verifications of the current and the previous month and of unknown days.
+    pub billing: BillingTotals,
+    /// Unfetched records near their expiry.
+    pub expiry: ExpiryTotals,
+    /// What is due now, at the set pace.
+    pub forecast: BacklogForecast,
+    /// Where things are.
+    pub paths: Paths,
+}
+
+/// Where things are.
+#[derive(Debug, Clone, Serialize)]
+pub struct Paths {
+    /// The archive.
+    pub archive: PathBuf,
+    /// This run's reports.
+    pub reports: PathBuf,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::default();
+        let (intake, fetch) = (&self.intake, &self.fetch);
+        table.line(
+            "run",
+            &format!(
+                "{} in {}, exit {}",
+                self.run_id,
+                seconds(self.seconds),
+                self.exit_code.code()
+            ),
+        );
+        table.line(
+            "intake",
+            &format!(
+                "{} rows: {} new, {} completed, {} known, {} duplicates, {} rejected",
+                intake.rows, intake.new, intake.completed, intake.known, intake.duplicates, intake.rejected
+            ),
+        );
+        table.line(
+            "fetch",
+            &format!(
+                "{} due: {} fetched, {} not completed yet, {} quarantined, {} lost, {} abandoned, {} left",
+                self.due, fetch.fetched, fetch.postponed, fetch.quarantined, fetch.lost, fetch.abandoned, fetch.left
+            ),
+        );
+        table.line(
+            "attempts",
+            &format!(
+                "{}, of which {} retries and {} throttled",
+                fetch.attempts, fetch.retries, fetch.throttled
+            ),
+        );
+        let published = &self.published;
+        table.line(
+            "published",
+            &format!(
+                "{} verifications and {} face images in {} files, {} bytes",
+                published.verifications, published.face_images, published.files, published.bytes
+            ),
+        );
+        let states = State::ALL.map(|state| format!("{} {}", self.states.of(state), state.as_str()));
+        table.line("ledger", &format!("{} ids: {}", self.states.total(), states.join(", ")));
+        let bands = Band::ALL.map(|band| format!("{} {}", self.expiry.of(band), band.as_str()));
+        table.line("expiry", &bands.join(", "));
+        table.line("forecast", &forecast(&self.forecast));
+        table.line("billing", &billing(&self.billing));
+        for code in &self.billing.sub_codes {
+            let name = format!("{} {}", code.product_code, code.sub_code);
+            table.line(
+                "",
+                &format!("{name:<28} {:>10}  billed: {}", code.verifications, code.billed),
+            );
+        }
+        table.line("archive", &self.paths.archive.display().to_string());
+        table.line("reports", &self.paths.reports.display().to_string());
+        for reason in &self.reasons {
+            table.line("look", &format!("{} (exit {})", reason.reason, reason.exit_code.code()));
+        }
+        f.write_str(&table.text)
+    }
+}
+
+/// The forecast in a line.
+pub fn forecast(forecast: &BacklogForecast) -> String {
+    if forecast.due == 0 {
+        return "nothing is due".to_owned();
+    }
+    format!(
+        "{} due, done in {} at this pace; {} expire before they are reached, {} are past their expiry",
+        forecast.due,
+        seconds(forecast.seconds),
+        forecast.expire_first,
+        forecast.overdue
+    )
+}
+
+fn billing(totals: &BillingTotals) -> String {
+    let mut text = format!(
+        "{} verifications this month and last: {} billed, {} unbilled, {} of unknown sub codes",
+        totals.verifications, totals.billed, totals.unbilled, totals.unknown
+    );
+    for (currency, amount) in &totals.amounts {
+        let _ = write!(text, "; {amount} {currency}");
+    }
+    if totals.unpriced > 0 {
+        let _ = write!(text, "; {} billed without a known price", totals.unpriced);
+    }
+    text
+}
+
+/// A duration for people.
+pub fn seconds(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "a duration for people, saturating")]
+    let whole = seconds.round() as i64;
+    match whole {
+        ..60 => format!("{seconds:.1} s"),
+        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        3_600..86_400 => format!("{} h {} min", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+/// Names at the left, texts at the right.
+#[derive(Default)]
+struct Table {
+    text: String,
+}
+
+impl Table {
+    fn line(&mut self, name: &str, text: &str) {
+        let _ = writeln!(self.text, "{name:<10} {text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_for_people() {
+        let texts = [0.04, 59.2, 61.0, 3_661.0, 90_000.0].map(seconds);
+        assert_eq!(texts, ["0.0 s", "59.2 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+    }
+}

@@ -1,0 +1,378 @@
+//! The nightly job, from top to bottom: lock, intake, plan, fetch, publish, report.
+//!
+//! - [`run`]: the night
+//! - [`Night`]: what it needs from outside
+//! - [`RunError`]: the night failed, and the stage where
+
+mod verdict;
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::archive::{Archive, ArchiveError};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::day::month_before;
+use crate::exit::Exit;
+use crate::fetch::{Counts, Fetch, Lane, Totals};
+use crate::files::{self, FileError};
+use crate::intake::{self, IntakeError, Item, Source};
+use crate::ledger::{Admission, Admitted, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
+use crate::pace::Pacer;
+use crate::progress::{Progress, Style};
+use crate::publish::{PublishError, Published, Publisher};
+use crate::report::billing::{self, BillingTotals};
+use crate::report::expiry::{self, ExpiryTotals};
+use crate::report::forecast::{BacklogForecast, SetPace};
+use crate::report::rejected::RejectedReport;
+use crate::report::summary::{IntakeTotals, Paths, Summary};
+use crate::report::{ReportDir, ReportError, quarantine};
+use crate::stop::{Stop, StopReason};
+use crate::vendor::Client;
+
+/// The night failed before it could be summed up.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data folder can't be used.
+    #[error(transparent)]
+    Folder(#[from] FileError),
+    /// The ledger can't be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The archive can't be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A report can't be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+}
+
+impl RunError {
+    /// The exit code.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Ledger(error) | Self::Report(ReportError::Ledger(error)) => ledger_exit(error),
+            Self::Folder(_) | Self::Archive(_) | Self::Report(_) => Exit::Archive,
+        }
+    }
+}
+
+/// The exit code of a ledger error.
+pub const fn ledger_exit(error: &LedgerError) -> Exit {
+    match error {
+        LedgerError::Locked { .. } => Exit::Locked,
+        _ => Exit::Ledger,
+    }
+}
+
+/// What a night needs from outside.
+pub struct Night {
+    /// Checked settings.
+    pub settings: Settings,
+    /// Asks the vendor.
+    pub client: Arc<Client>,
+    /// The ledger's time.
+    pub clock: Arc<dyn Clock>,
+    /// The machine's time.
+    pub wall_clock: Arc<dyn Clock>,
+    /// Asked for by signals and by `--time-limit`.
+    pub stop: Stop,
+    /// How progress is shown.
+    pub progress: Style,
+    /// For the jitter of the backoff.
+    pub seed: u64,
+    /// Where `--pending -` reads.
+    pub stdin: fn() -> Box<dyn Read + Send>,
+    /// Take the rows in and plan; ask nothing, publish nothing.
+    pub dry_run: bool,
+}
+
+/// The night's table of contents.
+pub async fn run(night: Night) -> Result<Summary, RunError> {
+    let started = Instant::now();
+    let data_dir = &night.settings.data_dir;
+    files::create_private_dir(data_dir)?;
+    let lock = Lock::acquire(data_dir)?;
+    let mut ledger = Ledger::open(data_dir, &lock)?;
+    let archive = Archive::open(data_dir)?;
+    let now = night.clock.now();
+    let run = ledger.begin_run(now)?;
+    tracing::info!(run_id = %run.id, "run started");
+    night
+        .publisher(&mut ledger, &archive, &run)
+        .recover()
+        .map_err(published)?;
+    let reports = ReportDir::create(data_dir, &run.id)?;
+    let intake = night.intake(&mut ledger, &run, &reports)?;
+    let mut story = Story {
+        started_at: now,
+        intake,
+        ..Story::default()
+    };
+    if !night.dry_run {
+        ledger = night.fetch(ledger, &run, &mut story).await?;
+        story.published = night
+            .publisher(&mut ledger, &archive, &run)
+            .publish()
+            .map_err(published)?;
+        story.expired = ledger.expire_quarantined(night.clock.now())?;
+    }
+    let mut summary = night.report(&ledger, &run, &reports, story)?;
+    summary.seconds = started.elapsed().as_secs_f64();
+    night.publish_reports(&mut ledger, &run, reports, &summary)?;
+    Ok(summary)
+}
+
+/// What happened, until it is summed up.
+#[derive(Debug, Default)]
+struct Story {
+    started_at: Timestamp,
+    intake: IntakeTotals,
+    due: u64,
+    fetch: Totals,
+    published: Published,
+    /// Quarantined records whose 30 days ended before a person had helped them.
+    expired: u64,
+}
+
+fn published(error: PublishError) -> RunError {
+    match error {
+        PublishError::Archive(error) => RunError::Archive(error),
+        PublishError::Ledger(error) => RunError::Ledger(error),
+    }
+}
+
+impl Night {
+    fn publisher<'a>(&'a self, ledger: &'a mut Ledger, archive: &'a Archive, run: &'a Run) -> Publisher<'a> {
+        Publisher {
+            ledger,
+            archive,
+            run,
+            zone: &self.settings.billing_zone,
+            sub_codes: &self.settings.sub_codes,
+            now: self.clock.now(),
+        }
+    }
+
+    /// Reads the pending sources into the ledger. A source that can't be read is named and the others go on: what the
+    /// ledger knows already must not wait for it.
+    fn intake(&self, ledger: &mut Ledger, run: &Run, reports: &ReportDir) -> Result<IntakeTotals, RunError> {
+        let file = reports.file("rejected.csv")?;
+        let mut rejected = RejectedReport::new(file).map_err(ReportError::from)?;
+        let mut totals = IntakeTotals::default();
+        for name in &self.settings.pending {
+            let mut admission = ledger.admission(&self.settings.defaults, run, self.clock.now());
+            match self.read_source(name, &mut admission, &mut rejected, &mut totals)? {
+                Ok(()) => {}
+                Err(error) => totals.failed_sources.push(crate::error_chain(&error)),
+            }
+            admission.finish()?;
+        }
+        rejected.finish().map_err(ReportError::from)?;
+        tracing::info!(
+            rows = totals.rows,
+            new = totals.new,
+            completed = totals.completed,
+            known = totals.known,
+            duplicates = totals.duplicates,
+            rejected = totals.rejected,
+            "pending sources read"
+        );
+        Ok(totals)
+    }
+
+    fn read_source(
+        &self,
+        name: &str,
+        admission: &mut Admission<'_>,
+        rejected: &mut RejectedReport<impl std::io::Write>,
+        totals: &mut IntakeTotals,
+    ) -> Result<Result<(), IntakeError>, RunError> {
+        let source = match Source::parse(name) {
+            Ok(source) => source,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut failed = None;
+        let read = intake::read(&source, (self.stdin)(), &self.settings.intake, &mut |item| {
+            totals.rows += 1;
+            match take(item, &source, admission, rejected, totals) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        failed.map_or(Ok(read), Err)
+    }
+
+    /// Asks for what is due. The writer thread owns the ledger meanwhile.
+    async fn fetch(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
+        if let Err(error) = self.client.credentials_source().await {
+            self.stop
+                .request(StopReason::Credentials(crate::error_chain(&error).into()));
+        }
+        let products = ledger.due_products(self.clock.now())?;
+        story.due = products.iter().map(|product| product.due).sum();
+        tracing::info!(due = story.due, products = products.len(), "fetching");
+        let shared = match self.settings.pace {
+            SetPace::Shared(Some(rate)) => Arc::new(Pacer::new(rate)),
+            SetPace::Shared(None) | SetPace::PerProduct { .. } => Arc::new(Pacer::unlimited()),
+        };
+        let mut lanes = Vec::new();
+        for product in products {
+            let own = self.settings.pace.of(product.product_code.as_str());
+            let pacer = own.map_or_else(|| shared.clone(), |rate| Arc::new(Pacer::new(rate)));
+            lanes.push((Arc::new(Lane::new(product.product_code, pacer)), ledger.reader()?));
+        }
+        let counts = Arc::new(Counts::default());
+        let fetch = Arc::new(Fetch::new(
+            self.client.clone(),
+            self.settings.fetch.clone(),
+            (self.clock.clone(), self.wall_clock.clone()),
+            counts.clone(),
+            self.stop.clone(),
+            self.seed,
+        ));
+        let progress = Progress::start(self.progress, story.due, counts.clone());
+        let writer = Writer::start(ledger, run.id.clone());
+        let fetched = fetch.run(lanes, writer.handle()).await;
+        progress.finish();
+        story.fetch = counts.totals();
+        // What the writer says comes first: it knows why its acknowledgements stopped.
+        let ledger = writer.finish()?;
+        fetched?;
+        Ok(ledger)
+    }
+
+    /// Writes the reports but for the summary, which is still to learn the time that they took.
+    fn report(&self, ledger: &Ledger, run: &Run, reports: &ReportDir, story: Story) -> Result<Summary, RunError> {
+        let now = self.clock.now();
+        let settings = &self.settings;
+        let billing = write_billing(ledger, settings, now, reports)?;
+        let expiry: ExpiryTotals = reports.write("expiry.csv", |out| {
+            expiry::write(ledger, now, settings.warning_window, out)
+        })?;
+        let quarantined = reports.write("quarantine.csv", |out| quarantine::write(ledger, out))?;
+        let states = ledger.state_counts()?;
+        let forecast = BacklogForecast::read(ledger, now, &settings.pace, true)?;
+        let next_run = now.saturating_add(settings.run_interval).unwrap_or(Timestamp::MAX);
+        let at_next_run = BacklogForecast::read(ledger, next_run, &settings.pace, false)?;
+        check_counts(ledger, &states)?;
+        let facts = verdict::Facts {
+            stop: self.stop.reason(),
+            intake: &story.intake,
+            fetch: &story.fetch,
+            expiry: &expiry,
+            quarantined,
+            left: if self.dry_run { 0 } else { forecast.due },
+            at_next_run: &at_next_run,
+            expired: story.expired,
+            endangered: ledger.count_expiring(now, next_run)?,
+        };
+        let reasons = verdict::reasons(&facts);
+        Ok(Summary {
+            idvault: env!("CARGO_PKG_VERSION"),
+            run_id: run.id.to_string(),
+            started_at: story.started_at,
+            seconds: 0.0,
+            exit_code: reasons
+                .iter()
+                .fold(Exit::Done, |worst, reason| worst.or_worse(reason.exit_code)),
+            reasons,
+            due: if self.dry_run { forecast.due } else { story.due },
+            intake: story.intake,
+            fetch: story.fetch,
+            published: story.published,
+            states,
+            billing,
+            expiry,
+            forecast,
+            paths: Paths {
+                archive: settings.data_dir.join("archive"),
+                reports: reports.target(story.started_at),
+            },
+        })
+    }
+
+    fn publish_reports(
+        &self,
+        ledger: &mut Ledger,
+        run: &Run,
+        reports: ReportDir,
+        summary: &Summary,
+    ) -> Result<(), RunError> {
+        let target = &summary.paths.reports;
+        reports.write("summary.json", |out| {
+            serde_json::to_writer_pretty(&mut *out, summary).map_err(std::io::Error::from)?;
+            Ok(())
+        })?;
+        reports.publish(target)?;
+        ledger.end_run(run, self.clock.now(), summary.exit_code.code())?;
+        Ok(())
+    }
+}
+
+/// Takes one row in, or writes down why not.
+fn take(
+    item: Item,
+    source: &Source,
+    admission: &mut Admission<'_>,
+    rejected: &mut RejectedReport<impl std::io::Write>,
+    totals: &mut IntakeTotals,
+) -> Result<(), RunError> {
+    let mut reject = |line, id: Option<&str>, reason: &str| {
+        rejected
+            .add(&source.to_string(), line, id, reason)
+            .map_err(ReportError::from)
+    };
+    match item {
+        Item::Bad(bad) => {
+            totals.rejected += 1;
+            reject(bad.line, bad.transaction_id.as_deref(), &bad.reason)?;
+        }
+        Item::Good { line, row } => match admission.admit(&row)? {
+            Admitted::New => totals.new += 1,
+            Admitted::Completed => totals.completed += 1,
+            Admitted::Known => totals.known += 1,
+            Admitted::Duplicate => {
+                totals.duplicates += 1;
+                reject(
+                    line,
+                    Some(row.transaction_id.as_str()),
+                    "duplicate: this id came before in this run, and is taken once",
+                )?;
+            }
+            Admitted::Conflict(what) => {
+                totals.rejected += 1;
+                reject(line, Some(row.transaction_id.as_str()), &what)?;
+            }
+        },
+    }
+    Ok(())
+}
+
+/// `billing.csv` of the current and the previous month by the vendor's day.
+fn write_billing(
+    ledger: &Ledger,
+    settings: &Settings,
+    now: Timestamp,
+    reports: &ReportDir,
+) -> Result<BillingTotals, RunError> {
+    let today = settings.billing_zone.day_of(now);
+    let days = (month_before(today, 1).0, month_before(today, 0).1);
+    let tallies = ledger.billing(Some(days))?;
+    reports.write("billing.csv", |out| {
+        Ok(billing::write(&tallies, &settings.sub_codes, &settings.prices, out)?)
+    })?;
+    Ok(billing::totals(&tallies, &settings.sub_codes, &settings.prices))
+}
+
+/// What came in = what is in the archive + what is not, in every run.
+fn check_counts(ledger: &Ledger, states: &StateCounts) -> Result<(), LedgerError> {
+    ledger.check_archived(states.of(crate::record::State::Archived))
+}

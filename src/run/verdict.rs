@@ -1,0 +1,76 @@
+//! What the night's exit code is made of, pure.
+
+use crate::exit::Exit;
+use crate::fetch::Totals;
+use crate::report::expiry::ExpiryTotals;
+use crate::report::forecast::BacklogForecast;
+use crate::report::summary::{IntakeTotals, Reason};
+use crate::stop::StopReason;
+
+/// What is known at the end of the night.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) stop: Option<StopReason>,
+    pub(super) intake: &'a IntakeTotals,
+    pub(super) fetch: &'a Totals,
+    pub(super) expiry: &'a ExpiryTotals,
+    /// Records in quarantine, also of earlier runs.
+    pub(super) quarantined: u64,
+    /// Records that are still due.
+    pub(super) left: u64,
+    /// The forecast of the next run, without what the customer has not finished.
+    pub(super) at_next_run: &'a BacklogForecast,
+    /// Quarantined records whose 30 days ended.
+    pub(super) expired: u64,
+    /// Unfetched records, quarantined ones too, whose 30 days end before the next run.
+    pub(super) endangered: u64,
+}
+
+/// Everything that keeps the exit code from being 0.
+pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let mut say = |exit_code, reason| reasons.push(Reason { exit_code, reason });
+    match &facts.stop {
+        Some(StopReason::Account(fault)) => say(Exit::Account, fault.to_string()),
+        Some(StopReason::Credentials(why)) => say(Exit::Account, why.to_string()),
+        Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),
+        Some(StopReason::TimeLimit) => say(Exit::NeedsALook, "the time limit stopped the run".to_owned()),
+        // The ledger's own error is what the run ends with.
+        Some(StopReason::Ledger) | None => {}
+    }
+    for error in &facts.intake.failed_sources {
+        say(Exit::Configuration, error.clone());
+    }
+    let mut count = |exit, number: u64, what: &str| {
+        if number > 0 {
+            say(exit, format!("{number} {what}"));
+        }
+    };
+    count(
+        Exit::Expiry,
+        facts.fetch.lost + facts.expired,
+        "records were deleted by the vendor before they were fetched; see expiry.csv",
+    );
+    count(
+        Exit::Expiry,
+        facts.expiry.overdue,
+        "unfetched records are past their expiry; see expiry.csv, band lost",
+    );
+    count(
+        Exit::Expiry,
+        facts.endangered + facts.at_next_run.expire_first,
+        "records will expire before the next run can reach them; see expiry.csv, band 1d",
+    );
+    count(Exit::NeedsALook, facts.left, "due records are left for the next run");
+    count(
+        Exit::NeedsALook,
+        facts.quarantined,
+        "records are in quarantine; see quarantine.csv",
+    );
+    count(
+        Exit::NeedsALook,
+        facts.intake.rejected,
+        "rows were rejected; see rejected.csv",
+    );
+    reasons
+}
