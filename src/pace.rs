@@ -22,14 +22,19 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-/// How much longer than a second the attempts of one second take.
-const WINDOW_MARGIN: Duration = Duration::from_millis(12);
+/// How much longer than a second the attempts of one second take: what an attempt may be held up between this gate and
+/// the vendor's window, on a busy machine or a busy network, without meeting those of the next second. It costs 2 % of
+/// the rate.
+const WINDOW_MARGIN: Duration = Duration::from_millis(20);
 
 /// How far an attempt may run ahead of even spacing to make up for a late wake-up. Timers have a grain of 1 ms.
 const CATCH_UP: Duration = Duration::from_millis(2);
 
-/// What is left of the rate after a throttled answer.
-const DECREASE: f64 = 0.5;
+/// What is left of the rate after a throttled answer among good ones: live traffic took a little more of the quota.
+const FIRST_DECREASE: f64 = 0.8;
+
+/// What is left of it after each further one, while no good one comes between.
+const NEXT_DECREASE: f64 = 0.5;
 
 /// The share of the set rate by which it recovers in a second of success.
 const INCREASE: f64 = 0.05;
@@ -170,13 +175,15 @@ impl Lane {
     }
 }
 
-/// The rate that holds now: down by half when throttled, up in small steps while it goes well.
+/// The rate that holds now: down by a share when throttled, up in small steps while it goes well.
 #[derive(Debug, Clone)]
 pub struct Rate {
     set: f64,
     current: f64,
     changed_at: Instant,
     epoch: u32,
+    /// The last answer was a throttled one.
+    throttled: bool,
 }
 
 impl Rate {
@@ -188,6 +195,7 @@ impl Rate {
             current: set,
             changed_at: now,
             epoch: 0,
+            throttled: false,
         }
     }
 
@@ -197,7 +205,9 @@ impl Rate {
         if epoch != self.epoch {
             return false;
         }
-        self.current = (self.current * DECREASE).max(self.set * FLOOR);
+        let left = if self.throttled { NEXT_DECREASE } else { FIRST_DECREASE };
+        self.throttled = true;
+        self.current = (self.current * left).max(self.set * FLOOR);
         self.changed_at = now;
         self.epoch = self.epoch.wrapping_add(1);
         true
@@ -205,6 +215,7 @@ impl Rate {
 
     /// An answer that was not throttled. True where the rate changed.
     pub fn recover(&mut self, now: Instant) -> bool {
+        self.throttled = false;
         if self.current >= self.set || now.duration_since(self.changed_at) < RECOVERY_STEP {
             return false;
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+use counts::Outcome;
 pub use counts::{Counts, Totals};
 pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 
@@ -146,16 +147,18 @@ impl Fetch {
             .await
     }
 
-    /// One call, from the plan's row to the committed settlement.
+    /// One call, from the plan's row to the committed settlement. It holds its place among the calls in flight until
+    /// then: what a crash can cost is never more than those.
     async fn call(&self, lane: &Lane, due: Due, writer: &WriterHandle) -> Result<(), LedgerError> {
-        match self.attempts(lane, &due).await {
+        let outcome = match self.attempts(lane, &due).await {
             Some(settlement) => {
-                let settled = counts::Outcome::of(&settlement.settled);
+                let outcome = Outcome::of(&settlement.settled);
                 writer.settle(settlement).await?;
-                self.counts.settle(settled);
+                outcome
             }
-            None => self.counts.settle(counts::Outcome::Left),
-        }
+            None => Outcome::Left,
+        };
+        self.counts.settle(outcome);
         Ok(())
     }
 

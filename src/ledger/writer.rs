@@ -4,17 +4,25 @@
 use std::sync::Arc;
 use std::thread;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{Ledger, LedgerError, Settlement};
+use super::{Ledger, LedgerError, Settled, Settlement};
 
-/// Settlements that may wait for the writer. With the calls in flight it bounds the memory that replies take.
-const QUEUE: usize = 256;
+/// Settlements that may wait for the writer.
+const QUEUE: usize = 1_024;
+
+/// What the replies of settlements may take together, queued or being committed: 32 MiB in KiB. A reply with a face in
+/// it has several hundred.
+const QUEUE_KIB: u32 = 32 * 1_024;
 
 /// Settlements a commit at most.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 
-type Job = (Settlement, oneshot::Sender<()>);
+struct Job {
+    settlement: Settlement,
+    committed: oneshot::Sender<()>,
+    _room: OwnedSemaphorePermit,
+}
 
 /// The running thread.
 #[derive(Debug)]
@@ -27,6 +35,7 @@ pub struct Writer {
 #[derive(Debug, Clone)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
 }
 
 impl Writer {
@@ -36,7 +45,10 @@ impl Writer {
         let thread = thread::spawn(move || write(ledger, &run_id, jobs));
         Self {
             thread,
-            handle: WriterHandle { queue },
+            handle: WriterHandle {
+                queue,
+                room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
+            },
         }
     }
 
@@ -53,24 +65,37 @@ impl Writer {
 }
 
 impl WriterHandle {
-    /// Returns once the settlement is committed. An error means that the writer has stopped;
-    /// [`Writer::finish`] tells why.
+    /// Returns once the settlement is committed. An error means that the writer has stopped; [`Writer::finish`] tells
+    /// why.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), LedgerError> {
+        let room = self.room.clone().acquire_many_owned(kib_of(&settlement)).await;
         let (committed, acknowledged) = oneshot::channel();
-        let sent = self.queue.send((settlement, committed)).await;
-        sent.map_err(|_| LedgerError::WriterGone)?;
+        let job = Job {
+            settlement,
+            committed,
+            _room: room.map_err(|_| LedgerError::WriterGone)?,
+        };
+        self.queue.send(job).await.map_err(|_| LedgerError::WriterGone)?;
         acknowledged.await.map_err(|_| LedgerError::WriterGone)
     }
+}
+
+fn kib_of(settlement: &Settlement) -> u32 {
+    let bytes = match &settlement.settled {
+        Settled::Journalled { body, .. } => body.len(),
+        _ => 0,
+    };
+    u32::try_from(bytes / 1_024 + 1).map_or(QUEUE_KIB, |kib| kib.min(QUEUE_KIB))
 }
 
 fn write(mut ledger: Ledger, run_id: &str, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let settlements: Vec<&Settlement> = batch.iter().map(|(settlement, _)| settlement).collect();
+        let settlements: Vec<&Settlement> = batch.iter().map(|job| &job.settlement).collect();
         ledger.settle(run_id, &settlements)?;
-        for (_, committed) in batch.drain(..) {
-            // Nobody waits any more where the call was dropped by a stop; what it brought is committed all the same.
-            let _ = committed.send(());
+        for job in batch.drain(..) {
+            // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
+            let _ = job.committed.send(());
         }
     }
     Ok(ledger)
