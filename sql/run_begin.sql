@@ -1,1 +1,1 @@
-INSERT INTO runs (run_id, started_at) VALUES (:run_id, :started_at)
+INSERT INTO runs (run_id, answered_by, started_at) VALUES (:run_id, :answered_by, :started_at)

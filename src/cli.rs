@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
@@ -42,7 +43,7 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Only say what needs a look
-    #[arg(short, long, global = true, env = "IDVAULT_QUIET")]
+    #[arg(short, long, global = true, env = "IDVAULT_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 }
 
@@ -91,16 +92,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", env = "IDVAULT_TIME_LIMIT")]
     pub time_limit: Option<HumanDuration>,
     /// Ask for face images too, and keep them in the archive, apart
-    #[arg(long, env = "IDVAULT_IMAGES")]
+    #[arg(long, env = "IDVAULT_IMAGES", value_parser = BoolishValueParser::new())]
     pub images: bool,
     /// Ask a sandbox that is started for this run; no credentials are needed
-    #[arg(long, env = "IDVAULT_SANDBOX")]
+    #[arg(long, env = "IDVAULT_SANDBOX", value_parser = BoolishValueParser::new())]
     pub sandbox: bool,
     /// Take the pending rows in and print the plan; ask nothing
     #[arg(long)]
     pub dry_run: bool,
     /// The summary as JSON on standard output
-    #[arg(long, env = "IDVAULT_JSON")]
+    #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -134,7 +135,7 @@ impl Global {
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// As JSON
-    #[arg(long, env = "IDVAULT_JSON")]
+    #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 

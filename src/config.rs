@@ -346,10 +346,7 @@ impl Settings {
         sub_codes.extend(file.sub_codes);
         let endpoint = over.endpoint.or(file.endpoint);
         let endpoints = endpoints(endpoint.as_deref(), file.network.unwrap_or_default(), file.endpoints)?;
-        let to_loopback = over.sandbox
-            || endpoints
-                .regions()
-                .all(|region| endpoints.get(region).is_some_and(BaseUrl::is_loopback));
+        let to_loopback = over.sandbox || all_loopback(&endpoints);
         let pace = pace(over.qps.or(file.qps), file.quota_share, quotas, to_loopback)?;
         let regions: BTreeSet<String> = endpoints.regions().map(ToString::to_string).collect();
         let pending = if over.pending.is_empty() {
@@ -389,6 +386,19 @@ impl Settings {
             sub_codes,
         })
     }
+}
+
+impl Settings {
+    /// Whether every call stays on this machine.
+    pub fn asks_loopback(&self) -> bool {
+        all_loopback(&self.endpoints)
+    }
+}
+
+fn all_loopback(endpoints: &Endpoints) -> bool {
+    endpoints
+        .regions()
+        .all(|region| endpoints.get(region).is_some_and(BaseUrl::is_loopback))
 }
 
 fn endpoints(single: Option<&str>, network: Network, more: BTreeMap<String, String>) -> Result<Endpoints, ConfigError> {

@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::{self, FileError};
 use crate::intake::{self, IntakeError, Item, Source};
-use crate::ledger::{Admission, Admitted, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
+use crate::ledger::{Admission, Admitted, AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
 use crate::publish::{PublishError, Published, Publisher};
@@ -100,7 +100,8 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let mut ledger = Ledger::open(data_dir, &lock)?;
     let archive = Archive::open(data_dir)?;
     let now = night.clock.now();
-    let run = ledger.begin_run(now)?;
+    let answered_by = (!night.dry_run).then(|| night.answered_by());
+    let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
     night
         .publisher(&mut ledger, &archive, &run)
@@ -147,6 +148,14 @@ fn published(error: PublishError) -> RunError {
 }
 
 impl Night {
+    fn answered_by(&self) -> AnsweredBy {
+        if self.settings.asks_loopback() {
+            AnsweredBy::Loopback
+        } else {
+            AnsweredBy::Vendor
+        }
+    }
+
     fn publisher<'a>(&'a self, ledger: &'a mut Ledger, archive: &'a Archive, run: &'a Run) -> Publisher<'a> {
         Publisher {
             ledger,

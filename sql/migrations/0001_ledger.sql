@@ -3,6 +3,9 @@
 CREATE TABLE runs (
     run_number  INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id      TEXT    NOT NULL UNIQUE,
+    -- Who answers: the vendor, or a server on this machine such as the sandbox; null: nobody was asked. All runs of a
+    -- ledger have the same, so that made-up answers never get among real ones.
+    answered_by TEXT    CHECK (answered_by IN ('vendor', 'loopback')),
     started_at  INTEGER NOT NULL,
     ended_at    INTEGER,
     exit_code   INTEGER

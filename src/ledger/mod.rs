@@ -6,7 +6,7 @@
 //!
 //! - [`Ledger`]: the open file; its methods stand in `admit`, `plan`, `settle`, `publish` and `report`
 //! - [`Lock`]: held by the one run that may write
-//! - [`Run`]: one execution, as the ledger numbers it
+//! - [`Run`]: one execution, as the ledger numbers it; [`AnsweredBy`]: who answers it
 //! - [`Writer`]: the thread that commits settlements in batches (`writer`)
 //! - [`LedgerError`]: why the ledger can't be used
 
@@ -19,6 +19,7 @@ mod settle;
 mod verify;
 mod writer;
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, named_params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, named_params};
 
 pub use admit::{Admission, Admitted, Defaults};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
@@ -79,6 +80,18 @@ pub enum LedgerError {
         /// What it says it is.
         found: i64,
     },
+    /// Its answers come from elsewhere.
+    #[error(
+        "the ledger {path} holds answers of the {earlier}, and this run would ask the {asked}: made-up answers must not get among real ones; name another folder with --data-dir"
+    )]
+    OtherAnswers {
+        /// The file.
+        path: PathBuf,
+        /// Who answered the earlier runs.
+        earlier: String,
+        /// Who would be asked.
+        asked: AnsweredBy,
+    },
     /// SQLite failed.
     #[error("failed to {action} in the ledger {path}")]
     Sqlite {
@@ -127,6 +140,31 @@ impl Lock {
             Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
             Err(TryLockError::Error(source)) => Err(LedgerError::Lock { path, source }),
         }
+    }
+}
+
+/// Who answers a run's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// The vendor.
+    Vendor,
+    /// A server on this machine: the sandbox, or a double of the vendor.
+    Loopback,
+}
+
+impl AnsweredBy {
+    /// The word in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vendor => "vendor",
+            Self::Loopback => "loopback",
+        }
+    }
+}
+
+impl fmt::Display for AnsweredBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -202,25 +240,38 @@ impl Ledger {
         }
     }
 
-    /// Numbers a new run.
-    pub fn begin_run(&mut self, now: Timestamp) -> Result<Run, LedgerError> {
+    /// Numbers a new run. `answered_by`: who will be asked, if anybody; it must be who answered the earlier runs.
+    pub fn begin_run(&mut self, now: Timestamp, answered_by: Option<AnsweredBy>) -> Result<Run, LedgerError> {
+        let failed = self.failed("begin a run");
+        let earlier = self
+            .connection
+            .query_row(include_str!("../../sql/run_answered_by.sql"), [], |row| row.get(0));
+        let earlier: Option<String> = earlier.optional().map_err(&failed)?;
+        if let (Some(earlier), Some(asked)) = (earlier, answered_by)
+            && earlier != asked.as_str()
+        {
+            return Err(LedgerError::OtherAnswers {
+                path: self.path.clone(),
+                earlier,
+                asked,
+            });
+        }
         let begin = || -> rusqlite::Result<Run> {
-            let next: i64 =
-                self.connection
-                    .query_row("SELECT coalesce(max(run_number), 0) + 1 FROM runs", [], |row| {
-                        row.get(0)
-                    })?;
-            let id: Arc<str> = format!("{}-{next:04}", now.strftime("%Y%m%dT%H%M%SZ")).into();
-            self.connection.execute(
-                include_str!("../../sql/run_begin.sql"),
-                named_params! { ":run_id": &*id, ":started_at": now.as_microsecond() },
-            )?;
+            let next = include_str!("../../sql/run_next.sql");
+            let number: i64 = self.connection.query_row(next, [], |row| row.get(0))?;
+            let id: Arc<str> = format!("{}-{number:04}", now.strftime("%Y%m%dT%H%M%SZ")).into();
+            let run = named_params! {
+                ":run_id": &*id,
+                ":answered_by": answered_by.map(AnsweredBy::as_str),
+                ":started_at": now.as_microsecond(),
+            };
+            self.connection.execute(include_str!("../../sql/run_begin.sql"), run)?;
             Ok(Run {
                 number: self.connection.last_insert_rowid(),
                 id,
             })
         };
-        begin().map_err(self.failed("begin a run"))
+        begin().map_err(failed)
     }
 
     /// Writes down how the run ended.

@@ -91,6 +91,7 @@ impl Ledger {
             let mut rows = statement.query(named_params! {
                 ":product_code": product_code.as_str(),
                 ":overdue": phase == Phase::Overdue,
+                ":until": if phase == Phase::Overdue { now.as_microsecond() } else { i64::MAX },
                 ":after_deleted_from": after.deleted_from,
                 ":after_id": after.transaction_id,
                 ":now": now.as_microsecond(),

@@ -33,6 +33,8 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     match &facts.stop {
         Some(StopReason::Account(fault)) => say(Exit::Account, fault.to_string()),
         Some(StopReason::Credentials(why)) => say(Exit::Account, why.to_string()),
+        // A stop that cut nothing short is not worth a look.
+        Some(StopReason::Signal | StopReason::TimeLimit) if facts.left == 0 => {}
         Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),
         Some(StopReason::TimeLimit) => say(Exit::NeedsALook, "the time limit stopped the run".to_owned()),
         // The ledger's own error is what the run ends with.
