@@ -3,10 +3,11 @@
 //!
 //! - [`Progress`]: watches until it is dropped or finished
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -35,7 +36,6 @@ pub enum Style {
 pub struct Progress {
     task: Option<JoinHandle<()>>,
     bar: ProgressBar,
-    counts: Arc<Counts>,
 }
 
 impl Progress {
@@ -45,24 +45,31 @@ impl Progress {
             Style::Bar => ProgressBar::with_draw_target(Some(due), ProgressDrawTarget::stderr()),
             Style::Lines | Style::Hidden => ProgressBar::hidden(),
         };
-        let template = "{bar:30} {pos}/{len} {per_sec} ETA {eta}  {msg}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(style_of_bar());
         let task = match style {
-            Style::Bar => Some(tokio::spawn(draw(bar.clone(), counts.clone()))),
-            Style::Lines => Some(tokio::spawn(write_lines(due, counts.clone()))),
+            Style::Bar => Some(tokio::spawn(draw(bar.clone(), counts))),
+            Style::Lines => Some(tokio::spawn(write_lines(due, counts))),
             Style::Hidden => None,
         };
-        Self { task, bar, counts }
+        Self { task, bar }
     }
 
-    /// Shows the end.
+    /// Takes the bar away: the summary follows.
     pub fn finish(self) {
         if let Some(task) = &self.task {
             task.abort();
         }
-        show(&self.bar, &self.counts.totals());
-        self.bar.finish();
+        self.bar.finish_and_clear();
     }
+}
+
+fn style_of_bar() -> ProgressStyle {
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A terminal that can't be written to is no reason to stop.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta}  {wide_msg}")
+        .map_or_else(|_| ProgressStyle::default_bar(), |style| style.with_key("rate", rate))
 }
 
 async fn draw(bar: ProgressBar, counts: Arc<Counts>) {
