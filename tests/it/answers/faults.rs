@@ -1,0 +1,174 @@
+//! Nothing that can be relied on: retried with a backoff, a few times, then left for the next run.
+
+use std::time::Duration;
+
+use crate::common::server::{Answer, Manner};
+use crate::common::vendor::{Vendor, error, verdict};
+use crate::common::{FRESH, Idvault};
+
+/// Every answer that can't be relied on, with what the ledger calls it; but for those that take a timeout.
+fn faults() -> Vec<(&'static str, &'static str, Answer)> {
+    let page = "<html><body><h1>Bad Gateway</h1><code>Success</code></body></html>";
+    let whole = verdict("Y", "200").body;
+    let half = whole[..whole.len() / 2].to_vec();
+    vec![
+        ("server", "InternalError", error(500, "InternalError")),
+        ("busy", "ServiceUnavailable", error(503, "ServiceUnavailable")),
+        ("bare", "http 502", Answer::new(502, "")),
+        ("page502", "http 502", Answer::new(502, page)),
+        ("page200", "unreadable", Answer::new(200, page)),
+        ("page403", "http 403", Answer::new(403, page)),
+        ("halfjson", "unreadable", Answer::new(200, half)),
+        ("noise", "unreadable", Answer::new(200, vec![0xFF, 0x00, 0xC3, 0x28])),
+        ("number", "unreadable", Answer::new(200, "42")),
+        ("empty", "unreadable", Answer::new(200, "")),
+        (
+            "nogzip",
+            "broken",
+            Answer::new(200, "{}").header("content-encoding", "gzip"),
+        ),
+        ("cut", "broken", verdict("Y", "200").manner(Manner::Cut)),
+        ("closed", "broken", Answer::none(Manner::Close)),
+        ("reset", "broken", Answer::none(Manner::Reset)),
+        ("unknown", "Unheard.Of", error(400, "Unheard.Of")),
+        ("unknown200", "Unheard.Of", error(200, "Unheard.Of")),
+        ("nonce", "SignatureNonceUsed", error(400, "SignatureNonceUsed")),
+    ]
+}
+
+#[test]
+fn each_fault_is_tried_again_and_the_verdict_that_follows_is_archived() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let faults = faults();
+    for (id, _, fault) in &faults {
+        vendor.script(id, [fault.clone(), verdict("Y", "200")]);
+    }
+    idvault.pending(&faults.iter().map(|(id, ..)| (*id, FRESH)).collect::<Vec<_>>());
+    idvault.run(&vendor, &[]).exits(0);
+    let archived = idvault.archived();
+    assert_eq!(archived.len(), faults.len());
+    for (id, ..) in &faults {
+        let calls = vendor.calls_for(id);
+        assert_eq!(calls.len(), 2, "{id}");
+        let backoff = calls[1].request.at.duration_since(calls[0].request.at);
+        assert!(
+            backoff >= Duration::from_millis(250),
+            "{id}: tried again after {backoff:?}"
+        );
+        assert_eq!(idvault.row(id).attempts, 2, "{id}");
+    }
+    assert_eq!(idvault.summary()["fetch"]["retries"], faults.len());
+}
+
+#[test]
+fn what_always_fails_is_tried_as_often_as_set_and_left_for_the_next_run() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    idvault.write("idvault.toml", "[retry]\nattempts_per_call = 2\n");
+    let faults = faults();
+    for (id, _, fault) in &faults {
+        vendor.script(id, [fault.clone(), fault.clone()]);
+    }
+    idvault.pending(&faults.iter().map(|(id, ..)| (*id, FRESH)).collect::<Vec<_>>());
+    idvault
+        .run(&vendor, &[])
+        .exits(4)
+        .says("17 due records are left for the next run");
+    for (id, call_code, _) in &faults {
+        let row = idvault.row(id);
+        assert_eq!((row.state.as_str(), row.attempts), ("pending", 2), "{id}");
+        assert_eq!(row.last_call_code.as_deref(), Some(*call_code), "{id}");
+        // An outage is not the id's fault; a code that is an answer to this id counts against it.
+        assert_eq!(row.failed_runs, u32::from(id.starts_with("unknown")), "{id}");
+    }
+    assert!(idvault.archived().is_empty());
+
+    for (id, ..) in &faults {
+        vendor.script(id, [verdict("N", "204")]);
+    }
+    idvault.run(&vendor, &[]).exits(0);
+    assert_eq!(idvault.archived().len(), faults.len());
+}
+
+#[test]
+fn four_attempts_are_made_where_nothing_is_set() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.script("t1", vec![error(500, "InternalError"); 4]);
+    idvault.pending(&[("t1", FRESH)]);
+    idvault.run(&vendor, &[]).exits(4);
+    assert_eq!(idvault.row("t1").attempts, 4);
+    // Half a second, one, two; at least half of each.
+    let calls = vendor.calls();
+    for (pair, least) in calls.windows(2).zip([250, 500, 1_000]) {
+        let backoff = pair[1].request.at.duration_since(pair[0].answered_at);
+        assert!(
+            backoff >= Duration::from_millis(least),
+            "{backoff:?} is less than {least} ms"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_takes_too_long_is_tried_again() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    idvault.write("idvault.toml", "[timeouts]\nread = '2s'\nattempt = '4s'\n");
+    vendor.script("silent", [Answer::none(Manner::Hang), verdict("Y", "200")]);
+    vendor.script("slow", [verdict("Y", "200").manner(Manner::Drip), verdict("Y", "200")]);
+    idvault.pending(&[("silent", FRESH), ("slow", FRESH)]);
+    let ended = idvault.run(&vendor, &["-v"]).exits(0);
+    assert_eq!(
+        ended.stderr.matches("did not answer in time").count(),
+        2,
+        "{}",
+        ended.stderr
+    );
+    for (id, least) in [("silent", 2), ("slow", 4)] {
+        let calls = vendor.calls_for(id);
+        let wait = calls[1].request.at.duration_since(calls[0].request.at);
+        assert!(wait >= Duration::from_secs(least), "{id}: {wait:?}");
+        assert_eq!(idvault.row(id).attempts, 2, "{id}");
+    }
+}
+
+#[test]
+fn a_vendor_that_can_not_be_reached_is_an_outage_and_no_ids_fault() {
+    let idvault = Idvault::new();
+    idvault.write(
+        "idvault.toml",
+        "[retry]\nattempts_per_call = 2\nquarantine_after_runs = 1\n",
+    );
+    idvault.pending(&[("t1", FRESH)]);
+    // Bound and dropped: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    idvault
+        .execute(&[
+            "run",
+            "--endpoint",
+            &url,
+            "--pending",
+            "pending.csv",
+            "--now",
+            crate::common::NOW,
+        ])
+        .exits(4);
+    let row = idvault.row("t1");
+    assert_eq!((row.state.as_str(), row.attempts, row.failed_runs), ("pending", 2, 0));
+    assert_eq!(row.last_call_code.as_deref(), Some("connect"));
+}
+
+/// 50 retries are free and every sixth call earns one: 90 calls have 65, where four attempts each would be 270.
+#[test]
+fn an_outage_costs_no_more_retries_than_the_runs_budget() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.otherwise(error(500, "InternalError"));
+    let ids: Vec<String> = (0..90).map(|number| format!("t{number:02}")).collect();
+    idvault.pending(&ids.iter().map(|id| (id.as_str(), FRESH)).collect::<Vec<_>>());
+    idvault.run(&vendor, &["--concurrency", "90"]).exits(4);
+    let retries = vendor.calls().len() - 90;
+    assert!((1..=65).contains(&retries), "{retries} retries");
+    assert_eq!(idvault.summary()["fetch"]["left"], 90);
+}

@@ -1,0 +1,100 @@
+//! Over the quota: the run waits as it is told and slows down, and no attempt is charged.
+
+use std::time::Duration;
+
+use crate::common::server::Answer;
+use crate::common::vendor::{Vendor, error, throttled, verdict};
+use crate::common::{FRESH, Idvault};
+
+/// Asks for one id that is throttled once, and looks at the wait with the vendor's own clock. It starts when the vendor
+/// begins to answer, so a correct run can't be too early however slow the machine is.
+#[track_caller]
+fn waits(answer: Answer, at_least: Duration, qps: &str) {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let case = format!("{answer:?} at {qps} calls a second");
+    vendor.script("t1", [answer, verdict("Y", "200")]);
+    idvault.pending(&[("t1", FRESH)]);
+    idvault.run(&vendor, &["--qps", qps]).exits(0);
+    let calls = vendor.calls_for("t1");
+    let wait = calls[1].request.at.duration_since(calls[0].answered_at);
+    assert!(wait >= at_least, "{case}: asked again after {wait:?}");
+    let row = idvault.row("t1");
+    assert_eq!(
+        (row.state.as_str(), row.attempts),
+        ("archived", 1),
+        "{case}: nothing is charged"
+    );
+    let fetch = &idvault.summary()["fetch"];
+    assert_eq!(
+        (&fetch["attempts"], &fetch["throttled"]),
+        (&2.into(), &1.into()),
+        "{case}"
+    );
+    assert_eq!(fetch["retries"], 0, "{case}");
+}
+
+#[test]
+fn a_throttled_call_waits_as_told_whatever_its_http_status() {
+    for (http_status, code) in [
+        (403, "Throttling.Api"),
+        (400, "Throttling.User"),
+        (429, "Throttling"),
+        (503, "Throttling"),
+    ] {
+        waits(throttled(http_status, code, 600), Duration::from_millis(600), "1000");
+    }
+}
+
+#[test]
+fn retry_after_is_obeyed_on_any_other_error() {
+    for (http_status, code) in [
+        (503, "ServiceUnavailable"),
+        (500, "InternalError"),
+        (400, "TransactionIdInvalid"),
+    ] {
+        waits(throttled(http_status, code, 600), Duration::from_millis(600), "1000");
+    }
+    let page = Answer::new(503, "<html>busy</html>").header("x-acs-retry-after", "600");
+    waits(page, Duration::from_millis(600), "1000");
+}
+
+#[test]
+fn without_a_time_or_with_one_that_is_none_it_still_pauses() {
+    let pause = Duration::from_millis(200);
+    waits(error(403, "Throttling.Api"), pause, "1000");
+    waits(Answer::new(429, ""), pause, "1000");
+    for odd in ["0", "soon", "-5"] {
+        waits(
+            error(403, "Throttling.User").header("x-acs-retry-after", odd),
+            pause,
+            "1000",
+        );
+    }
+}
+
+#[test]
+fn many_throttled_answers_charge_nothing_and_never_quarantine() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.script("t1", vec![error(403, "Throttling.User"); 8]);
+    vendor.script("t1", [verdict("Y", "200")]);
+    idvault.pending(&[("t1", FRESH)]);
+    idvault.run(&vendor, &[]).exits(0);
+    assert_eq!(idvault.row("t1").attempts, 1);
+    assert_eq!(idvault.summary()["fetch"]["throttled"], 8);
+}
+
+/// At 10 calls a second the calls behind a throttled one would take 0.1 s each, at 0.8 of that 0.125 s.
+#[test]
+fn a_throttled_answer_slows_the_calls_behind_it_down() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let ids = ["t1", "t2", "t3", "t4"];
+    vendor.script("t1", [throttled(403, "Throttling.Api", 200)]);
+    for id in ids {
+        vendor.script(id, [verdict("Y", "200")]);
+    }
+    idvault.pending(&ids.map(|id| (id, FRESH)));
+    idvault.run(&vendor, &["--qps", "10", "--concurrency", "1"]).exits(0);
+    let calls = vendor.calls();
+    let four_calls = calls[4].request.at.duration_since(calls[0].answered_at);
+    assert!(four_calls >= Duration::from_millis(540), "{four_calls:?}");
+}

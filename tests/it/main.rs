@@ -1,0 +1,11 @@
+//! idvault's program from outside: the real binary, real HTTP over loopback, real SQLite and Parquet.
+//!
+//! - `common`: a folder to run it in, and a vendor that says what a test tells it to
+//! - `answers`: every row of the design's "What each answer means"
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test stands where the operator does: it reads the clock and prepares files"
+)]
+
+mod answers;
+mod common;
