@@ -62,36 +62,33 @@ pub struct Admitted {
 pub struct Pacer {
     /// Held by the one attempt that waits at the gate; the others queue up behind it in order.
     turn: tokio::sync::Mutex<()>,
-    /// `None`: unlimited.
-    lane: Option<Mutex<Lane>>,
+    lane: Mutex<Lane>,
 }
 
 impl Pacer {
     /// `calls_per_second`: the set rate.
     pub fn new(calls_per_second: f64) -> Self {
-        let lane = Lane::new(calls_per_second, Instant::now());
-        Self {
-            turn: tokio::sync::Mutex::new(()),
-            lane: Some(Mutex::new(lane)),
-        }
+        Self::over(Lane::new(calls_per_second, Instant::now()))
     }
 
-    /// A gate that is always open: for a loopback address only, which the configuration sees to.
+    /// A gate that is always open but for the pauses after throttled answers: for a loopback address only, which the
+    /// configuration sees to.
     pub fn unlimited() -> Self {
+        Self::over(Lane::over(None))
+    }
+
+    fn over(lane: Lane) -> Self {
         Self {
             turn: tokio::sync::Mutex::new(()),
-            lane: None,
+            lane: Mutex::new(lane),
         }
     }
 
     /// Waits for its turn. Dropping the future gives the turn up.
     pub async fn admit(&self) -> Admitted {
-        let Some(lane) = &self.lane else {
-            return Admitted { epoch: 0 };
-        };
         let _turn = self.turn.lock().await;
         loop {
-            let wait = match lock(lane).try_admit(Instant::now()) {
+            let wait = match lock(&self.lane).try_admit(Instant::now()) {
                 Ok(admitted) => return admitted,
                 Err(wait) => wait,
             };
@@ -101,27 +98,23 @@ impl Pacer {
 
     /// The vendor throttled this attempt: pause as told, and slow down.
     pub fn throttled(&self, admitted: Admitted, retry_after: Option<Duration>) {
-        if let Some(lane) = &self.lane {
-            lock(lane).throttled(admitted, retry_after, Instant::now());
-        }
+        lock(&self.lane).throttled(admitted, retry_after, Instant::now());
     }
 
     /// The vendor answered an attempt without throttling it.
     pub fn answered(&self) {
-        if let Some(lane) = &self.lane {
-            lock(lane).answered(Instant::now());
-        }
+        lock(&self.lane).answered(Instant::now());
     }
 
     /// For how long every answer has been a throttled one.
     pub fn throttled_for(&self) -> Duration {
-        let since = self.lane.as_ref().and_then(|lane| lock(lane).throttled_since);
+        let since = lock(&self.lane).throttled_since;
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The rate now, in calls per second; `None` = unlimited.
     pub fn calls_per_second(&self) -> Option<f64> {
-        self.lane.as_ref().map(|lane| lock(lane).rate.current)
+        lock(&self.lane).limited.as_ref().map(|limited| limited.rate.current)
     }
 }
 
@@ -132,19 +125,29 @@ fn lock(lane: &Mutex<Lane>) -> std::sync::MutexGuard<'_, Lane> {
 
 #[derive(Debug)]
 struct Lane {
-    limiter: Limiter,
-    rate: Rate,
+    /// `None`: unlimited.
+    limited: Option<Limited>,
     resume_at: Option<Instant>,
     /// Since when every answer was a throttled one.
     throttled_since: Option<Instant>,
 }
 
+#[derive(Debug)]
+struct Limited {
+    limiter: Limiter,
+    rate: Rate,
+}
+
 impl Lane {
     fn new(calls_per_second: f64, now: Instant) -> Self {
         let rate = Rate::new(calls_per_second, now);
+        let limiter = Limiter::new(rate.current, false, now);
+        Self::over(Some(Limited { limiter, rate }))
+    }
+
+    fn over(limited: Option<Limited>) -> Self {
         Self {
-            limiter: Limiter::new(rate.current, false, now),
-            rate,
+            limited,
             resume_at: None,
             throttled_since: None,
         }
@@ -154,23 +157,31 @@ impl Lane {
         if let Some(resume_at) = self.resume_at.filter(|at| *at > now) {
             return Err(resume_at - now);
         }
-        self.limiter.try_pass(now)?;
-        Ok(Admitted { epoch: self.rate.epoch })
+        let Some(limited) = &self.limited else {
+            return Ok(Admitted { epoch: 0 });
+        };
+        limited.limiter.try_pass(now)?;
+        let epoch = limited.rate.epoch;
+        Ok(Admitted { epoch })
     }
 
     fn throttled(&mut self, admitted: Admitted, retry_after: Option<Duration>, now: Instant) {
         let pause = retry_after.unwrap_or_default().max(SHORTEST_PAUSE);
         self.resume_at = self.resume_at.max(Some(now + pause));
         self.throttled_since = self.throttled_since.or(Some(now));
-        if self.rate.decrease(admitted.epoch, now) {
-            self.limiter = Limiter::new(self.rate.current, true, now);
+        if let Some(limited) = &mut self.limited
+            && limited.rate.decrease(admitted.epoch, now)
+        {
+            limited.limiter = Limiter::new(limited.rate.current, true, now);
         }
     }
 
     fn answered(&mut self, now: Instant) {
         self.throttled_since = None;
-        if self.rate.recover(now) {
-            self.limiter = Limiter::new(self.rate.current, true, now);
+        if let Some(limited) = &mut self.limited
+            && limited.rate.recover(now)
+        {
+            limited.limiter = Limiter::new(limited.rate.current, true, now);
         }
     }
 }

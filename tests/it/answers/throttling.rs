@@ -73,6 +73,16 @@ fn without_a_time_or_with_one_that_is_none_it_still_pauses() {
 }
 
 #[test]
+fn an_unlimited_pace_waits_as_told_too() {
+    waits(
+        throttled(403, "Throttling.Api", 600),
+        Duration::from_millis(600),
+        "unlimited",
+    );
+    waits(error(403, "Throttling.Api"), Duration::from_millis(200), "unlimited");
+}
+
+#[test]
 fn many_throttled_answers_charge_nothing_and_never_quarantine() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
     vendor.script("t1", vec![error(403, "Throttling.User"); 8]);
