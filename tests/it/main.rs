@@ -2,6 +2,8 @@
 //!
 //! - `common`: a folder to run it in, and a vendor that says what a test tells it to
 //! - `answers`: every row of the design's "What each answer means"
+//! - `credentials`: where they come from, and what is said where there are none
+//! - `exit_codes`: every exit code, and which one wins
 #![expect(
     clippy::disallowed_methods,
     reason = "a test stands where the operator does: it reads the clock and prepares files"
@@ -9,3 +11,5 @@
 
 mod answers;
 mod common;
+mod credentials;
+mod exit_codes;
