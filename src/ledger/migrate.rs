@@ -37,7 +37,8 @@ pub(super) fn check(ledger: &Ledger) -> Result<(), LedgerError> {
     }
 }
 
-fn schema_version(ledger: &Ledger) -> Result<i64, LedgerError> {
+/// The file's schema, 0 where it is empty. Refuses another program's file and a newer schema; changes nothing.
+pub(super) fn schema_version(ledger: &Ledger) -> Result<i64, LedgerError> {
     let failed = ledger.failed("read the schema version");
     let pragma = |name| {
         ledger

@@ -225,19 +225,23 @@ impl Ledger {
     }
 
     fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self, LedgerError> {
-        let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
-            connection.set_prepared_statement_cache_capacity(32);
-            connection.execute_batch(include_str!("../../sql/pragmas.sql"))?;
-            Ok(connection)
-        });
-        match opened {
-            Ok(connection) => Ok(Self { connection, path }),
-            Err(source) => Err(LedgerError::Sqlite {
-                action: "open the file",
-                path,
-                source,
-            }),
-        }
+        let connection = match Connection::open_with_flags(&path, flags) {
+            Ok(connection) => connection,
+            Err(source) => {
+                return Err(LedgerError::Sqlite {
+                    action: "open the file",
+                    path,
+                    source,
+                });
+            }
+        };
+        connection.set_prepared_statement_cache_capacity(32);
+        let ledger = Self { connection, path };
+        // WAL mode is written into the file, so whose it is comes first.
+        migrate::schema_version(&ledger)?;
+        let set_up = ledger.connection.execute_batch(include_str!("../../sql/pragmas.sql"));
+        set_up.map_err(ledger.failed("set up a connection"))?;
+        Ok(ledger)
     }
 
     /// Numbers a new run. `answered_by`: who will be asked, if anybody; it must be who answered the earlier runs.

@@ -156,6 +156,44 @@ fn exit_5_a_record_is_overdue_or_will_expire_before_the_next_run() {
 }
 
 #[test]
+fn exit_6_a_ledger_that_can_not_be_used_is_left_as_it_is() {
+    let newer = "PRAGMA application_id = 0x69647674; PRAGMA user_version = 99; CREATE TABLE runs (x);";
+    let foreign = "PRAGMA application_id = 0x12345678; CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1);";
+    let nameless = "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1);";
+    for (sql, sentence) in [
+        (
+            Some(newer),
+            "has schema 99, this idvault knows up to 1; use the newer idvault",
+        ),
+        (Some(foreign), "is not an idvault ledger (application id 0x12345678)"),
+        (Some(nameless), "is not an idvault ledger"),
+        (None, "file is not a database"),
+    ] {
+        let idvault = with_one_row();
+        idvault.write("idvault-data/ledger.sqlite", "");
+        match sql {
+            Some(sql) => Connection::open(idvault.data("ledger.sqlite"))
+                .unwrap()
+                .execute_batch(sql)
+                .unwrap(),
+            None => idvault.write(
+                "idvault-data/ledger.sqlite",
+                "not a database, but somebody's notes\n".repeat(50),
+            ),
+        }
+        let before = fs::read(idvault.data("ledger.sqlite")).unwrap();
+        fails_before_any_call(&idvault, 6, sentence);
+        for command in [&["status"][..], &["verify"], &["report", "expiry"]] {
+            idvault.execute(command).exits(6).says("ledger.sqlite");
+        }
+        assert!(
+            fs::read(idvault.data("ledger.sqlite")).unwrap() == before,
+            "{sentence}: the file was changed"
+        );
+    }
+}
+
+#[test]
 fn exit_6_a_folder_in_the_ledgers_place_or_no_ledger_to_read() {
     let idvault = with_one_row();
     idvault.execute(&["status"]).exits(6).says("there is no ledger at");
