@@ -9,10 +9,11 @@ use tokio::task::JoinHandle;
 use super::{CommandError, Context};
 use crate::cli::{Global, RunArgs};
 use crate::config::{ConfigError, Settings};
+use crate::error_chain;
 use crate::exit::Exit;
 use crate::progress::Style;
 use crate::report::summary::Summary;
-use crate::run::{Night, run};
+use crate::run::{Night, RunError, run};
 use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxError, SandboxSettings};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
@@ -36,12 +37,12 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
     } else {
         CredentialsChain::new(context.host.clone(), settings.credentials.clone())?
     };
-    let summary = run(Night {
+    let night = Night {
         client: Arc::new(client(&settings, credentials, context)?),
         settings,
         clock: context.clock(global),
         wall_clock: context.host.clock.clone(),
-        stop,
+        stop: stop.clone(),
         progress: match (quiet, context.host.stderr_is_terminal) {
             (true, _) => Style::Hidden,
             (false, true) => Style::Bar,
@@ -50,8 +51,11 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         seed: context.seed,
         stdin: context.stdin,
         dry_run: args.dry_run,
-    })
-    .await?;
+    };
+    let summary = match run(night).await {
+        Ok(summary) => summary,
+        Err(error) => return failed(error, &stop),
+    };
     say(
         &summary,
         args.json || context.config.json.unwrap_or(false),
@@ -59,6 +63,18 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         context,
     )?;
     Ok(summary.exit_code)
+}
+
+/// The night failed; where the vendor had refused the account before, that is said too, and needs a person sooner.
+fn failed(error: RunError, stop: &Stop) -> Result<Exit, CommandError> {
+    let refused = match stop.reason() {
+        Some(StopReason::Account(fault)) => fault.to_string(),
+        Some(StopReason::Credentials(why)) => why.to_string(),
+        _ => return Err(error.into()),
+    };
+    tracing::error!("{}", error_chain(&error));
+    tracing::error!("{refused}");
+    Ok(error.exit().or_worse(Exit::Account))
 }
 
 fn client(settings: &Settings, credentials: CredentialsChain, context: &Context) -> Result<Client, CommandError> {

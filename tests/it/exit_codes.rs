@@ -296,6 +296,21 @@ fn exit_8_wins_over_5_and_4_and_3() {
 }
 
 #[test]
+fn exit_8_wins_over_7() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.script("t1", [verdict("Y", "200")]);
+    vendor.script("t2", [error(400, "InvalidAccessKeyId.NotFound")]);
+    idvault.pending(&[("t1", "2026-11-01T00:00:00Z"), ("t2", FRESH)]);
+    idvault.write("idvault-data/archive/verifications", "in the way");
+    let ended = idvault.run(&vendor, &["--concurrency", "1"]);
+    ended
+        .exits(8)
+        .says("the vendor refused the credentials")
+        .says("verifications");
+    assert_eq!(idvault.row("t1").state, "journalled");
+}
+
+#[test]
 fn exit_5_wins_over_4() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
     vendor.script("refused", [error(400, "InvalidParameter")]);
