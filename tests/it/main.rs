@@ -4,6 +4,7 @@
 //! - `answers`: every row of the design's "What each answer means"
 //! - `credentials`: where they come from, and what is said where there are none
 //! - `exit_codes`: every exit code, and which one wins
+//! - `redaction`: no secret is ever shown or written
 #![expect(
     clippy::disallowed_methods,
     reason = "a test stands where the operator does: it reads the clock and prepares files"
@@ -13,3 +14,4 @@ mod answers;
 mod common;
 mod credentials;
 mod exit_codes;
+mod redaction;

@@ -1,0 +1,172 @@
+//! No secret is ever shown or written: canaries go in at every place, and must come out nowhere but at the vendor.
+
+use std::fs;
+
+use crate::common::server::Answer;
+use crate::common::vendor::{Vendor, error, error_saying, verdict};
+use crate::common::{EXPIRED, Ended, FRESH, Idvault, NOW, files_below};
+use crate::credentials::PLACES;
+
+const SECRET: &str = "canary-secret-7f3a9c";
+const TOKEN: &str = "canary-token-51be02";
+/// What is looked for: the greater part of each, so that a secret that was cut shows too.
+const CANARIES: [&str; 2] = ["canary-secret", "canary-token"];
+
+/// Fails the test where a canary is in what was shown, in any file below the data folder, or in a row of the archive.
+#[track_caller]
+fn no_canary(idvault: &Idvault, ended: &Ended, case: &str) {
+    for canary in CANARIES {
+        assert!(!ended.stdout.contains(canary), "{case}: {}", ended.stdout);
+        assert!(!ended.stderr.contains(canary), "{case}: {}", ended.stderr);
+        for file in files_below(&idvault.data("")) {
+            let bytes = fs::read(&file).unwrap();
+            let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+            assert!(!found, "{case}: {canary} is in {}", file.display());
+        }
+        let archived = format!("{:?}", idvault.archived());
+        assert!(!archived.contains(canary), "{case}: {archived}");
+    }
+}
+
+/// Answers that repeat the canaries in everything but a final result, which is kept as it came.
+fn echoes() -> Vec<(&'static str, Answer)> {
+    let both = format!("your secret {SECRET} and your token {TOKEN} are wrong");
+    let page = format!("<html>{both}</html>");
+    let xml = format!("<Error><Code>MissingParameter</Code><Message>{both}</Message></Error>");
+    let code = format!("InvalidParameter.{SECRET}{TOKEN}");
+    vec![
+        ("final", verdict("Y", "200")),
+        ("refused", error_saying(400, "InvalidParameter", &both)),
+        ("code", error(400, &code)),
+        ("xml", Answer::new(400, xml)),
+        ("pending", error_saying(400, "ProcessNotCompleted", &both)),
+        (
+            "repeated",
+            error_saying(403, "Forbidden.ExceptionRepeatedInvoke", &both),
+        ),
+        ("unknown", error_saying(400, "Unheard.Of", &both)),
+        ("undecided", verdict(TOKEN, "")),
+        ("page", Answer::new(200, page)),
+        ("server", error_saying(500, SECRET, &both)),
+        (
+            "cut",
+            error_saying(400, "InvalidParameter", &format!("{}{SECRET}", "x".repeat(285))),
+        ),
+        ("lost", error_saying(400, "TransactionIdInvalid", &both)),
+    ]
+}
+
+#[test]
+fn terminal_escapes_of_the_vendors_reach_neither_terminal_nor_reports() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}txt.exe\r\nnext";
+    vendor.script("t1", [error_saying(400, &format!("InvalidParameter.{evil}"), evil)]);
+    vendor.script("t2", [error_saying(400, &format!("Forbidden.RAM.{evil}"), evil)]);
+    idvault.pending(&[("t1", "2026-11-01T00:00:00Z"), ("t2", FRESH)]);
+    let ended = idvault
+        .run(&vendor, &["-vv", "--concurrency", "1"])
+        .exits(8)
+        .says("Forbidden.RAM.");
+    let quarantine = idvault.report("quarantine.csv");
+    assert!(
+        quarantine.contains("txt.exe"),
+        "the rest of the message is there: {quarantine}"
+    );
+    let shown = [ended.stdout, ended.stderr, quarantine, idvault.report("summary.json")];
+    let kept = idvault.row("t1");
+    for text in shown
+        .map(|text| text.replace("\r\n", "\n")) // the reports' own line ends
+        .into_iter()
+        .chain([kept.last_message.unwrap(), kept.last_call_code.unwrap()])
+    {
+        let harmful = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(harmful), "{text:?}");
+        assert!(
+            !text.contains("\nnext"),
+            "a message can't begin a line of its own: {text:?}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_fails_shows_no_secret_either() {
+    for (place, code) in [("archive", 7), ("ledger.sqlite", 6)] {
+        let mut idvault = Idvault::without_credentials();
+        PLACES[0].1(&mut idvault, "key-of-place", SECRET, TOKEN);
+        idvault.env("RUST_BACKTRACE", "full");
+        idvault.env("RUST_LOG", "trace");
+        idvault.pending(&[("t1", FRESH)]);
+        idvault.write(&format!("idvault-data/{place}"), "in the way");
+        let vendor = Vendor::start();
+        let ended = idvault.run(&vendor, &["-vv"]).exits(code);
+        no_canary(&idvault, &ended, place);
+    }
+}
+
+#[test]
+fn files_that_can_not_be_understood_are_not_quoted() {
+    let broken_json =
+        format!("{{\"profiles\": [{{\"access_key_secret\": \"{SECRET}\", \"sts_token\": \"{TOKEN}\", }}]}}");
+    let wrong_type = format!("{{\"profiles\": \"{SECRET}{TOKEN}\"}}");
+    let half = format!("[default]\naccess_key_secret = {SECRET}\nsecurity_token = {TOKEN}\n");
+    let blank = format!("[default]\naccess_key_id = k\naccess_key_secret = {SECRET}\nsecurity_token = {TOKEN} x\n");
+    for (file, text) in [
+        (".aliyun/config.json", broken_json),
+        (".aliyun/config.json", wrong_type),
+        (".alibabacloud/credentials", half),
+        (".alibabacloud/credentials", blank),
+    ] {
+        let idvault = Idvault::without_credentials();
+        idvault.write(file, &text);
+        idvault.pending(&[("t1", FRESH)]);
+        let vendor = Vendor::start();
+        let ended = idvault.run(&vendor, &["-vv"]).exits(8).says(file);
+        no_canary(&idvault, &ended, &text);
+    }
+}
+
+#[test]
+fn a_proxys_password_is_not_shown() {
+    let mut idvault = Idvault::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    idvault.env("HTTPS_PROXY", &format!("http://user:{SECRET}@127.0.0.1:{port}"));
+    idvault.write("idvault.toml", "[retry]\nattempts_per_call = 1\n");
+    idvault.pending(&[("t1", FRESH)]);
+    let args = [
+        "run",
+        "--endpoint",
+        "https://vendor.invalid",
+        "--pending",
+        "pending.csv",
+        "--now",
+        NOW,
+        "-vv",
+    ];
+    let ended = idvault
+        .execute(&args)
+        .exits(4)
+        .says("failed to connect to vendor.invalid");
+    no_canary(&idvault, &ended, "proxy");
+}
+
+#[test]
+fn there_is_no_argument_for_a_secret_and_one_that_is_given_is_not_repeated() {
+    let idvault = Idvault::new();
+    for name in [
+        "--access-key",
+        "--access-key-secret",
+        "--secret",
+        "--security-token",
+        "--token",
+    ] {
+        let joined = format!("{name}={SECRET}");
+        for args in [vec!["run", name, SECRET], vec!["run", &joined]] {
+            let ended = idvault.execute(&args).exits(2).says(name);
+            no_canary(&idvault, &ended, name);
+        }
+    }
+}
