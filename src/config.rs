@@ -52,13 +52,15 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// It is not what it should be; the parser's message names line and key.
-    #[error("the configuration {path} is wrong")]
+    /// It is not what it should be. The file is not quoted: somebody may have written a secret into it.
+    #[error("the configuration {path} is wrong in line {line}: {why}")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// What and where.
-        source: Box<toml::de::Error>,
+        /// Counted from 1.
+        line: usize,
+        /// In the parser's words.
+        why: String,
     },
     /// A value is out of range.
     #[error("{key} is wrong: {why}")]
@@ -267,10 +269,22 @@ impl ConfigFile {
                 });
             }
         };
-        toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: path.to_owned(),
-            source: Box::new(source),
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::Parse {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                why: without_strings(error.message()),
+            }
         })
+    }
+}
+
+/// A message of serde's without the strings that it quotes.
+fn without_strings(message: &str) -> String {
+    match (message.find("string \""), message.rfind('"')) {
+        (Some(start), Some(end)) => format!("{}string{}", &message[..start], &message[end + 1..]),
+        _ => message.to_owned(),
     }
 }
 

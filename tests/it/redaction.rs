@@ -126,6 +126,28 @@ fn files_that_can_not_be_understood_are_not_quoted() {
 }
 
 #[test]
+fn a_secret_in_the_configuration_is_refused_without_quoting_it() {
+    for text in [
+        format!("[credentials]\naccess_key_secret = '{SECRET}'\n"),
+        format!("access_key_secret = \"{SECRET}\"\nsecurity_token = \"{TOKEN}\"\n"),
+        format!("[credentials]\nsecurity_token = {TOKEN}\n"),
+        format!("credentials = '{SECRET}'\n"),
+        format!("[credentials]\nmetadata_url = 'http://user:{SECRET}@example.com/'\n"),
+        format!("endpoint = 'https://user:{SECRET}@example.com/'\n"),
+        format!("endpoint = 'https://example.com/?token={TOKEN}'\n"),
+    ] {
+        let idvault = Idvault::new();
+        idvault.write("idvault.toml", &text);
+        idvault.pending(&[("t1", FRESH)]);
+        let ended = idvault
+            .execute(&["run", "--pending", "pending.csv", "--now", NOW])
+            .exits(3);
+        assert!(!ended.stderr.is_empty());
+        no_canary(&idvault, &ended, &text);
+    }
+}
+
+#[test]
 fn a_proxys_password_is_not_shown() {
     let mut idvault = Idvault::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0")
