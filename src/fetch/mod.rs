@@ -231,7 +231,7 @@ impl Fetch {
     fn read(&self, lane: &Lane, admitted: Admitted, due: &Due, tried: Result<&Reply, &Fault>, now: Timestamp) -> Seen {
         match tried {
             Ok(reply) => {
-                let classified = classify(reply, self.wall_clock.now());
+                let classified = self.client.redact(classify(reply, self.wall_clock.now()));
                 let step = step(&classified.answer, due, now, &self.settings.limits);
                 if let Step::WaitForQuota = step {
                     self.counts.throttled();

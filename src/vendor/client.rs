@@ -16,6 +16,7 @@ use secrecy::ExposeSecret;
 
 use super::credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSource};
 use super::endpoint::{BaseUrl, Endpoints};
+use super::reply::Classified;
 use super::{sign, transport};
 use crate::clock::Clock;
 use crate::record::{Due, Region};
@@ -269,6 +270,11 @@ impl Client {
     /// After the answer that the token is expired: whether there are newer credentials now.
     pub async fn refresh_credentials(&self) -> Result<bool, CredentialsError> {
         self.credentials.refresh().await
+    }
+
+    /// A classified reply without the secrets that the vendor may have repeated in it.
+    pub fn redact(&self, classified: Classified) -> Classified {
+        classified.redacted(|text| self.credentials.redact(text))
     }
 
     fn headers(&self, url: &BaseUrl, query: &str, credentials: &Credentials) -> Result<HeaderMap, Fault> {

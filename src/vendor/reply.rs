@@ -84,6 +84,19 @@ pub struct Classified {
     pub request_id: Option<String>,
 }
 
+impl Classified {
+    /// The same with every text of the vendor's passed through `redact`.
+    pub(super) fn redacted(mut self, redact: impl Fn(&str) -> String) -> Self {
+        if let Answer::Account(fault) = &mut self.answer {
+            fault.call_code = redact(&fault.call_code);
+        }
+        self.call_code = redact(&self.call_code);
+        self.message = self.message.as_deref().map(&redact);
+        self.request_id = self.request_id.as_deref().map(&redact);
+        self
+    }
+}
+
 /// Says what `reply` means. `now` is the machine's clock, which is compared with the vendor's where that is the
 /// trouble.
 pub fn classify(reply: &Reply, now: Timestamp) -> Classified {

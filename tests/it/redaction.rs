@@ -57,6 +57,61 @@ fn echoes() -> Vec<(&'static str, Answer)> {
 }
 
 #[test]
+fn no_secret_of_any_place_is_shown_or_written_even_where_the_vendor_repeats_it() {
+    for (name, place) in PLACES {
+        for format in ["text", "json"] {
+            let mut idvault = Idvault::without_credentials();
+            place(&mut idvault, "key-of-place", SECRET, TOKEN);
+            // Where the place has a configuration of its own, that stands first.
+            let config = fs::read_to_string(idvault.path("idvault.toml")).unwrap_or_default();
+            idvault.write("idvault.toml", config + "[retry]\nattempts_per_call = 1\n");
+            let vendor = Vendor::start();
+            let mut rows = Vec::new();
+            for (id, answer) in echoes() {
+                vendor.script(id, [answer]);
+                rows.push((id, if id == "lost" { EXPIRED } else { FRESH }));
+            }
+            idvault.pending(&rows);
+            let case = format!("{name}, {format}");
+            let ended = idvault
+                .run(&vendor, &["-vv", "--log-format", format, "--json"])
+                .exits(5);
+            let token = vendor.calls()[0].request.header("x-acs-security-token").to_owned();
+            assert_eq!(token, TOKEN, "{case}: the canaries were in use");
+            assert_eq!(idvault.archived().len(), 1, "{case}");
+            no_canary(&idvault, &ended, &case);
+            // What helps a person is still there.
+            assert!(
+                idvault.row("refused").last_message.unwrap().starts_with("your secret "),
+                "{case}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_refused_signature_that_comes_with_what_was_signed_shows_none_of_it() {
+    for message in [
+        format!("string to sign is: POST\nx-acs-security-token:{TOKEN}\n{SECRET}"),
+        format!("Specified signature does not match our calculation. {SECRET} {TOKEN}"),
+        format!("server StringToSign is {TOKEN}"),
+    ] {
+        let mut idvault = Idvault::without_credentials();
+        PLACES[0].1(&mut idvault, "key-of-place", SECRET, TOKEN);
+        idvault.pending(&[("t1", FRESH)]);
+        let vendor = Vendor::start();
+        vendor.script("t1", [error_saying(400, "SignatureDoesNotMatch", &message)]);
+        let ended = idvault.run(&vendor, &["-vv"]).exits(8);
+        no_canary(&idvault, &ended, &message);
+
+        let coded = format!("InvalidAccessKeyId.{SECRET}{TOKEN}");
+        vendor.script("t1", [error(400, &coded)]);
+        let ended = idvault.run(&vendor, &["-vv"]).exits(8);
+        no_canary(&idvault, &ended, "in the code");
+    }
+}
+
+#[test]
 fn terminal_escapes_of_the_vendors_reach_neither_terminal_nor_reports() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
     let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}txt.exe\r\nnext";

@@ -129,6 +129,12 @@ impl CredentialsChain {
         Ok(changed)
     }
 
+    /// `text` without the secrets of the credentials in use.
+    pub fn redact(&self, text: &str) -> String {
+        self.cached()
+            .map_or_else(|| text.to_owned(), |found| found.credentials.redact(text))
+    }
+
     async fn current(&self) -> Result<Found, CredentialsError> {
         let Some(resolver) = &self.resolver else {
             return self.cached().ok_or_else(|| CredentialsError::NotFound {

@@ -23,6 +23,11 @@ use secrecy::{ExposeSecret, SecretString};
 pub use chain::{CredentialsChain, CredentialsSettings};
 pub use error::CredentialsError;
 
+/// Stands where a secret stood.
+const STARS: &str = "***";
+/// A shorter text is part of too many words to be looked for. The vendor's secrets have 30 characters and more.
+const SHORTEST_SECRET: usize = 8;
+
 /// A key, its secret, perhaps a token.
 #[derive(Clone)]
 pub struct Credentials {
@@ -67,6 +72,25 @@ impl Credentials {
     /// Until when they are valid, where that is known.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
+    }
+
+    /// `text` with stars in place of the secret and the token, and of the beginning of one where the text ends in it.
+    fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in [Some(&self.access_key_secret), self.security_token.as_ref()] {
+            let secret = secret.map_or("", |secret| secret.expose_secret());
+            if secret.len() < SHORTEST_SECRET {
+                continue;
+            }
+            text = text.replace(secret, STARS);
+            let mut beginnings = (SHORTEST_SECRET..secret.len())
+                .rev()
+                .filter_map(|length| secret.get(..length));
+            if let Some(rest) = beginnings.find_map(|beginning| text.strip_suffix(beginning)) {
+                text = format!("{rest}{STARS}");
+            }
+        }
+        text
     }
 
     /// Whether they are the same key and token.
