@@ -1,6 +1,6 @@
 //! idvault's program: parse, run, print one error, exit.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = start(cli);
     let exit = ended.unwrap_or_else(|error| {
-        // Logs may be filtered; the error is always said.
-        eprintln!("idvault: {}", error_chain(&error));
+        // Logs may be filtered; the error is always said. Where it can't be, the exit code still stands.
+        let _ = writeln!(io::stderr(), "idvault: {}", error_chain(&error));
         error.exit()
     });
     ExitCode::from(exit.code())

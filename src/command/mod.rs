@@ -118,7 +118,10 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         Command::Sandbox(args) => sandbox::execute(&args, &context).await,
         Command::Init(args) => init(&args.file),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "idvault", &mut io::stdout());
+            // Into memory first: the generator panics where it can't write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "idvault", &mut script);
+            io::stdout().write_all(&script)?;
             Ok(Exit::Done)
         }
         Command::Man => {

@@ -56,12 +56,12 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         Ok(summary) => summary,
         Err(error) => return failed(error, &stop),
     };
-    say(
-        &summary,
-        args.json || context.config.json.unwrap_or(false),
-        quiet,
-        context,
-    )?;
+    log(&summary);
+    let json = args.json || context.config.json.unwrap_or(false);
+    if let Err(error) = print(&summary, json, quiet, context) {
+        tracing::error!("{}", error_chain(&CommandError::Output(error)));
+        return Ok(summary.exit_code.or_worse(Exit::Unexpected));
+    }
     Ok(summary.exit_code)
 }
 
@@ -135,15 +135,20 @@ fn listen_for_signals(stop: &Stop) {
     }
 }
 
-/// The summary where it is wanted: as JSON, or as a table on a terminal; a line in the log, and what needs a look.
-fn say(summary: &Summary, json: bool, quiet: bool, context: &Context) -> Result<(), CommandError> {
+/// The summary where it is wanted: as JSON, or as a table on a terminal.
+fn print(summary: &Summary, json: bool, quiet: bool, context: &Context) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, summary).map_err(std::io::Error::from)?;
+        serde_json::to_writer_pretty(&mut out, summary)?;
         writeln!(out)?;
     } else if context.host.stdout_is_terminal && !quiet {
         write!(out, "{summary}")?;
     }
+    out.flush()
+}
+
+/// What needs a look, and a line on the run.
+fn log(summary: &Summary) {
     for reason in &summary.reasons {
         tracing::warn!(exit_code = reason.exit_code.code(), "{}", reason.reason);
     }
@@ -156,5 +161,4 @@ fn say(summary: &Summary, json: bool, quiet: bool, context: &Context) -> Result<
         reports = %summary.paths.reports.display(),
         "run ended"
     );
-    Ok(())
 }

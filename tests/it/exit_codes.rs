@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::common::vendor::{Vendor, error, verdict};
 use crate::common::{EXPIRED, FRESH, Idvault, NOW, files_below};
 
-/// A folder with one pending row that expires today, so that a wrong exit code could show.
+/// A folder with one pending row.
 fn with_one_row() -> Idvault {
     let idvault = Idvault::new();
     idvault.pending(&[("t1", FRESH)]);
@@ -52,12 +52,59 @@ fn exit_1_what_nobody_foresaw() {
     let vendor = Vendor::start();
     vendor.script("t1", [verdict("Y", "200")]);
     idvault.run(&vendor, &[]).exits(0);
-    for args in [&["status"][..], &["man"], &["verify"]] {
-        let full = File::options().write(true).open("/dev/full").unwrap();
+    for args in [&["status"][..], &["man"], &["verify"], &["completions", "bash"]] {
         idvault
-            .execute_into(args, Stdio::from(full))
+            .execute_into(args, full(), Stdio::piped())
             .exits(1)
             .says("failed to write to standard output");
+    }
+}
+
+/// Nothing can be written to it.
+fn full() -> Stdio {
+    File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+#[test]
+fn a_summary_that_can_not_be_printed_hides_neither_exit_code_nor_reasons() {
+    let (idvault, vendor) = (with_one_row(), Vendor::start());
+    vendor.script("t1", [error(400, "InvalidAccessKeyId.NotFound"), verdict("Y", "200")]);
+    let args = [
+        "run",
+        "--json",
+        "--pending",
+        "pending.csv",
+        "--now",
+        NOW,
+        "--endpoint",
+        &vendor.url,
+    ];
+    let ended = idvault.execute_into(&args, full(), Stdio::piped()).exits(8);
+    ended
+        .says("the vendor refused the credentials")
+        .says("failed to write to standard output");
+    idvault.execute_into(&args, full(), Stdio::piped()).exits(1);
+    assert_eq!(idvault.archived().len(), 1, "the night's work is done");
+}
+
+#[test]
+fn a_log_that_can_not_be_written_changes_neither_the_night_nor_the_exit_code() {
+    let (idvault, vendor) = (with_one_row(), Vendor::start());
+    vendor.script("t1", [verdict("Y", "200")]);
+    let args = [
+        "run",
+        "--pending",
+        "pending.csv",
+        "--now",
+        NOW,
+        "--endpoint",
+        &vendor.url,
+        "-vv",
+    ];
+    idvault.execute_into(&args, Stdio::piped(), full()).exits(0);
+    assert_eq!(idvault.archived().len(), 1);
+    for (args, code) in [(&["run", "--config", "nowhere.toml"][..], 3), (&["fly"], 2)] {
+        idvault.execute_into(args, Stdio::piped(), full()).exits(code);
     }
 }
 

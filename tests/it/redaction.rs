@@ -205,12 +205,7 @@ fn a_secret_in_the_configuration_is_refused_without_quoting_it() {
 #[test]
 fn a_proxys_password_is_not_shown() {
     let mut idvault = Idvault::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    idvault.env("HTTPS_PROXY", &format!("http://user:{SECRET}@127.0.0.1:{port}"));
+    idvault.env("HTTPS_PROXY", &format!("http://user:{SECRET}@127.0.0.9:9"));
     idvault.write("idvault.toml", "[retry]\nattempts_per_call = 1\n");
     idvault.pending(&[("t1", FRESH)]);
     let args = [

@@ -137,18 +137,13 @@ fn a_vendor_that_can_not_be_reached_is_an_outage_and_no_ids_fault() {
         "[retry]\nattempts_per_call = 2\nquarantine_after_runs = 1\n",
     );
     idvault.pending(&[("t1", FRESH)]);
-    // Bound and dropped: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let url = format!("http://127.0.0.1:{port}");
+    // The doubles of all tests listen on 127.0.0.1.
+    let url = "http://127.0.0.9:9";
     idvault
         .execute(&[
             "run",
             "--endpoint",
-            &url,
+            url,
             "--pending",
             "pending.csv",
             "--now",

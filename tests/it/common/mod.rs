@@ -110,11 +110,11 @@ impl Idvault {
 
     /// Executes the program to its end.
     pub(crate) fn execute(&self, args: &[&str]) -> Ended {
-        self.execute_into(args, Stdio::piped())
+        self.execute_into(args, Stdio::piped(), Stdio::piped())
     }
 
-    /// Executes the program to its end, with this standard output.
-    pub(crate) fn execute_into(&self, args: &[&str], stdout: Stdio) -> Ended {
+    /// Executes the program to its end, with this standard output and standard error.
+    pub(crate) fn execute_into(&self, args: &[&str], stdout: Stdio, stderr: Stdio) -> Ended {
         let started = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_idvault"))
             .args(args)
@@ -123,7 +123,7 @@ impl Idvault {
             .envs(&self.env)
             .stdin(Stdio::null())
             .stdout(stdout)
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let stdout = child.stdout.take().map(collect);
