@@ -358,14 +358,15 @@ fn exit_8_wins_over_7() {
 }
 
 #[test]
-fn exit_5_wins_over_4() {
+fn exit_5_wins_over_4_and_3() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
     vendor.script("refused", [error(400, "InvalidParameter")]);
     vendor.script("gone", [error(400, "TransactionIdInvalid")]);
     idvault.pending(&[("refused", FRESH), ("gone", EXPIRED)]);
     idvault
-        .run(&vendor, &[])
+        .run(&vendor, &["--pending", "pending.csv,nowhere.csv"])
         .exits(5)
+        .says("nowhere.csv")
         .says("quarantine")
         .says("were deleted by the vendor");
     assert_eq!(idvault.summary()["exit_code"], 5);

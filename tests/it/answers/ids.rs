@@ -79,6 +79,8 @@ fn an_unknown_transaction_past_its_expiry_is_lost_and_says_so() {
         .exits(5)
         .says("1 records were deleted by the vendor before they were fetched");
     assert_eq!(idvault.row("gone").state, "lost");
+    let fetch = &idvault.summary()["fetch"];
+    assert_eq!((&fetch["lost"], &fetch["quarantined"]), (&1.into(), &0.into()));
     assert_eq!(
         idvault.row("saved").state,
         "archived",
