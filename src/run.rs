@@ -6,7 +6,7 @@
 
 mod verdict;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::report::expiry::{self, ExpiryTotals};
 use crate::report::forecast::{BacklogForecast, SetPace};
 use crate::report::rejected::RejectedReport;
 use crate::report::summary::{IntakeTotals, Paths, Summary};
-use crate::report::{ReportDir, ReportError, quarantine};
+use crate::report::{ReportDir, ReportError, plan, quarantine};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::Client;
 
@@ -89,6 +89,8 @@ pub struct Night {
     pub stdin: fn() -> Box<dyn Read + Send>,
     /// Take the rows in and plan; ask nothing, publish nothing.
     pub dry_run: bool,
+    /// Where the plan of a dry run goes, if it is wanted.
+    pub plan_out: Option<fn() -> Box<dyn Write>>,
 }
 
 /// The night's table of contents.
@@ -114,7 +116,9 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         intake,
         ..Story::default()
     };
-    if !night.dry_run {
+    if night.dry_run {
+        night.plan(&ledger)?;
+    } else {
         ledger = night.fetch(ledger, &run, &mut story).await?;
         story.published = night
             .publisher(&mut ledger, &archive, &run)
@@ -198,7 +202,7 @@ impl Night {
         &self,
         name: &str,
         admission: &mut Admission<'_>,
-        rejected: &mut RejectedReport<impl std::io::Write>,
+        rejected: &mut RejectedReport<impl Write>,
         totals: &mut IntakeTotals,
     ) -> Result<Result<(), IntakeError>, RunError> {
         let source = match Source::parse(name) {
@@ -217,6 +221,14 @@ impl Night {
             }
         });
         failed.map_or(Ok(read), Err)
+    }
+
+    /// Says what would be asked for.
+    fn plan(&self, ledger: &Ledger) -> Result<(), RunError> {
+        if let Some(out) = self.plan_out {
+            plan::write(ledger, self.clock.now(), out())?;
+        }
+        Ok(())
     }
 
     /// Asks for what is due. The writer thread owns the ledger meanwhile.
@@ -331,7 +343,7 @@ fn take(
     item: Item,
     source: &Source,
     admission: &mut Admission<'_>,
-    rejected: &mut RejectedReport<impl std::io::Write>,
+    rejected: &mut RejectedReport<impl Write>,
     totals: &mut IntakeTotals,
 ) -> Result<(), RunError> {
     let mut reject = |line, id: Option<&str>, reason: &str| {

@@ -1,6 +1,6 @@
 //! `idvault run`.
 
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsCha
 
 pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let mut settings = context.settings(args.overrides(global))?;
+    let json = args.json || context.config.json.unwrap_or(false);
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let stop = Stop::default();
     listen_for_signals(&stop);
@@ -51,14 +52,16 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         seed: context.seed,
         stdin: context.stdin,
         dry_run: args.dry_run,
+        // Standard output holds one thing: the summary where that is asked for, else the plan.
+        plan_out: (!json).then_some(|| Box::new(io::stdout().lock())),
     };
     let summary = match run(night).await {
         Ok(summary) => summary,
         Err(error) => return failed(error, &stop),
     };
     log(&summary);
-    let json = args.json || context.config.json.unwrap_or(false);
-    if let Err(error) = print(&summary, json, quiet, context) {
+    let table = context.host.stdout_is_terminal && !quiet && !args.dry_run;
+    if let Err(error) = print(&summary, json, table) {
         tracing::error!("{}", error_chain(&CommandError::Output(error)));
         return Ok(summary.exit_code.or_worse(Exit::Unexpected));
     }
@@ -135,13 +138,13 @@ fn listen_for_signals(stop: &Stop) {
     }
 }
 
-/// The summary where it is wanted: as JSON, or as a table on a terminal.
-fn print(summary: &Summary, json: bool, quiet: bool, context: &Context) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
+/// The summary where it is wanted: as JSON, or as a table.
+fn print(summary: &Summary, json: bool, table: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, summary)?;
         writeln!(out)?;
-    } else if context.host.stdout_is_terminal && !quiet {
+    } else if table {
         write!(out, "{summary}")?;
     }
     out.flush()

@@ -5,11 +5,13 @@
 //! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
 //! - [`summary`]: the run in one object, as JSON and as a table
 //! - [`forecast`]: how long the backlog takes, and what expires first
+//! - [`plan`]: what would be asked for, in that order
 
 pub mod billing;
 pub mod csv;
 pub mod expiry;
 pub mod forecast;
+pub mod plan;
 pub mod quarantine;
 pub mod rejected;
 pub mod summary;
