@@ -4,6 +4,7 @@
 //! - `answers`: every row of the design's "What each answer means"
 //! - `credentials`: where they come from, and what is said where there are none
 //! - `exit_codes`: every exit code, and which one wins
+//! - `nights`: whole nights against the sandbox, cut-off ones too
 //! - `redaction`: no secret is ever shown or written
 #![expect(
     clippy::disallowed_methods,
@@ -14,4 +15,5 @@ mod answers;
 mod common;
 mod credentials;
 mod exit_codes;
+mod nights;
 mod redaction;

@@ -1,0 +1,272 @@
+//! What is left when a run is cut off, by `kill -9` at any moment, by a signal, by its time limit, or by another run.
+//!
+//! The checker reads the ledger with SQLite and the files with Parquet's own reader: none of it is idvault's code.
+//! `IDVAULT_CRASH_KILLS` sets the number of kills, `IDVAULT_CRASH_SEED` their moments.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
+
+use idvault::sandbox::Mix;
+use idvault::sandbox::answers::kind_of;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Place, Running, Vendor, files_below, ids_of, made_up, setting, wait_until};
+
+/// Calls in flight: what a kill may cost in calls.
+const CONCURRENCY: u64 = 8;
+const IDS: usize = 300;
+const KILLS: u64 = 12;
+const SEED: u64 = 20_261_122;
+
+/// When a run is killed. The moments that matter most are aimed at, the others come by the clock.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// So long after the start.
+    After(Duration),
+    /// Once so many more final replies are committed.
+    Committed(u64),
+    /// Once another file is in the archive or in the staging folder.
+    File,
+}
+
+impl Moment {
+    fn draw(random: &mut fastrand::Rng) -> Self {
+        match random.u8(..4) {
+            0 => Self::After(Duration::from_millis(random.u64(..400))),
+            1 | 2 => Self::Committed(random.u64(1..120)),
+            _ => Self::File,
+        }
+    }
+
+    /// Waits for it; false where the run ended first.
+    fn come(self, place: &Place, run: &mut Running) -> bool {
+        if let Self::After(time) = self {
+            std::thread::sleep(time);
+            return !run.ended();
+        }
+        let before = (committed(place), files(place));
+        let mut come = false;
+        wait_until("the moment to kill comes or the run ends", || {
+            come = match self {
+                Self::Committed(more) => committed(place) >= before.0 + more,
+                _ => files(place) > before.1,
+            };
+            come || run.ended()
+        });
+        come && !run.ended()
+    }
+}
+
+/// Final replies that are durable; 0 as long as there is no ledger to ask.
+fn committed(place: &Place) -> u64 {
+    let sql = "SELECT count(*) FROM transactions WHERE state IN ('journalled', 'archived')";
+    let path = place.data().join("ledger.sqlite");
+    let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    ledger
+        .and_then(|ledger| ledger.query_row(sql, [], |row| row.get(0)))
+        .unwrap_or(0)
+}
+
+fn files(place: &Place) -> usize {
+    files_below(&place.data().join(".staging"))
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "parquet"))
+        .count()
+        + place.archive_files().len()
+}
+
+fn finals(source: &str) -> BTreeSet<String> {
+    ids_of(source).into_iter().filter(|id| kind_of(id).is_final()).collect()
+}
+
+/// After a run that ended: no final id lost, none twice, no left-over, and ledger and archive agree.
+#[track_caller]
+fn check(place: &Place, finals: &BTreeSet<String>, why: &str) {
+    let mut rows: BTreeMap<String, u64> = BTreeMap::new();
+    let mut per_file: BTreeMap<String, u64> = BTreeMap::new();
+    for row in place.archived("verifications") {
+        *rows.entry(row.id().to_owned()).or_default() += 1;
+        *per_file.entry(row.file).or_default() += 1;
+    }
+    let twice: Vec<_> = rows.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "{why}: twice in the archive: {twice:?}");
+    assert_eq!(&rows.into_keys().collect::<BTreeSet<_>>(), finals, "{why}");
+
+    let ledger = place.ledger();
+    let texts = |sql: &str| -> Vec<String> {
+        let mut query = ledger.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let archived = texts("SELECT transaction_id FROM transactions WHERE state = 'archived'");
+    assert_eq!(&archived.into_iter().collect::<BTreeSet<_>>(), finals, "{why}");
+    assert_eq!(place.count("SELECT count(*) FROM transactions"), IDS as u64, "{why}");
+    assert_eq!(place.count("SELECT count(*) FROM journal"), 0, "{why}");
+    assert!(
+        texts("SELECT path FROM files WHERE state = 'staged'").is_empty(),
+        "{why}"
+    );
+    let manifest = texts("SELECT path FROM files ORDER BY path");
+    assert_eq!(place.archive_files(), manifest, "{why}: orphans or missing files");
+    for (file, counted) in per_file {
+        let sql = format!("SELECT rows FROM files WHERE path = '{file}'");
+        assert_eq!(place.count(&sql), counted, "{why}: {file}");
+    }
+    let left_over = std::fs::read_dir(place.data().join(".staging")).unwrap().count();
+    assert_eq!(left_over, 0, "{why}: left in .staging");
+}
+
+/// Kills and restarts until a run ends; gives the kills that hit.
+fn campaign(random: &mut fastrand::Rng, kills_wanted: u64, why: &str) -> u64 {
+    let (place, vendor) = (Place::new(), Vendor::start(Mix::Realistic, Duration::from_millis(5)));
+    let text = made_up(IDS, 7, "FACE_LIVENESS");
+    let finals = finals(&text);
+    let source = place.write("pending.csv", text);
+    let mut kills = 0;
+    loop {
+        let concurrency = CONCURRENCY.to_string();
+        let args = ["--pending", &source, "--concurrency", &concurrency];
+        let mut run = Running::start(&mut place.night_of(&vendor, &args));
+        let moment = Moment::draw(random);
+        if kills == kills_wanted || !moment.come(&place, &mut run) {
+            let ended = run.end();
+            assert_eq!(ended.code, Some(4), "{why}: {}", ended.stderr);
+            break;
+        }
+        run.0.kill().unwrap();
+        run.0.wait().unwrap();
+        kills += 1;
+        let (answered, kept) = (vendor.counts().finals, committed(&place));
+        assert!(
+            answered <= kept + kills * CONCURRENCY,
+            "{why}: after {kills} kills, the last at {moment:?}, {answered} final answers were given and {kept} are kept"
+        );
+    }
+    check(&place, &finals, why);
+    let (answered, needed) = (vendor.counts().finals, finals.len() as u64);
+    assert!(
+        answered <= needed + kills * CONCURRENCY,
+        "{why}: {answered} for {needed} after {kills} kills"
+    );
+    place.idvault(&["verify", "--read-data"]).expect(0);
+    kills
+}
+
+#[test]
+fn killed_at_any_moment_nothing_final_is_lost_and_nothing_is_twice() {
+    let seed = setting("IDVAULT_CRASH_SEED").unwrap_or(SEED);
+    let wanted = setting("IDVAULT_CRASH_KILLS").unwrap_or(KILLS);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut kills, mut campaigns) = (0, 0);
+    while kills < wanted {
+        campaigns += 1;
+        let why = format!("IDVAULT_CRASH_SEED={seed}, campaign {campaigns}");
+        kills += campaign(&mut random, wanted - kills, &why);
+        assert!(
+            campaigns < 10 * (wanted + 1),
+            "{why}: the runs end before they are killed"
+        );
+    }
+}
+
+/// A run over 300 slow ids that has committed some of them.
+fn under_way(vendor: &Vendor, more: &[&str]) -> (Place, Running) {
+    let place = Place::new();
+    let source = place.write("pending.csv", made_up(IDS, 3, "FACE_LIVENESS"));
+    let mut args = vec!["--pending", &source, "--concurrency", "8"];
+    args.extend(more);
+    let run = Running::start(&mut place.night_of(vendor, &args));
+    (place, run)
+}
+
+/// Everything that the vendor answered is in the archive, and the rest is still pending.
+#[track_caller]
+fn assert_nothing_in_flight_lost(place: &Place, vendor: &Vendor) {
+    let answered = vendor.counts().finals;
+    assert!(answered > 0 && answered < IDS as u64, "{answered}");
+    assert_eq!(place.archived("verifications").len() as u64, answered);
+    let states = BTreeMap::from([
+        ("archived".to_owned(), answered),
+        ("pending".to_owned(), IDS as u64 - answered),
+    ]);
+    assert_eq!(place.states(), states);
+    place.idvault(&["verify", "--read-data"]).expect(0);
+}
+
+fn reasons(place: &Place) -> String {
+    place.summary()["reasons"].to_string()
+}
+
+#[test]
+fn a_sigterm_keeps_and_publishes_what_is_in_flight_and_says_so() {
+    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(200));
+    let (place, run) = under_way(&vendor, &[]);
+    wait_until("some replies are committed", || committed(&place) >= 10);
+    run.terminate();
+    let asked = tokio::time::Instant::now();
+    run.end().expect(4);
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_nothing_in_flight_lost(&place, &vendor);
+    assert!(
+        reasons(&place).contains("a signal stopped the run"),
+        "{}",
+        reasons(&place)
+    );
+    assert!(reasons(&place).contains("due records are left"), "{}", reasons(&place));
+}
+
+#[test]
+fn a_second_sigterm_ends_at_once() {
+    // Nothing is answered within the grace of the first signal, so only the second one can end it with this code.
+    let vendor = Vendor::start(Mix::AllFinal, Duration::from_mins(1));
+    let (place, mut run) = under_way(&vendor, &[]);
+    wait_until("calls are in flight", || vendor.counts().calls >= 8);
+    run.terminate();
+    let mut said = BufReader::new(run.0.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("stopping: ")));
+    run.terminate();
+    assert_eq!(run.0.wait().unwrap().code(), Some(128 + 15));
+    assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), IDS as u64)]));
+}
+
+#[test]
+fn a_time_limit_begins_no_more_calls_and_publishes_what_it_has() {
+    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(200));
+    // 300 ids of 200 ms, 8 at a time, take 7.5 s.
+    let (place, run) = under_way(&vendor, &["--time-limit", "1s"]);
+    run.end().expect(4);
+    assert_nothing_in_flight_lost(&place, &vendor);
+    assert!(
+        reasons(&place).contains("the time limit stopped the run"),
+        "{}",
+        reasons(&place)
+    );
+}
+
+#[test]
+fn of_five_runs_at_once_one_works_and_the_others_leave_while_it_does() {
+    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(100));
+    let place = Place::new();
+    // 60 calls one after the other take 6 s at least.
+    let source = place.write("pending.csv", made_up(60, 3, "FACE_LIVENESS"));
+    let args = ["--pending", &source, "--concurrency", "1"];
+    let mut runs: Vec<Running> = (0..5)
+        .map(|_| Running::start(&mut place.night_of(&vendor, &args)))
+        .collect();
+    let mut left = Vec::new();
+    wait_until("four have left", || {
+        left.extend(runs.extract_if(.., Running::ended));
+        left.len() >= 4
+    });
+    assert_eq!(runs.len(), 1, "one is still at work");
+    assert!(vendor.counts().calls < 60, "and has not finished");
+    for run in left {
+        let ended = run.end().expect(75);
+        assert!(ended.stderr.contains("another run holds the lock"), "{}", ended.stderr);
+    }
+    runs.remove(0).end().expect(0);
+    assert_eq!(vendor.counts().calls, 60, "no id was asked for twice");
+    assert_eq!(place.states(), BTreeMap::from([("archived".to_owned(), 60)]));
+    assert_eq!(place.count("SELECT count(*) FROM runs"), 1);
+}
