@@ -1,1 +1,117 @@
-//! To come.
+//! Where a setting comes from: the command line over `IDVAULT_*` over the file over the default.
+
+use super::{Ended, Place, made_up};
+
+/// The program in a folder with `config` as its `idvault.toml`.
+fn idvault(place: &Place, config: &str, env: &[(&str, &str)], args: &[&str]) -> Ended {
+    place.write("idvault.toml", config);
+    let mut command = place.bare(args);
+    command.envs(env.iter().copied());
+    Ended::of(command.output().unwrap())
+}
+
+#[test]
+fn the_data_folder_is_the_command_lines_then_the_environments_then_the_files_then_the_default() {
+    let place = Place::new();
+    let (file, env) = ("data_dir = 'of-file'", [("IDVAULT_DATA_DIR", "of-env")]);
+    for (config, env, args, folder) in [
+        ("", &[][..], &["status"][..], "idvault-data/"),
+        (file, &[][..], &["status"][..], "of-file/"),
+        (file, &env[..], &["status"][..], "of-env/"),
+        (file, &env[..], &["status", "--data-dir", "of-args"][..], "of-args/"),
+    ] {
+        let ended = idvault(&place, config, env, args).expect(6);
+        let said = format!("there is no ledger at {folder}ledger.sqlite");
+        assert!(ended.stderr.contains(&said), "{folder}: {}", ended.stderr);
+    }
+}
+
+/// A dry run of `args`, as its summary.
+fn dry_run(config: &str, env: &[(&str, &str)], args: &[&str]) -> serde_json::Value {
+    let place = Place::new();
+    for (name, rows) in [("a.csv", 1), ("b.csv", 2), ("c.csv", 3), ("hundred.csv", 100)] {
+        place.write(name, made_up(rows, 3, "FACE_LIVENESS"));
+    }
+    let mut all = vec!["run", "--dry-run", "--json", "--now", super::NOW];
+    all.extend(args);
+    idvault(&place, config, env, &all).expect(0).json()
+}
+
+#[test]
+fn the_pace_is_the_command_lines_then_the_environments_then_the_files_then_the_quota_tables() {
+    let (file, env) = ("pending = ['hundred.csv']\nqps = 10", [("IDVAULT_QPS", "20")]);
+    for (config, env, args, seconds) in [
+        // 80 % of 50 calls per second.
+        ("pending = ['hundred.csv']", &[][..], &[][..], 2.5),
+        (file, &[][..], &[][..], 10.0),
+        (file, &env[..], &[][..], 5.0),
+        (file, &env[..], &["--qps", "50"][..], 2.0),
+    ] {
+        let forecast = &dry_run(config, env, args)["forecast"];
+        assert_eq!(forecast["seconds"].as_f64(), Some(seconds), "{config} {env:?} {args:?}");
+    }
+}
+
+#[test]
+fn the_sources_are_the_command_lines_then_the_environments_then_the_files() {
+    let (file, env) = ("pending = ['a.csv']", [("IDVAULT_PENDING", "b.csv")]);
+    for (config, env, args, rows) in [
+        ("", &[][..], &[][..], 0),
+        (file, &[][..], &[][..], 1),
+        (file, &env[..], &[][..], 2),
+        (file, &env[..], &["--pending", "c.csv"][..], 3),
+        (
+            file,
+            &env[..],
+            &["--pending", "c.csv", "--pending", "hundred.csv"][..],
+            103,
+        ),
+    ] {
+        let intake = &dry_run(config, env, args)["intake"];
+        assert_eq!(intake["rows"], rows, "{config} {env:?} {args:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let place = Place::new();
+    for (config, line, key) in [
+        ("data_dir = 'x'\nqqs = 5\n", "line 2", "qqs"),
+        ("[retry]\n\nattempts = 3\n", "line 3", "attempts"),
+        (
+            "[credentials]\naccess_key_secret = 'x'\n",
+            "line 2",
+            "access_key_secret",
+        ),
+    ] {
+        let ended = idvault(&place, config, &[], &["status"]).expect(3);
+        for part in ["idvault.toml", line, key] {
+            assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_value_is_named_by_its_key_wherever_it_stands() {
+    let place = Place::new();
+    let run = ["run", "--dry-run"];
+    let ended = idvault(&place, "concurrency = 0", &[], &run).expect(3);
+    assert!(ended.stderr.contains("concurrency is wrong: 0"), "{}", ended.stderr);
+    let ended = idvault(&place, "", &[("IDVAULT_CONCURRENCY", "0")], &run).expect(3);
+    assert!(ended.stderr.contains("concurrency is wrong: 0"), "{}", ended.stderr);
+    idvault(&place, "concurrency = 0", &[("IDVAULT_CONCURRENCY", "8")], &run).expect(0);
+    let ended = idvault(&place, "", &[], &["run", "--qps", "unlimited"]).expect(3);
+    assert!(ended.stderr.contains("loopback"), "{}", ended.stderr);
+    idvault(&place, "", &[], &["run", "--qps", "fast"]).expect(2);
+}
+
+#[test]
+fn a_named_configuration_that_is_not_there_is_an_error_and_the_environment_can_name_one() {
+    let place = Place::new();
+    let ended = idvault(&place, "", &[], &["status", "--config", "nowhere.toml"]).expect(3);
+    assert!(ended.stderr.contains("nowhere.toml"), "{}", ended.stderr);
+    place.write("other.toml", "data_dir = 'of-other'");
+    let env = [("IDVAULT_CONFIG", "other.toml")];
+    let ended = idvault(&place, "data_dir = 'of-file'", &env, &["status"]).expect(6);
+    assert!(ended.stderr.contains("of-other/"), "{}", ended.stderr);
+}
