@@ -1,1 +1,146 @@
-//! To come.
+//! Ledgers of other versions: an older one is brought up and keeps its rows, a newer or a foreign one stays as it is.
+
+use std::collections::BTreeMap;
+
+use idvault::record::sha256_hex;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::{Ended, Place};
+
+/// A folder whose ledger is the frozen one, changed by `more`.
+fn with_ledger(more: &str) -> Place {
+    let place = Place::new();
+    std::fs::create_dir(place.data()).unwrap();
+    let fixture = format!("{}/tests/fixtures/ledger_v1.sql", env!("CARGO_MANIFEST_DIR"));
+    let sql = std::fs::read_to_string(fixture).unwrap();
+    let ledger = Connection::open(place.data().join("ledger.sqlite")).unwrap();
+    ledger.execute_batch(&sql).unwrap();
+    ledger.execute_batch(more).unwrap();
+    place
+}
+
+/// Every row of a table, in the columns that schema 1 had.
+fn rows(place: &Place, columns: &str, table: &str) -> Vec<Vec<Value>> {
+    let ledger = place.ledger();
+    let mut query = ledger
+        .prepare(&format!("SELECT {columns} FROM {table} ORDER BY 1"))
+        .unwrap();
+    let count = query.column_count();
+    let rows = query.query_map([], |row| (0..count).map(|index| row.get(index)).collect());
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+const TRANSACTIONS: &str = "transaction_id, merchant_biz_id, product_code, product_assumed, region, region_assumed, verified_at, \
+first_seen_at, first_run, state, next_due_at, attempts, not_completed_runs, failed_runs, last_call_code, last_call_at, \
+last_message, passed, sub_code";
+const JOURNAL: &str = "transaction_id, run_id, fetched_at, body";
+const FILES: &str = "path, dataset, billing_day, rows, bytes, sha256, run_id, state, published_at";
+const TALLIES: &str = "path, product_code, region, sub_code, verifications";
+
+fn everything(place: &Place) -> Vec<Vec<Vec<Value>>> {
+    let tables = [
+        (TRANSACTIONS, "transactions"),
+        (JOURNAL, "journal"),
+        (FILES, "files"),
+        (TALLIES, "tallies"),
+    ];
+    tables.map(|(columns, table)| rows(place, columns, table)).to_vec()
+}
+
+fn version(place: &Place) -> u64 {
+    place.count("PRAGMA user_version")
+}
+
+#[test]
+fn a_ledger_of_schema_1_opens_and_keeps_every_row() {
+    let place = with_ledger("");
+    let before = everything(&place);
+    assert_eq!((version(&place), place.states().len()), (1, 6), "a row in every state");
+    // Two of its pending rows are past their 30 days.
+    place.idvault(&["run", "--dry-run"]).expect(5);
+    assert_eq!(everything(&place), before);
+    let fresh = Place::new();
+    fresh.idvault(&["run", "--dry-run"]).expect(0);
+    assert_eq!(version(&place), version(&fresh), "it is of the newest schema now");
+}
+
+#[test]
+fn a_night_on_a_ledger_of_schema_1_publishes_what_was_journalled_and_fetches_what_was_pending() {
+    let place = with_ledger("");
+    let ids = |place: &Place, state: &str| {
+        let of_state = rows(place, TRANSACTIONS, "transactions")
+            .into_iter()
+            .filter(|row| row[9] == Value::Text(state.to_owned()));
+        of_state.map(|row| row[0].clone()).collect::<Vec<_>>()
+    };
+    let (journalled, archived) = (ids(&place, "journalled"), ids(&place, "archived"));
+    assert_eq!((journalled.len(), archived.len()), (2, 5));
+    place.night(&[]).expect(4);
+    let published: Vec<Value> = place
+        .archived("verifications")
+        .iter()
+        .map(|row| Value::Text(row.id().to_owned()))
+        .collect();
+    assert!(journalled.iter().all(|id| published.contains(id)), "{published:?}");
+    // Two of the four pending ones are due, and final at the vendor.
+    assert_eq!(published.len(), 4, "what is archived already is not published again");
+    let states = [
+        ("abandoned", 1),
+        ("archived", 9),
+        ("lost", 1),
+        ("pending", 2),
+        ("quarantined", 1),
+    ];
+    let states: BTreeMap<String, u64> = states.map(|(state, count)| (state.to_owned(), count)).into();
+    assert_eq!(place.states(), states);
+}
+
+/// Every command refuses the ledger, says why, and leaves the file as it was.
+#[track_caller]
+fn assert_refused_unchanged(place: &Place, said: &str) {
+    let path = place.data().join("ledger.sqlite");
+    let sha256 = || sha256_hex(&std::fs::read(&path).unwrap());
+    let before = sha256();
+    let commands = [
+        &["run", "--sandbox"][..],
+        &["run", "--dry-run"],
+        &["status"],
+        &["verify"],
+        &["report", "expiry"],
+    ];
+    for args in commands {
+        let Ended { stderr, .. } = place.idvault(args).expect(6);
+        assert!(stderr.contains(said), "{args:?}: {stderr}");
+        assert_eq!(sha256(), before, "{args:?} changed the file");
+    }
+}
+
+#[test]
+fn a_ledger_with_a_newer_schema_is_refused_and_stays_as_it_is() {
+    assert_refused_unchanged(&with_ledger("PRAGMA user_version = 99"), "has schema 99");
+    // A newer idvault may have given up the write-ahead log, or not.
+    assert_refused_unchanged(
+        &with_ledger("PRAGMA journal_mode = WAL; PRAGMA user_version = 99"),
+        "has schema 99",
+    );
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
+    assert_refused_unchanged(&with_ledger("PRAGMA application_id = 7"), "is not an idvault ledger");
+    let place = Place::new();
+    std::fs::create_dir(place.data()).unwrap();
+    let other = Connection::open(place.data().join("ledger.sqlite")).unwrap();
+    other.execute_batch("CREATE TABLE guests (name TEXT)").unwrap();
+    drop(other);
+    assert_refused_unchanged(&place, "is not an idvault ledger");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_stays_as_it_is() {
+    let place = Place::new();
+    std::fs::create_dir(place.data()).unwrap();
+    place.write("data/ledger.sqlite", "transaction_id,verified_at\n".repeat(100));
+    assert_refused_unchanged(&place, "ledger.sqlite");
+}
