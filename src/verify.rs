@@ -3,7 +3,7 @@
 //! - [`verify`]: the comparison
 //! - [`Verified`], [`Difference`]: what it found
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::archive::{Archive, ArchiveError};
@@ -34,6 +34,13 @@ pub enum Difference {
     },
     /// The numbers of archived ids, of rows and of tallied verifications differ.
     Counts(String),
+    /// A file's rows are not what they were tallied as, so that the billing report is wrong.
+    Tallies {
+        /// Below archive/.
+        path: String,
+        /// In what.
+        what: String,
+    },
     /// A row whose id the ledger doesn't have as archived.
     NotArchived {
         /// The transaction.
@@ -53,6 +60,7 @@ impl fmt::Display for Difference {
             Self::ChangedFile { path, what } => write!(f, "changed: {path} has {what}"),
             Self::UnreadableFile { path, why } => write!(f, "unreadable: {path}: {why}"),
             Self::Counts(what) => write!(f, "counts: {what}"),
+            Self::Tallies { path, what } => write!(f, "tallies: {path}: {what}"),
             Self::NotArchived { transaction_id, path } => {
                 write!(
                     f,
@@ -77,7 +85,8 @@ pub struct Verified {
     pub differences: Vec<Difference>,
 }
 
-/// Compares every file of the manifest by size and SHA-256, and the counts; with `read_data` every row too.
+/// Compares every file of the manifest by size and SHA-256, and the counts; with `read_data` every row too, and the
+/// tallies of which the billing report is made.
 pub fn verify(ledger: &Ledger, archive: &Archive, read_data: bool) -> Result<Verified, RunError> {
     let manifest = ledger.manifest()?;
     let mut verified = Verified {
@@ -128,6 +137,30 @@ fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Differ
     }))
 }
 
+/// Counts the rows of a file and compares that with its tallies.
+fn compare_tallies(ledger: &Ledger, archive: &Archive, path: &str) -> Result<Option<Difference>, RunError> {
+    let mut counted: BTreeMap<[String; 3], u64> = BTreeMap::new();
+    archive.read_tallies(path, &mut |row| {
+        let key = [row.product_code, row.region, row.sub_code].map(str::to_owned);
+        *counted.entry(key).or_default() += 1;
+    })?;
+    let tallied = ledger.tallies_of(path)?;
+    let number = |of: &BTreeMap<[String; 3], u64>, key: &[String; 3]| of.get(key).copied().unwrap_or(0);
+    let differing = counted
+        .keys()
+        .chain(tallied.keys())
+        .find(|key| number(&counted, key) != number(&tallied, key));
+    Ok(differing.map(|key| Difference::Tallies {
+        path: path.to_owned(),
+        what: format!(
+            "{} rows of {}, tallied as {}",
+            number(&counted, key),
+            key.join(" "),
+            number(&tallied, key)
+        ),
+    }))
+}
+
 /// Decodes every column of every file, and looks each id of `verifications` up.
 fn read_rows(
     ledger: &Ledger,
@@ -158,7 +191,14 @@ fn read_rows(
             });
         }
         match read {
-            Ok(rows) if rows != file.rows => {
+            Ok(rows) if rows == file.rows => {
+                if verifications {
+                    verified
+                        .differences
+                        .extend(compare_tallies(ledger, archive, &file.path)?);
+                }
+            }
+            Ok(rows) => {
                 let what = format!("{rows} rows, the manifest says {}", file.rows);
                 verified.differences.push(Difference::ChangedFile {
                     path: file.path.clone(),
@@ -166,7 +206,7 @@ fn read_rows(
                 });
             }
             // A file that can't be opened is said already, as missing.
-            Ok(_) | Err(ArchiveError::File(_)) => {}
+            Err(ArchiveError::File(_)) => {}
             Err(error @ ArchiveError::Unreadable { .. }) => {
                 let why = crate::error_chain(&error);
                 verified.differences.push(Difference::UnreadableFile {

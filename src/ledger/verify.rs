@@ -1,6 +1,6 @@
 //! Looking the archive's rows up, for `idvault verify`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{OptionalExtension, named_params};
 
@@ -26,6 +26,20 @@ impl Ledger {
             distinct: 0,
             twice: BTreeSet::new(),
         })
+    }
+
+    /// The tallies of a file: verifications by product, region and sub code.
+    pub fn tallies_of(&self, path: &str) -> Result<BTreeMap<[String; 3], u64>, LedgerError> {
+        let read = || {
+            let mut statement = self
+                .connection
+                .prepare_cached(include_str!("../../sql/verify_tallies.sql"))?;
+            let tallies = statement.query_map(named_params! { ":path": path }, |row| {
+                Ok(([row.get(0)?, row.get(1)?, row.get(2)?], row.get(3)?))
+            })?;
+            tallies.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(self.failed("read the tallies of a file"))
     }
 }
 

@@ -42,12 +42,15 @@ fn status_says_what_the_ledger_holds_as_text_and_as_json() {
 fn the_forecast_says_when_the_backlog_is_done_and_how_many_expire_first() {
     let place = Place::new();
     // 100 records that expire in ten seconds, and one that has expired, at one call per second: ten are reached in time.
-    let rows: String = (0..100)
+    let rows: Vec<String> = (0..100)
         .map(|number| format!("x{number},2026-10-23T02:00:10Z\n"))
         .collect();
     let source = place.write(
         "pending.csv",
-        format!("transaction_id,verified_at\n{rows}gone,2026-10-01T00:00:00Z\n"),
+        format!(
+            "transaction_id,verified_at\n{}gone,2026-10-01T00:00:00Z\n",
+            rows.concat()
+        ),
     );
     place.write("idvault.toml", "qps = 1");
     place.idvault(&["run", "--dry-run", "--pending", &source]).expect(5);
@@ -246,6 +249,14 @@ fn verify_that_reads_finds_an_id_that_was_renamed_where_the_counts_still_agree()
 }
 
 #[test]
+fn verify_that_reads_finds_a_tally_that_was_edited_where_the_sums_still_agree() {
+    let (place, _) = sound();
+    edit(&place, "UPDATE tallies SET sub_code = '999' WHERE sub_code = '200'");
+    place.idvault(&["verify"]).expect(0);
+    assert_found(&place, &["verify", "--read-data"], "tallies: verifications/");
+}
+
+#[test]
 fn verify_finds_rows_that_are_twice_in_the_archive_even_where_the_manifest_has_them_so() {
     let (place, files) = sound();
     let archive = place.data().join("archive");
@@ -259,7 +270,7 @@ fn verify_finds_rows_that_are_twice_in_the_archive_even_where_the_manifest_has_t
             files[0]
         ),
     );
-    let id = place.rows_of(copy)[0].id().to_owned();
+    let id = place.rows_of(&copy)[0].id().to_owned();
     assert_found(&place, &["verify", "--read-data"], &format!("twice: {id}"));
 }
 
