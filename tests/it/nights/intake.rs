@@ -300,7 +300,7 @@ fn a_later_row_completes_a_known_id_and_one_that_contradicts_is_rejected() {
 #[test]
 fn an_id_that_is_not_done_yet_is_completed_in_a_later_night() {
     let mut place = Place::new();
-    let pending = (0..)
+    let pending = (0..1_000)
         .map(|number| format!("wait{number:05}"))
         .find(|id| kind_of(id) == Kind::NotCompleted);
     let id = pending.unwrap();
@@ -326,8 +326,8 @@ fn an_id_that_is_not_done_yet_is_completed_in_a_later_night() {
 fn cells_of_rejected_rows_run_nothing_in_a_spreadsheet() {
     let place = Place::new();
     let cells = ["=1+1", "+1", "-1+2", "@SUM(A1)"];
-    let rows: String = cells.iter().map(|cell| format!("\"{cell} x\"\n")).collect();
-    let source = place.write("=pending.csv", format!("transaction_id\n{rows}"));
+    let rows = cells.map(|cell| format!("\"{cell} x\"")).join("\n");
+    let source = place.write("=pending.csv", format!("transaction_id\n{rows}\n"));
     assert!(source.ends_with("=pending.csv"));
     let mut command = place.command(&["run", "--sandbox", "--pending", "=pending.csv"]);
     assert_eq!(command.output().unwrap().status.code(), Some(4));

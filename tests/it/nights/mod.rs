@@ -14,6 +14,7 @@ mod nightly;
 mod order;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -211,14 +212,14 @@ impl Place {
         let of_dataset = files
             .into_iter()
             .filter(|file| file.starts_with(&format!("{dataset}/")));
-        of_dataset.flat_map(|file| self.rows_of(file)).collect()
+        of_dataset.flat_map(|file| self.rows_of(&file)).collect()
     }
 
-    fn rows_of(&self, file: String) -> Vec<Archived> {
-        let open = File::open(self.data().join("archive").join(&file)).unwrap();
+    fn rows_of(&self, file: &str) -> Vec<Archived> {
+        let open = File::open(self.data().join("archive").join(file)).unwrap();
         let reader = SerializedFileReader::new(open).unwrap();
         let row = |row: Result<parquet::record::Row, _>| Archived {
-            file: file.clone(),
+            file: file.to_owned(),
             fields: row.unwrap().into_columns().into_iter().collect(),
         };
         reader.get_row_iter(None).unwrap().map(row).collect()
@@ -380,7 +381,8 @@ fn made_up(count: usize, days: usize, product: &str) -> String {
     let mut text = "transaction_id,product_code,region,verified_at\n".to_owned();
     for number in 0..count {
         let (day, second) = (1 + number % days, number % 60);
-        text += &format!("made{number:05},{product},ap-southeast-1,2026-11-{day:02}T03:04:{second:02}Z\n");
+        let verified_at = format!("2026-11-{day:02}T03:04:{second:02}Z");
+        writeln!(text, "made{number:05},{product},ap-southeast-1,{verified_at}").unwrap();
     }
     text
 }

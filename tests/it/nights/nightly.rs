@@ -1,6 +1,7 @@
 //! The README's job, from the pending source to the archive and the reports, and the ways to feed it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Stdio;
@@ -310,7 +311,7 @@ fn unsorted() -> (String, Vec<(String, Option<Timestamp>)>) {
         let minutes = i64::try_from(number * 7_919 % 50_400).unwrap();
         let verified_at = (number % 10 != 0).then(|| now - jiff::SignedDuration::from_mins(minutes));
         let written = verified_at.map(|at| at.to_string()).unwrap_or_default();
-        text += &format!("{id},{},{written}\n", products[number % 3]);
+        writeln!(text, "{id},{},{written}", products[number % 3]).unwrap();
         rows.push((id, verified_at));
     }
     (text, rows)
