@@ -116,9 +116,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         intake,
         ..Story::default()
     };
-    if night.dry_run {
-        night.plan(&ledger)?;
-    } else {
+    if !night.dry_run {
         ledger = night.fetch(ledger, &run, &mut story).await?;
         story.published = night
             .publisher(&mut ledger, &archive, &run)
@@ -129,6 +127,8 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let mut summary = night.report(&ledger, &run, &reports, story)?;
     summary.seconds = started.elapsed().as_secs_f64();
     night.publish_reports(&mut ledger, &run, reports, &summary)?;
+    // Last, as whoever reads it may leave at any line.
+    night.plan(&ledger)?;
     Ok(summary)
 }
 
@@ -223,9 +223,11 @@ impl Night {
         failed.map_or(Ok(read), Err)
     }
 
-    /// Says what would be asked for.
+    /// Says what a dry run would ask for.
     fn plan(&self, ledger: &Ledger) -> Result<(), RunError> {
-        if let Some(out) = self.plan_out {
+        if self.dry_run
+            && let Some(out) = self.plan_out
+        {
             plan::write(ledger, self.clock.now(), out())?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Stdio;
 use std::time::Duration;
@@ -357,4 +357,19 @@ fn a_dry_run_prints_the_plan_in_its_order_and_asks_nothing() {
         (&700.into(), &0.into())
     );
     assert_eq!(vendor.counts().calls, 0);
+}
+
+#[test]
+fn a_reader_of_the_plan_may_leave_and_the_reports_are_kept() {
+    let place = Place::new();
+    // More than a pipe holds, so that the program writes on when no one reads any more.
+    let source = place.write("pending.csv", made_up(5_000, 20, "FACE_LIVENESS"));
+    let mut run = Running::start(&mut place.command(&["run", "--dry-run", "--pending", &source]));
+    let mut header = [0; 14];
+    let mut stdout = run.0.stdout.take().unwrap();
+    stdout.read_exact(&mut header).unwrap();
+    drop(stdout);
+    assert_eq!(&header, b"transaction_id");
+    assert_eq!(run.0.wait().unwrap().code(), Some(7));
+    assert_eq!(place.summary()["due"], 5_000);
 }
