@@ -12,6 +12,7 @@ mod intake;
 mod migration;
 mod nightly;
 mod order;
+mod sandbox;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
