@@ -240,6 +240,27 @@ fn exit_6_a_ledger_that_can_not_be_used_is_left_as_it_is() {
     }
 }
 
+/// Nothing is asked: the first thing that the second run would need of the vendor is a name that can't be resolved here.
+#[test]
+fn exit_6_a_ledger_of_made_up_answers_is_never_filled_up_by_the_vendor() {
+    let idvault = Idvault::new();
+    idvault.pending(&[("t1", FRESH)]);
+    let sandbox = ["run", "--sandbox", "--qps", "unlimited", "--pending", "pending.csv"];
+    let ended = idvault.execute(&sandbox);
+    assert!([0, 4].contains(&ended.code), "{}", ended.stderr);
+    let vendor = ["run", "--pending", "pending.csv"];
+    idvault
+        .execute(&vendor)
+        .exits(6)
+        .says("made-up answers must not get among real ones");
+    assert_eq!(idvault.row("t1").attempts, 1);
+    let runs: i64 = idvault
+        .ledger()
+        .query_row("SELECT count(*) FROM runs", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(runs, 1, "the refused run is none");
+}
+
 #[test]
 fn exit_6_a_folder_in_the_ledgers_place_or_no_ledger_to_read() {
     let idvault = with_one_row();
