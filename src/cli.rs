@@ -69,7 +69,10 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// The manual page, on standard output
-    Man,
+    Man {
+        /// That of this command [default: of the program]
+        of: Option<String>,
+    },
 }
 
 /// Options of `run`.

@@ -10,7 +10,7 @@ mod status;
 mod verify;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::CommandFactory as _;
@@ -124,19 +124,38 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
             io::stdout().write_all(&script)?;
             Ok(Exit::Done)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?;
-            Ok(Exit::Done)
-        }
+        Command::Man { of } => man(of.as_deref()),
     }
+}
+
+/// Writes the manual page of the program or of one command.
+fn man(of: Option<&str>) -> Result<Exit, CommandError> {
+    // Built, so that a command's page has its whole name and the options of every command.
+    let mut program = Cli::command();
+    program.build();
+    let page = match of {
+        None => program,
+        Some(name) => program
+            .find_subcommand(name)
+            .cloned()
+            .ok_or_else(|| CommandError::Usage(format!("there is no command {name:?}; `idvault help` lists them")))?,
+    };
+    clap_mangen::Man::new(page).render(&mut io::stdout())?;
+    Ok(Exit::Done)
 }
 
 /// Writes the commented configuration; never over one that is there.
 fn init(file: &Path) -> Result<Exit, CommandError> {
+    if file.exists() {
+        let why = format!(
+            "{} is there already, and `idvault init` never writes over a file; name another",
+            file.display()
+        );
+        return Err(CommandError::Usage(why));
+    }
     let mut out = files::create_private(file)?;
-    let path: PathBuf = file.to_owned();
     out.write_all(include_bytes!("../../samples/idvault.toml"))
-        .map_err(FileError::because("write", &path))?;
+        .map_err(FileError::because("write", file))?;
     writeln!(io::stdout(), "wrote {}", file.display())?;
     Ok(Exit::Done)
 }

@@ -175,8 +175,8 @@ impl Known {
         })
     }
 
-    /// Adds what `row` says and was not known. What was said before stands, and so does all of an id that is done: the
-    /// archive is never rewritten.
+    /// Adds what `row` says and was not known. What was said before stands, but for a quarantined id: what the row says
+    /// differently may be what was wrong. All of an id that is done stands: the archive is never rewritten.
     fn merge(&mut self, row: &Pending) -> Merge {
         if !matches!(
             self.state,
@@ -184,29 +184,31 @@ impl Known {
         ) {
             return Merge::Nothing;
         }
-        let mut completed = false;
-        let mut conflicts = Vec::new();
-        match (row.verified_at, self.verified_at) {
-            (Some(said), None) => {
-                self.verified_at = Some(said);
-                completed = true;
+        let corrects = self.state == Some(State::Quarantined);
+        let (mut completed, mut conflicts) = (false, Vec::new());
+        let mut hear = |name: &str, said: &str, known: Option<String>| {
+            let heard = corrects || known.is_none();
+            match known {
+                Some(known) if !heard => conflicts.push(format!("{name} {said}, the ledger has {known}")),
+                _ => completed = true,
             }
-            (Some(said), Some(known)) if said.as_microsecond() != known.as_microsecond() => {
-                conflicts.push(format!("verified_at {said}, the ledger has {known}"));
-            }
-            _ => {}
+            heard
+        };
+        if let Some(said) = row.verified_at
+            && self.verified_at.map(Timestamp::as_microsecond) != Some(said.as_microsecond())
+            && hear(
+                "verified_at",
+                &said.to_string(),
+                self.verified_at.map(|known| known.to_string()),
+            )
+        {
+            self.verified_at = Some(said);
         }
-        if let Some(said) = row.merchant_biz_id.as_ref().map(MerchantBizId::as_str) {
-            match &self.merchant_biz_id {
-                None => {
-                    self.merchant_biz_id = Some(said.to_owned());
-                    completed = true;
-                }
-                Some(known) if known != said => {
-                    conflicts.push(format!("merchant_biz_id {said}, the ledger has {known}"));
-                }
-                Some(_) => {}
-            }
+        if let Some(said) = row.merchant_biz_id.as_ref().map(MerchantBizId::as_str)
+            && self.merchant_biz_id.as_deref() != Some(said)
+            && hear("merchant_biz_id", said, self.merchant_biz_id.clone())
+        {
+            self.merchant_biz_id = Some(said.to_owned());
         }
         let product_code = row.product_code.as_ref().map(ProductCode::as_str);
         let region = row.region.as_ref().map(Region::as_str);
@@ -219,14 +221,12 @@ impl Known {
             ),
             ("region", region, &mut self.region, &mut self.region_assumed),
         ] {
-            match said {
-                Some(said) if *assumed => {
-                    said.clone_into(known);
-                    *assumed = false;
-                    completed = true;
-                }
-                Some(said) if said != known => conflicts.push(format!("{name} {said}, the ledger has {known}")),
-                _ => {}
+            if let Some(said) = said
+                && (*assumed || said != known)
+                && hear(name, said, (!*assumed).then(|| known.clone()))
+            {
+                said.clone_into(known);
+                *assumed = false;
             }
         }
         if !conflicts.is_empty() {

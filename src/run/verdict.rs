@@ -43,35 +43,45 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     for error in &facts.intake.failed_sources {
         say(Exit::Configuration, error.clone());
     }
-    let mut count = |exit, number: u64, what: &str| {
-        if number > 0 {
-            say(exit, format!("{number} {what}"));
-        }
+    let mut count = |exit, number: u64, one: &str, many: &str| match number {
+        0 => {}
+        1 => say(exit, format!("1 {one}")),
+        _ => say(exit, format!("{number} {many}")),
     };
     count(
         Exit::Expiry,
         facts.fetch.lost + facts.expired,
-        "records were deleted by the vendor before they were fetched; see expiry.csv",
+        "record was deleted by the vendor before it was fetched; see expiry.csv, state lost",
+        "records were deleted by the vendor before they were fetched; see expiry.csv, state lost",
     );
     count(
         Exit::Expiry,
         facts.expiry.overdue,
+        "unfetched record is past its expiry; see expiry.csv, band lost",
         "unfetched records are past their expiry; see expiry.csv, band lost",
     );
     count(
         Exit::Expiry,
         facts.endangered + facts.at_next_run.expire_first,
+        "record will expire before the next run can reach it; see expiry.csv, band 1d",
         "records will expire before the next run can reach them; see expiry.csv, band 1d",
     );
-    count(Exit::NeedsALook, facts.left, "due records are left for the next run");
+    count(
+        Exit::NeedsALook,
+        facts.left,
+        "due record is left for the next run",
+        "due records are left for the next run",
+    );
     count(
         Exit::NeedsALook,
         facts.quarantined,
+        "record is in quarantine; see quarantine.csv",
         "records are in quarantine; see quarantine.csv",
     );
     count(
         Exit::NeedsALook,
         facts.intake.rejected,
+        "row was rejected; see rejected.csv",
         "rows were rejected; see rejected.csv",
     );
     reasons

@@ -168,9 +168,9 @@ fn exit_4_something_is_left_in_quarantine_or_rejected() {
     let (idvault, vendor) = (with_one_row(), Vendor::start());
     idvault.write("idvault.toml", "[retry]\nattempts_per_call = 1\n");
     vendor.script("t1", [error(500, "InternalError")]);
-    idvault.run(&vendor, &[]).exits(4).says("1 due records are left");
+    idvault.run(&vendor, &[]).exits(4).says("1 due record is left");
     vendor.script("t1", [error(400, "InvalidParameter")]);
-    idvault.run(&vendor, &[]).exits(4).says("1 records are in quarantine");
+    idvault.run(&vendor, &[]).exits(4).says("1 record is in quarantine");
 
     let (idvault, vendor) = (with_one_row(), Vendor::start());
     vendor.script("t1", [verdict("Y", "200")]);
@@ -178,7 +178,7 @@ fn exit_4_something_is_left_in_quarantine_or_rejected() {
         "pending.csv",
         format!("transaction_id,verified_at\nt1,{FRESH}\nt2,yesterday\n"),
     );
-    idvault.run(&vendor, &[]).exits(4).says("1 rows were rejected");
+    idvault.run(&vendor, &[]).exits(4).says("1 row was rejected");
     assert_eq!(idvault.report_rows("rejected.csv")[0]["line"], "3");
 }
 
@@ -190,9 +190,9 @@ fn exit_5_a_record_is_overdue_or_will_expire_before_the_next_run() {
     for (verified_at, sentence) in [
         (
             "2026-10-23T14:00:00Z",
-            "1 records will expire before the next run can reach them",
+            "1 record will expire before the next run can reach it",
         ),
-        (EXPIRED, "1 unfetched records are past their expiry"),
+        (EXPIRED, "1 unfetched record is past its expiry"),
     ] {
         let vendor = Vendor::start();
         vendor.script("t1", [error(500, "InternalError")]);
@@ -389,6 +389,6 @@ fn exit_5_wins_over_4_and_3() {
         .exits(5)
         .says("nowhere.csv")
         .says("quarantine")
-        .says("were deleted by the vendor");
+        .says("was deleted by the vendor");
     assert_eq!(idvault.summary()["exit_code"], 5);
 }

@@ -77,7 +77,7 @@ fn an_unknown_transaction_past_its_expiry_is_lost_and_says_so() {
     idvault
         .run(&vendor, &[])
         .exits(5)
-        .says("1 records were deleted by the vendor before they were fetched");
+        .says("1 record was deleted by the vendor before it was fetched");
     assert_eq!(idvault.row("gone").state, "lost");
     let fetch = &idvault.summary()["fetch"];
     assert_eq!((&fetch["lost"], &fetch["quarantined"]), (&1.into(), &0.into()));
@@ -125,7 +125,7 @@ fn what_was_in_quarantine_until_its_expiry_is_lost() {
     idvault
         .run(&vendor, &["--now", "2026-12-21T02:00:00Z"])
         .exits(5)
-        .says("were deleted by the vendor");
+        .says("was deleted by the vendor");
     assert_eq!(idvault.row("t1").state, "lost");
 }
 
@@ -147,4 +147,23 @@ fn what_was_asked_too_often_gets_one_attempt_a_run_and_is_quarantined_after_five
     }
     idvault.run(&vendor, &[]).exits(4);
     assert_eq!(vendor.calls().len(), 5, "in quarantine it is asked for no more");
+}
+
+#[test]
+fn a_corrected_row_takes_an_id_out_of_quarantine() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let row = |region: &str| format!("transaction_id,region,verified_at\nt1,{region},{FRESH}\n");
+    idvault.write("pending.csv", row("cn-hongkong"));
+    vendor.script("t1", [error(400, "TransactionIdInvalid")]);
+    idvault.run(&vendor, &[]).exits(4);
+    idvault.run(&vendor, &[]).exits(4);
+    assert_eq!(
+        idvault.row("t1").state,
+        "quarantined",
+        "the same row again corrects nothing"
+    );
+    idvault.write("pending.csv", row("ap-southeast-1"));
+    vendor.script("t1", [verdict("Y", "200")]);
+    idvault.run(&vendor, &[]).exits(0);
+    assert_eq!(idvault.archived()["t1"]["region"].to_string(), "\"ap-southeast-1\"");
 }

@@ -302,7 +302,7 @@ fn init_writes_the_sample_configuration_and_never_over_one_that_is_there() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     place.idvault(&["run", "--dry-run"]).expect(0);
     place.write("idvault.toml", "# mine\n");
-    let ended = place.idvault(&["init"]).expect(7);
+    let ended = place.idvault(&["init"]).expect(2);
     assert!(ended.stderr.contains("idvault.toml"), "{}", ended.stderr);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n");
     place.idvault(&["init", "other.toml"]).expect(0);
@@ -323,6 +323,14 @@ fn completions_and_the_manual_know_every_command() {
             assert!(page.contains(word), "{word}: {page}");
         }
     }
+    let page = Ended::of(place.bare(&["man", "run"]).output().unwrap())
+        .expect(0)
+        .stdout;
+    assert!(
+        page.contains("idvault\\-run") && page.contains("time\\-limit"),
+        "{page}"
+    );
+    Ended::of(place.bare(&["man", "dance"]).output().unwrap()).expect(2);
 }
 
 /// The values that a person gives to the named parameters of the reports' SQL.
