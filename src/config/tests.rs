@@ -1,0 +1,184 @@
+use std::path::Path;
+
+use super::*;
+use crate::intake::ColumnNames;
+use crate::vendor::client;
+
+fn settings(text: &str) -> Result<Settings, ConfigError> {
+    Settings::new(toml::from_str(text).unwrap(), Overrides::default())
+}
+
+#[test]
+fn durations_are_written_for_people() {
+    for (text, millis) in [
+        ("6h", 21_600_000),
+        ("200ms", 200),
+        ("7d", 604_800_000),
+        ("1h 30m", 5_400_000),
+    ] {
+        assert_eq!(
+            text.parse::<HumanDuration>().unwrap().std().as_millis(),
+            millis,
+            "{text}"
+        );
+    }
+    for text in ["", "6", "-1h", "0s", "soon", "1 month"] {
+        assert!(text.parse::<HumanDuration>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn the_defaults_are_the_designs() {
+    let settings = settings("").unwrap();
+    assert_eq!(settings.data_dir, Path::new("idvault-data"));
+    assert_eq!(settings.defaults.product_code.as_str(), "FACE_LIVENESS");
+    assert_eq!(settings.warning_window, SignedDuration::from_hours(7 * 24));
+    assert!(
+        (settings.pace.of("FACE_LIVENESS").unwrap() - 40.0).abs() < 1e-9,
+        "80 % of 50"
+    );
+}
+
+#[test]
+fn wrong_values_name_their_key() {
+    for (text, key) in [
+        ("qps = 'unlimited'", "qps"),
+        ("quota_share = 2.0", "quota_share"),
+        ("concurrency = 0", "concurrency"),
+        ("endpoint = 'http://example.com'", "endpoint"),
+        ("billing_zone = 'Nowhere/City'", "billing_zone"),
+        ("[intake.defaults]\nregion = 'xx-nowhere-1'", "intake.defaults.region"),
+        ("[quotas]\nFACE_LIVENESS = 0", "quotas.FACE_LIVENESS"),
+        ("[retry]\nattempts_per_call = 0", "retry.attempts_per_call"),
+    ] {
+        let error = settings(text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{key} is wrong: ")), "{text}: {error}");
+    }
+}
+
+#[test]
+fn zones_are_offsets_or_names() {
+    assert_eq!(
+        zone("z", Some("+08:00")).unwrap(),
+        Some(TimeZone::fixed(jiff::tz::offset(8)))
+    );
+    assert!(zone("z", Some("Asia/Singapore")).unwrap().is_some());
+    assert!(zone("z", Some("+25:00")).is_err());
+}
+
+#[test]
+fn an_unknown_key_is_an_error() {
+    assert!(toml::from_str::<ConfigFile>("qqs = 5").is_err());
+    assert!(toml::from_str::<ConfigFile>("[credentials]\naccess_key_id = 'x'").is_err());
+}
+
+const SAMPLE: &str = include_str!("../../samples/idvault.toml");
+
+/// The sample with every key and table taken out of its comment.
+fn sample_uncommented() -> String {
+    let line = |line: &'static str| match line.strip_prefix('#') {
+        Some(key) if !key.is_empty() && !key.starts_with(' ') => key,
+        _ => line,
+    };
+    SAMPLE.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_changes_nothing_as_it_is() {
+    let prose = |line: &str| line.is_empty() || line.starts_with('#');
+    assert!(SAMPLE.lines().all(prose));
+    let sample = Settings::new(toml::from_str(SAMPLE).unwrap(), Overrides::default()).unwrap();
+    assert_eq!(format!("{sample:?}"), format!("{:?}", settings("").unwrap()));
+}
+
+/// A new key of the configuration does not compile here until it is named, and fails until the sample has it.
+#[test]
+fn the_sample_explains_every_key() {
+    let ConfigFile {
+        data_dir,
+        pending,
+        network,
+        endpoint,
+        qps,
+        quota_share,
+        concurrency,
+        time_limit,
+        images,
+        json,
+        quiet,
+        log_format,
+        warning_window,
+        run_interval,
+        billing_zone,
+        intake,
+        timeouts,
+        retry,
+        credentials,
+        endpoints,
+        quotas,
+        prices,
+        sub_codes,
+    } = toml::from_str(&sample_uncommented()).unwrap();
+    let IntakeConfig {
+        columns,
+        defaults,
+        time_zone,
+        sqlite_query,
+    } = intake;
+    let DefaultsConfig { product_code, region } = defaults;
+    let TimeoutsConfig { connect, read, attempt } = timeouts;
+    let RetryConfig {
+        attempts_per_call,
+        quarantine_after_runs,
+    } = retry;
+    let CredentialsConfig { metadata_url } = credentials;
+    let texts = [endpoint, billing_zone, time_zone, sqlite_query];
+    assert!(texts.iter().all(Option::is_some), "{texts:?}");
+    let texts = [product_code, region, metadata_url];
+    assert!(texts.iter().all(Option::is_some), "{texts:?}");
+    let durations = [time_limit, warning_window, run_interval, connect, read, attempt];
+    assert!(durations.iter().all(Option::is_some), "{durations:?}");
+    let switches = [images, json, quiet];
+    assert!(switches.iter().all(Option::is_some), "{switches:?}");
+    let numbers = [attempts_per_call, quarantine_after_runs];
+    assert!(numbers.iter().all(Option::is_some), "{numbers:?}");
+    assert!(data_dir.is_some() && network.is_some() && log_format.is_some());
+    assert!(qps.is_some() && quota_share.is_some() && concurrency.is_some());
+    assert!(!pending.is_empty() && !endpoints.is_empty() && !quotas.is_empty());
+    assert!(!prices.is_empty() && sub_codes.values().any(|codes| !codes.is_empty()));
+    let ColumnNames {
+        transaction_id,
+        merchant_biz_id,
+        product_code,
+        region,
+        verified_at,
+    } = columns;
+    let unset = ColumnNames::default();
+    assert_ne!(transaction_id, unset.transaction_id);
+    assert_ne!(merchant_biz_id, unset.merchant_biz_id);
+    assert_ne!(product_code, unset.product_code);
+    assert_ne!(region, unset.region);
+    assert_ne!(verified_at, unset.verified_at);
+}
+
+#[test]
+fn the_sample_shows_the_defaults() {
+    let (shown, unset) = (settings(&sample_uncommented()).unwrap(), settings("").unwrap());
+    assert_eq!(shown.data_dir, unset.data_dir);
+    assert_eq!(shown.defaults.product_code, unset.defaults.product_code);
+    assert_eq!(shown.defaults.region, unset.defaults.region);
+    assert_eq!(format!("{:?}", shown.fetch), format!("{:?}", unset.fetch));
+    assert_eq!(shown.images, unset.images);
+    assert_eq!(shown.warning_window, unset.warning_window);
+    assert_eq!(shown.run_interval, unset.run_interval);
+    let midnight = "2026-11-22T16:00:00Z".parse().unwrap();
+    assert_eq!(shown.billing_zone.day_of(midnight), unset.billing_zone.day_of(midnight));
+    let file: ConfigFile = toml::from_str(&sample_uncommented()).unwrap();
+    assert!((file.quota_share.unwrap() - QUOTA_SHARE).abs() < f64::EPSILON);
+    assert_eq!(file.network, Some(Network::default()));
+    assert_eq!(file.log_format, Some(LogFormat::default()));
+    assert_eq!((file.json, file.quiet), (Some(false), Some(false)));
+    assert_eq!(shown.connect_timeout, Some(client::DEFAULT_CONNECT_TIMEOUT));
+    assert_eq!(shown.read_timeout, Some(client::DEFAULT_READ_TIMEOUT));
+    assert_eq!(shown.attempt_timeout, Some(client::DEFAULT_ATTEMPT_TIMEOUT));
+}
