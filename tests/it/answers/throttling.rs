@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::server::Answer;
 use crate::common::vendor::{Vendor, error, throttled, verdict};
-use crate::common::{FRESH, Idvault};
+use crate::common::{FRESH, Idvault, NOW};
 
 /// Asks for one id that is throttled once, and looks at the wait with the vendor's own clock. It starts when the vendor
 /// begins to answer, so a correct run can't be too early however slow the machine is.
@@ -107,4 +107,32 @@ fn a_throttled_answer_slows_the_calls_behind_it_down() {
     let calls = vendor.calls();
     let four_calls = calls[4].request.at.duration_since(calls[0].answered_at);
     assert!(four_calls >= Duration::from_millis(540), "{four_calls:?}");
+}
+
+/// The vendor wants the one product to be left alone for longer than the run may take.
+#[test]
+fn a_product_that_is_throttled_holds_up_no_other() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let others = ["t2", "t3", "t4", "t5"];
+    vendor.script("t1", [throttled(403, "Throttling.Api", 60_000)]);
+    for id in others {
+        vendor.script(id, [verdict("Y", "200")]);
+    }
+    let rows = others.map(|id| format!("{id},eKYC,{FRESH}\n")).concat();
+    let header = "transaction_id,product_code,verified_at\n";
+    idvault.write("pending.csv", format!("{header}t1,FACE_LIVENESS,{FRESH}\n{rows}"));
+    let args = [
+        "run",
+        "--endpoint",
+        &vendor.url,
+        "--pending",
+        "pending.csv",
+        "--now",
+        NOW,
+        "--time-limit",
+        "6s",
+    ];
+    idvault.execute(&args).exits(4).says("the time limit stopped the run");
+    assert_eq!(idvault.archived().len(), others.len());
+    assert_eq!(idvault.row("t1").attempts, 0, "a throttled attempt is not charged");
 }
