@@ -22,6 +22,7 @@ use counts::Outcome;
 pub use counts::{Counts, Totals};
 pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 
+use crate::breaker::{Breaker, Passage};
 use crate::clock::Clock;
 use crate::error_chain;
 use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Settled, Settlement, WriterHandle};
@@ -29,7 +30,7 @@ use crate::pace::{Admitted, Pacer};
 use crate::record::{Due, ProductCode};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stop::{Stop, StopReason};
-use crate::vendor::{Client, Disposition, Fault, Reply, classify};
+use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, classify};
 
 /// Rows of the plan that are read at a time.
 const PAGE_ROWS: usize = 256;
@@ -37,8 +38,8 @@ const PAGE_ROWS: usize = 256;
 /// Calls in flight per product.
 pub const CONCURRENCY: usize = 64;
 
-/// A lane in which every answer has been a throttled one for so long is left for the next run.
-const THROTTLE_PATIENCE: Duration = Duration::from_mins(30);
+/// A lane in which the vendor has only throttled, or not answered at all, for so long is left for the next run.
+const PATIENCE: Duration = Duration::from_mins(30);
 
 /// How many calls at a time, and how often each is tried.
 #[derive(Debug, Clone)]
@@ -56,18 +57,41 @@ pub struct FetchSettings {
 pub struct Lane {
     /// The product.
     pub product_code: ProductCode,
-    /// Its gate; lanes share one where one rate is set for everything.
+    /// Keeps the pace; lanes share it where one rate is set for everything.
     pub pacer: Arc<Pacer>,
+    breaker: Breaker,
     gave_up: AtomicBool,
 }
 
+/// An attempt that passed both gates.
+#[derive(Debug, Clone, Copy)]
+struct Passed {
+    breaker: Passage,
+    pacer: Admitted,
+}
+
 impl Lane {
-    /// A lane with its gate.
+    /// A lane with its gates.
     pub fn new(product_code: ProductCode, pacer: Arc<Pacer>) -> Self {
         Self {
             product_code,
             pacer,
+            breaker: Breaker::default(),
             gave_up: AtomicBool::new(false),
+        }
+    }
+
+    /// The gates before every attempt, retries too: an outage first, then the pace. `None` where the lane gave up.
+    async fn pass(&self) -> Option<Passed> {
+        let breaker = self.breaker.pass().await;
+        let pacer = self.pacer.admit().await;
+        (!self.gave_up.load(Ordering::Relaxed)).then_some(Passed { breaker, pacer })
+    }
+
+    /// What is left of the lane is left for the next run where nothing was got for too long.
+    fn give_up_after(&self, nothing_for: Duration) {
+        if nothing_for > PATIENCE && !self.gave_up.swap(true, Ordering::Relaxed) {
+            tracing::warn!(product_code = %self.product_code, "no answers for {PATIENCE:?}: left for the next run");
         }
     }
 }
@@ -164,12 +188,19 @@ impl Fetch {
 
     /// Attempts for one id until there is something to settle; `None` where the run stops first.
     async fn attempts(&self, lane: &Lane, due: &Due) -> Option<Settlement> {
-        let (mut charged, mut refreshed) = (0, false);
+        let (mut charged, mut refreshed, mut failed) = (0, false, false);
         self.budget.earn();
         loop {
-            let (admitted, tried) = self.attempt(lane, due).await?;
+            let (passed, tried) = self.attempt(lane, due).await?;
             let now = self.clock.now();
-            let seen = self.read(lane, admitted, due, tried.as_ref(), now);
+            let seen = self.read(lane, passed.pacer, due, tried.as_ref(), now);
+            let outage = if seen.reached {
+                lane.breaker.answered();
+                false
+            } else {
+                lane.breaker
+                    .failed(passed.breaker, !std::mem::replace(&mut failed, true))
+            };
             let settlement = |attempts, settled| Settlement {
                 transaction_id: due.transaction_id.clone(),
                 attempts,
@@ -184,6 +215,7 @@ impl Fetch {
                     return Some(settlement(charged + 1, Settled::Journalled { passed, sub_code, body }));
                 }
                 Step::Settle(settled) => return Some(settlement(charged + 1, settled)),
+                Step::Again { .. } if outage => lane.give_up_after(lane.breaker.outage()),
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
@@ -193,11 +225,7 @@ impl Fetch {
                     self.counts.retried();
                     self.back_off(charged).await?;
                 }
-                Step::WaitForQuota => {
-                    if lane.pacer.throttled_for() > THROTTLE_PATIENCE {
-                        lane.gave_up.store(true, Ordering::Relaxed);
-                    }
-                }
+                Step::WaitForQuota => lane.give_up_after(lane.pacer.throttled_for()),
                 Step::Refresh(fault) => {
                     let newer = !std::mem::replace(&mut refreshed, true)
                         && self.client.refresh_credentials().await.unwrap_or(false);
@@ -210,19 +238,16 @@ impl Fetch {
         }
     }
 
-    /// One attempt behind the gate; `None` where the run stops before it is made or answered.
-    async fn attempt(&self, lane: &Lane, due: &Due) -> Option<(Admitted, Result<Reply, Fault>)> {
-        if lane.gave_up.load(Ordering::Relaxed) {
-            return None;
-        }
-        let admitted = tokio::select! {
+    /// One attempt behind the gates; `None` where the run stops before it is made or answered.
+    async fn attempt(&self, lane: &Lane, due: &Due) -> Option<(Passed, Result<Reply, Fault>)> {
+        let passed = tokio::select! {
             biased;
             () = self.stop.requested() => return None,
-            admitted = lane.pacer.admit() => admitted,
+            passed = lane.pass() => passed?,
         };
         self.counts.attempted();
         tokio::select! {
-            tried = self.client.attempt(due) => Some((admitted, tried)),
+            tried = self.client.attempt(due) => Some((passed, tried)),
             () = self.stop.grace_over() => None,
         }
     }
@@ -239,8 +264,13 @@ impl Fetch {
                 } else {
                     lane.pacer.answered();
                 }
+                let unanswered = matches!(
+                    classified.answer,
+                    Answer::Faulty(FaultyReply::Server | FaultyReply::Unreadable)
+                );
                 Seen {
                     step,
+                    reached: !unanswered,
                     call_code: classified.call_code,
                     message: classified.message,
                 }
@@ -254,6 +284,7 @@ impl Fetch {
                 };
                 Seen {
                     step,
+                    reached: fault.disposition() != Disposition::Retry,
                     call_code: fault.code().to_owned(),
                     message: Some(fault.to_string()),
                 }
@@ -276,6 +307,8 @@ impl Fetch {
 /// What an attempt brought, and what is written down of it.
 struct Seen {
     step: Step,
+    /// The service answered, whatever it said, as opposed to failing or not being there.
+    reached: bool,
     call_code: String,
     message: Option<String>,
 }

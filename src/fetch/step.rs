@@ -54,7 +54,8 @@ pub enum Step {
     Settle(Settled),
     /// Try again after a backoff; charged.
     Again {
-        /// Whether the vendor answered this id, as opposed to failing altogether.
+        /// Whether the vendor answered this id with an error, so that the run counts against the id. In an outage it does
+        /// not come to that.
         answered: bool,
     },
     /// Pass the gate again, which has slowed down; not charged.
@@ -84,7 +85,7 @@ pub fn step(answer: &Answer, due: &Due, now: Timestamp, limits: &Limits) -> Step
         Answer::Account(fault) if fault.kind == AccountFaultKind::ExpiredToken => Step::Refresh(fault.clone()),
         Answer::Account(fault) => Step::Stop(StopReason::Account(Arc::new(fault.clone()))),
         Answer::Faulty(why) => Step::Again {
-            answered: *why == FaultyReply::UnknownCode,
+            answered: matches!(why, FaultyReply::UnknownCode | FaultyReply::Server),
         },
     }
 }

@@ -1,0 +1,192 @@
+//! Waits an outage out: while the vendor does not answer at all, one attempt at a time asks whether it does again, and
+//! no id is charged for it.
+//!
+//! - [`Breaker`]: the gate that every attempt of a product passes
+//! - [`Passage`]: a passed attempt, so that the one that asks is known from those that were under way
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many ids in a row without an answer are an outage. A few that always fail are not.
+const IDS_IN_A_ROW: u32 = 20;
+
+/// The wait before the first question whether the vendor answers again; it doubles with each that fails.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// The longest wait between two such questions.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How often a waiting attempt looks whether the outage is over.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The gate of one product's attempts.
+#[derive(Debug, Default)]
+pub struct Breaker(Mutex<State>);
+
+/// An attempt that passed.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage {
+    probes: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    in_a_row: u32,
+    outage: Option<Outage>,
+}
+
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    wait: Duration,
+    probe_at: Instant,
+    probing: bool,
+}
+
+impl Breaker {
+    /// Waits while there is an outage, unless it is this attempt's turn to ask whether it is over. Dropping the future is
+    /// safe; dropping what it gave is not: say how the attempt ended.
+    pub async fn pass(&self) -> Passage {
+        loop {
+            let passed = self.state().try_pass(Instant::now());
+            match passed {
+                Ok(passage) => return passage,
+                Err(wait) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// The vendor answered, whatever it said.
+    pub fn answered(&self) {
+        self.state().answered();
+    }
+
+    /// It did not; `new_id`: this was the first attempt for its id. True while there is an outage.
+    pub fn failed(&self, passage: Passage, new_id: bool) -> bool {
+        self.state().failed(passage, new_id, Instant::now())
+    }
+
+    /// For how long there has been an outage.
+    pub fn outage(&self) -> Duration {
+        let since = self.state().outage.as_ref().map(|outage| outage.since);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between any two statements, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn try_pass(&mut self, now: Instant) -> Result<Passage, Duration> {
+        let Some(outage) = &mut self.outage else {
+            return Ok(Passage { probes: false });
+        };
+        if outage.probing || now < outage.probe_at {
+            return Err(LOOK_EVERY);
+        }
+        outage.probing = true;
+        Ok(Passage { probes: true })
+    }
+
+    fn answered(&mut self) {
+        self.in_a_row = 0;
+        if self.outage.take().is_some() {
+            tracing::warn!("the vendor answers again");
+        }
+    }
+
+    fn failed(&mut self, passage: Passage, new_id: bool, now: Instant) -> bool {
+        self.in_a_row += u32::from(new_id);
+        match &mut self.outage {
+            Some(outage) if passage.probes => {
+                outage.wait = (outage.wait * 2).min(LONGEST_WAIT);
+                outage.probe_at = now + outage.wait;
+                outage.probing = false;
+            }
+            None if self.in_a_row >= IDS_IN_A_ROW => {
+                tracing::warn!("the vendor does not answer: waiting, and asking from time to time");
+                let probe_at = now + FIRST_WAIT;
+                self.outage = Some(Outage {
+                    since: now,
+                    wait: FIRST_WAIT,
+                    probe_at,
+                    probing: false,
+                });
+            }
+            // One that was under way when it began, or not enough in a row.
+            _ => {}
+        }
+        self.outage.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(at: Instant) -> State {
+        let mut state = State::default();
+        for _ in 0..IDS_IN_A_ROW {
+            let passage = state.try_pass(at).unwrap();
+            state.failed(passage, true, at);
+        }
+        state
+    }
+
+    #[test]
+    fn a_few_ids_that_always_fail_are_no_outage() {
+        let now = Instant::now();
+        let mut state = State::default();
+        for attempt in 0..1_000 {
+            let passage = state.try_pass(now).unwrap();
+            assert!(!state.failed(passage, attempt % 60 == 0, now), "17 ids, however often");
+        }
+        for _ in 0..1_000 {
+            let passage = state.try_pass(now).unwrap();
+            assert!(!state.failed(passage, true, now));
+            state.answered();
+        }
+    }
+
+    #[test]
+    fn in_an_outage_one_attempt_at_a_time_asks_and_less_and_less_often() {
+        let start = Instant::now();
+        let mut state = broken(start);
+        let mut now = start;
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            assert!(
+                state
+                    .try_pass(now + Duration::from_millis(seconds * 1_000 - 1))
+                    .is_err(),
+                "{seconds}"
+            );
+            now += Duration::from_secs(seconds);
+            let passage = state.try_pass(now).unwrap();
+            assert!(state.try_pass(now).is_err(), "one at a time");
+            assert!(state.failed(passage, false, now));
+        }
+    }
+
+    #[test]
+    fn attempts_that_were_under_way_do_not_put_the_question_off() {
+        let start = Instant::now();
+        let mut state = broken(start);
+        for _ in 0..64 {
+            assert!(state.failed(Passage { probes: false }, true, start));
+        }
+        assert!(state.try_pass(start + FIRST_WAIT).is_ok());
+    }
+
+    #[test]
+    fn the_first_answer_ends_it() {
+        let start = Instant::now();
+        let mut state = broken(start);
+        assert!(state.try_pass(start).is_err());
+        state.answered();
+        assert!(state.try_pass(start).is_ok() && state.try_pass(start).is_ok());
+    }
+}
