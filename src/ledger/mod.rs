@@ -82,13 +82,13 @@ pub enum LedgerError {
     },
     /// Its answers come from elsewhere.
     #[error(
-        "the ledger {path} holds answers of the {earlier}, and this run would ask the {asked}: made-up answers must not get among real ones; name another folder with --data-dir"
+        "the ledger {path} holds answers of {earlier}, and this run would ask {asked}: made-up answers must not get among real ones; name another folder with --data-dir"
     )]
     OtherAnswers {
         /// The file.
         path: PathBuf,
         /// Who answered the earlier runs.
-        earlier: String,
+        earlier: AnsweredBy,
         /// Who would be asked.
         asked: AnsweredBy,
     },
@@ -160,11 +160,20 @@ impl AnsweredBy {
             Self::Loopback => "loopback",
         }
     }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Vendor, Self::Loopback]
+            .into_iter()
+            .find(|who| who.as_str() == word)
+    }
 }
 
 impl fmt::Display for AnsweredBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(match self {
+            Self::Vendor => "the vendor",
+            Self::Loopback => "a server on this machine",
+        })
     }
 }
 
@@ -251,8 +260,9 @@ impl Ledger {
             .connection
             .query_row(include_str!("../../sql/run_answered_by.sql"), [], |row| row.get(0));
         let earlier: Option<String> = earlier.optional().map_err(&failed)?;
+        let earlier = earlier.as_deref().and_then(AnsweredBy::from_word);
         if let (Some(earlier), Some(asked)) = (earlier, answered_by)
-            && earlier != asked.as_str()
+            && earlier != asked
         {
             return Err(LedgerError::OtherAnswers {
                 path: self.path.clone(),
