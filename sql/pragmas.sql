@@ -8,6 +8,7 @@ PRAGMA foreign_keys = ON;
 PRAGMA busy_timeout = 5000;
 -- KiB of page cache (negative = KiB): bounded, whatever the number of ids.
 PRAGMA cache_size = -16384;
--- Pages between checkpoints (4 MiB), and bytes that the WAL keeps after one.
-PRAGMA wal_autocheckpoint = 1000;
+-- Pages between checkpoints (32 MiB: a night writes the same pages again and again, and each checkpoint writes them all
+-- once more), and bytes that the WAL keeps after one.
+PRAGMA wal_autocheckpoint = 8000;
 PRAGMA journal_size_limit = 67108864;

@@ -118,6 +118,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     };
     if !night.dry_run {
         ledger = night.fetch(ledger, &run, &mut story).await?;
+        tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");
         story.published = night
             .publisher(&mut ledger, &archive, &run)
             .publish()
