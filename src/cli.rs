@@ -57,6 +57,9 @@ pub enum Command {
     /// The reports again, from what is there
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Decide of the records that need a person
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// The ledger against the archive
     Verify(VerifyArgs),
     /// A local server that behaves as the CheckResult service
@@ -156,6 +159,31 @@ pub enum ReportCommand {
     },
     /// Unfetched records near their expiry, as CSV
     Expiry,
+}
+
+/// What is done with quarantined records.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// All of them with the vendor's last answer, as CSV
+    List,
+    /// Ask for them again in the next run
+    Retry {
+        /// Transaction ids
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// All that are in quarantine
+        #[arg(long)]
+        all: bool,
+    },
+    /// Give them up: there is nothing to archive
+    Drop {
+        /// Transaction ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// Why; kept in the ledger
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 /// Options of `verify`.

@@ -3,6 +3,7 @@
 //! - [`Context`]: what `main` hands in
 //! - [`CommandError`]: why a command failed, with its exit code
 
+mod quarantine;
 mod report;
 mod run;
 mod sandbox;
@@ -114,6 +115,7 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         Command::Run(args) => run::execute(&args, &global, &context).await,
         Command::Status(args) => status::execute(&args, &global, &context).await,
         Command::Report(which) => report::execute(&which, &global, &context),
+        Command::Quarantine(what) => quarantine::execute(&what, &global, &context),
         Command::Verify(args) => verify::execute(&args, &global, &context),
         Command::Sandbox(args) => sandbox::execute(&args, &context).await,
         Command::Init(args) => init(&args.file),

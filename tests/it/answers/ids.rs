@@ -167,3 +167,43 @@ fn a_corrected_row_takes_an_id_out_of_quarantine() {
     idvault.run(&vendor, &[]).exits(0);
     assert_eq!(idvault.archived()["t1"]["region"].to_string(), "\"ap-southeast-1\"");
 }
+
+#[test]
+fn a_person_retries_or_drops_what_is_in_quarantine() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let ids = ["t1", "t2", "t3"];
+    for id in ids {
+        vendor.script(id, [error(400, "InvalidParameter")]);
+    }
+    idvault.pending(&ids.map(|id| (id, FRESH)));
+    idvault.run(&vendor, &[]).exits(4);
+    let listed = idvault.execute(&["quarantine", "list"]).exits(0).stdout;
+    assert_eq!(listed, idvault.report("quarantine.csv"));
+
+    idvault
+        .execute(&["quarantine", "retry", "t1", "unheard-of"])
+        .exits(2)
+        .says("unheard-of is not in quarantine");
+    assert_eq!(idvault.row("t1").state, "quarantined", "all or none");
+    idvault.execute(&["quarantine", "drop", "t3"]).exits(2).says("--reason");
+    idvault
+        .execute(&["quarantine", "drop", "t3", "--reason", "a test of ours"])
+        .exits(0);
+    let dropped = idvault.row("t3");
+    assert_eq!(
+        (dropped.state.as_str(), dropped.last_message.as_deref()),
+        ("abandoned", Some("a test of ours"))
+    );
+
+    idvault.execute(&["quarantine", "retry", "t1"]).exits(0);
+    vendor.script("t1", [verdict("Y", "200")]);
+    idvault.run(&vendor, &[]).exits(4);
+    assert_eq!(
+        (idvault.row("t1").state, idvault.row("t2").state),
+        ("archived".into(), "quarantined".into())
+    );
+    idvault.execute(&["quarantine", "retry", "--all"]).exits(0);
+    vendor.script("t2", [verdict("N", "204")]);
+    idvault.run(&vendor, &[]).exits(0);
+    assert_eq!(idvault.archived().len(), 2);
+}

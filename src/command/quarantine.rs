@@ -1,0 +1,45 @@
+//! `idvault quarantine`: a person decides of the records that need one.
+
+use std::io::Write as _;
+
+use super::{CommandError, Context};
+use crate::cli::{Global, QuarantineCommand};
+use crate::exit::Exit;
+use crate::ledger::{Decision, Ledger, Lock};
+use crate::record::TransactionId;
+use crate::report::quarantine;
+
+pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let data_dir = context.settings(global.overrides())?.data_dir;
+    // Whether there is one comes first: a command that decides must not make an empty ledger.
+    let ledger = Ledger::open_read_only(&data_dir)?;
+    let mut out = std::io::stdout().lock();
+    let (ids, decision) = match what {
+        QuarantineCommand::List => {
+            quarantine::write(&ledger, out)?;
+            return Ok(Exit::Done);
+        }
+        QuarantineCommand::Retry { ids, .. } => (ids, Decision::Retry),
+        QuarantineCommand::Drop { ids, reason } => (ids, Decision::Drop { reason: reason.clone() }),
+    };
+    drop(ledger);
+    let ids: Result<Vec<TransactionId>, _> = ids.iter().map(|id| TransactionId::parse(id)).collect();
+    let ids = ids.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let lock = Lock::acquire(&data_dir)?;
+    let mut ledger = Ledger::open(&data_dir, &lock)?;
+    let decided = if ids.is_empty() {
+        ledger.retry_quarantined()?
+    } else {
+        let decided = ledger.decide_quarantined(&ids, &decision)?;
+        decided.map_err(|id| CommandError::Usage(format!("{id} is not in quarantine; nothing was changed")))?;
+        ids.len() as u64
+    };
+    match decision {
+        Decision::Retry => writeln!(
+            out,
+            "{decided} taken out of quarantine, to be asked for by the next run"
+        )?,
+        Decision::Drop { .. } => writeln!(out, "{decided} dropped")?,
+    }
+    Ok(Exit::Done)
+}

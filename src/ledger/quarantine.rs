@@ -1,0 +1,56 @@
+//! What a person decides of quarantined records.
+
+use rusqlite::named_params;
+
+use super::{Ledger, LedgerError};
+use crate::record::TransactionId;
+
+/// What is to be done with quarantined records.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// Ask for them again.
+    Retry,
+    /// Give them up: there is nothing to archive.
+    Drop {
+        /// Why, in the person's words.
+        reason: String,
+    },
+}
+
+impl Ledger {
+    /// Asks for every quarantined record again; gives their number.
+    pub fn retry_quarantined(&mut self) -> Result<u64, LedgerError> {
+        let all = named_params! { ":transaction_id": rusqlite::types::Null };
+        let retried = self
+            .connection
+            .execute(include_str!("../../sql/quarantine_retry.sql"), all);
+        Ok(retried.map_err(self.failed("empty the quarantine"))? as u64)
+    }
+
+    /// Carries a decision out for these records, or for none of them: gives the first that is not in quarantine.
+    pub fn decide_quarantined(
+        &mut self,
+        ids: &[TransactionId],
+        decision: &Decision,
+    ) -> Result<Result<(), TransactionId>, LedgerError> {
+        let failed = self.failed("change the quarantine");
+        let commit = self.connection.transaction().map_err(&failed)?;
+        for id in ids {
+            let changed = match decision {
+                Decision::Retry => commit.execute(
+                    include_str!("../../sql/quarantine_retry.sql"),
+                    named_params! { ":transaction_id": id.as_str() },
+                ),
+                Decision::Drop { reason } => commit.execute(
+                    include_str!("../../sql/quarantine_drop.sql"),
+                    named_params! { ":transaction_id": id.as_str(), ":reason": reason },
+                ),
+            };
+            if changed.map_err(&failed)? == 0 {
+                return Ok(Err(id.clone()));
+            }
+        }
+        commit.commit().map_err(&failed)?;
+        Ok(Ok(()))
+    }
+}
