@@ -39,6 +39,8 @@ pub use settle::{Settled, Settlement};
 pub use verify::SeenIds;
 pub use writer::{Writer, WriterHandle};
 
+use crate::record::{MerchantBizId, TransactionId};
+
 /// Why the ledger can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -335,4 +337,14 @@ fn optional_timestamp(microseconds: Option<i64>) -> rusqlite::Result<Option<Time
 /// Text that was checked when it came in and is checked again when it comes back: a person may have edited the file.
 fn checked<T>(text: &str, parse: fn(&str) -> Result<T, crate::record::InvalidField>) -> rusqlite::Result<T> {
     parse(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
+}
+
+/// The ids that a row begins with: `transaction_id` and `merchant_biz_id`, which is derived where none was given.
+fn ids(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TransactionId, MerchantBizId)> {
+    let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::parse)?;
+    let merchant_biz_id = match row.get_ref(1)?.as_str_or_null()? {
+        Some(given) => checked(given, MerchantBizId::parse)?,
+        None => MerchantBizId::derive(&transaction_id),
+    };
+    Ok((transaction_id, merchant_biz_id))
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Row, named_params};
 
-use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
-use crate::record::{Due, MerchantBizId, ProductCode, Region, TransactionId};
+use super::{Ledger, LedgerError, checked, ids, optional_timestamp, timestamp};
+use crate::record::{Due, ProductCode, Region};
 
 /// Which of the due rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,11 +143,7 @@ impl Ledger {
 }
 
 fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
-    let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::parse)?;
-    let merchant_biz_id = match row.get_ref(1)?.as_str_or_null()? {
-        Some(given) => checked(given, MerchantBizId::parse)?,
-        None => MerchantBizId::derive(&transaction_id),
-    };
+    let (transaction_id, merchant_biz_id) = ids(row)?;
     Ok(Due {
         merchant_biz_id,
         transaction_id,

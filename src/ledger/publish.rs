@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Row, named_params};
 
-use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
+use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
 
 /// The verification times of one billing day.
@@ -246,11 +246,7 @@ impl Ledger {
 }
 
 fn journalled(row: &Row<'_>) -> rusqlite::Result<JournalledRow> {
-    let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::parse)?;
-    let merchant_biz_id = match row.get_ref(1)?.as_str_or_null()? {
-        Some(given) => checked(given, MerchantBizId::parse)?,
-        None => MerchantBizId::derive(&transaction_id),
-    };
+    let (transaction_id, merchant_biz_id) = ids(row)?;
     Ok(JournalledRow {
         transaction_id,
         merchant_biz_id,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Row, named_params};
 
-use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
+use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, State, TransactionId};
 
 /// How many ids are in each state.
@@ -45,7 +45,7 @@ pub struct BillingLine {
 #[derive(Debug, Clone)]
 pub struct ExpiryLine {
     /// The transaction.
-    pub transaction_id: String,
+    pub transaction_id: TransactionId,
     /// The company's own id.
     pub merchant_biz_id: MerchantBizId,
     /// The product.
@@ -68,7 +68,7 @@ pub struct ExpiryLine {
 #[derive(Debug, Clone)]
 pub struct QuarantineLine {
     /// The transaction.
-    pub transaction_id: String,
+    pub transaction_id: TransactionId,
     /// The company's own id.
     pub merchant_biz_id: MerchantBizId,
     /// The product.
@@ -205,18 +205,11 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     })
 }
 
-fn merchant_biz_id(row: &Row<'_>, transaction_id: &str) -> rusqlite::Result<MerchantBizId> {
-    match row.get_ref(1)?.as_str_or_null()? {
-        Some(given) => checked(given, MerchantBizId::parse),
-        None => Ok(MerchantBizId::derive(&checked(transaction_id, TransactionId::parse)?)),
-    }
-}
-
 fn expiring(row: &Row<'_>) -> rusqlite::Result<ExpiryLine> {
-    let transaction_id: String = row.get(0)?;
+    let (transaction_id, merchant_biz_id) = ids(row)?;
     Ok(ExpiryLine {
-        merchant_biz_id: merchant_biz_id(row, &transaction_id)?,
         transaction_id,
+        merchant_biz_id,
         product_code: row.get(2)?,
         region: row.get(3)?,
         verified_at: optional_timestamp(row.get(4)?)?,
@@ -228,10 +221,10 @@ fn expiring(row: &Row<'_>) -> rusqlite::Result<ExpiryLine> {
 }
 
 fn quarantined(row: &Row<'_>) -> rusqlite::Result<QuarantineLine> {
-    let transaction_id: String = row.get(0)?;
+    let (transaction_id, merchant_biz_id) = ids(row)?;
     Ok(QuarantineLine {
-        merchant_biz_id: merchant_biz_id(row, &transaction_id)?,
         transaction_id,
+        merchant_biz_id,
         product_code: row.get(2)?,
         region: row.get(3)?,
         verified_at: optional_timestamp(row.get(4)?)?,

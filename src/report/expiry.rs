@@ -77,7 +77,7 @@ pub fn write(
 fn cells(line: &ExpiryLine, band: Band, now: Timestamp) -> [String; 11] {
     let expires_at = line.verified_at.map(expires_at);
     [
-        cell(&line.transaction_id).into_owned(),
+        cell(line.transaction_id.as_str()).into_owned(),
         cell(line.merchant_biz_id.as_str()).into_owned(),
         cell(&line.product_code).into_owned(),
         cell(&line.region).into_owned(),

@@ -38,7 +38,7 @@ pub fn write(ledger: &Ledger, out: impl Write) -> Result<u64, ReportError> {
 fn cells(line: &QuarantineLine) -> [String; 11] {
     let own = |text: Option<&str>| cell(text.unwrap_or_default()).into_owned();
     [
-        own(Some(&line.transaction_id)),
+        own(Some(line.transaction_id.as_str())),
         own(Some(line.merchant_biz_id.as_str())),
         own(Some(&line.product_code)),
         own(Some(&line.region)),
