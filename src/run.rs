@@ -123,6 +123,10 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
             .publisher(&mut ledger, &archive, &run)
             .publish()
             .map_err(published)?;
+        // What was fetched is safe now; that a part of the plan could not be read is worth the whole exit code.
+        if let Some(error) = story.fetch_error.take() {
+            return Err(error.into());
+        }
         story.expired = ledger.expire_quarantined(night.clock.now())?;
     }
     let mut summary = night.report(&ledger, &run, &reports, story)?;
@@ -141,6 +145,8 @@ struct Story {
     due: u64,
     fetch: Totals,
     published: Published,
+    /// Why a product's plan could not be read to its end.
+    fetch_error: Option<LedgerError>,
     /// Quarantined records whose 30 days ended before a person had helped them.
     expired: u64,
 }
@@ -251,7 +257,7 @@ impl Night {
         for product in products {
             let own = self.settings.pace.of(product.product_code.as_str());
             let pacer = own.map_or_else(|| shared.clone(), |rate| Arc::new(Pacer::new(rate)));
-            lanes.push((Arc::new(Lane::new(product.product_code, pacer)), ledger.reader()?));
+            lanes.push(Arc::new(Lane::new(product.product_code, pacer)));
         }
         let counts = Arc::new(Counts::default());
         let fetch = Arc::new(Fetch::new(
@@ -263,13 +269,14 @@ impl Night {
             self.seed,
         ));
         let progress = Progress::start(self.progress, story.due, counts.clone());
+        let readers = ledger.readers();
         let writer = Writer::start(ledger, run.id.clone());
-        let fetched = fetch.run(lanes, writer.handle()).await;
+        let fetched = fetch.run(lanes, readers, writer.handle()).await;
         progress.finish();
         story.fetch = counts.totals();
         // What the writer says comes first: it knows why its acknowledgements stopped.
         let ledger = writer.finish()?;
-        fetched?;
+        story.fetch_error = fetched.err();
         Ok(ledger)
     }
 

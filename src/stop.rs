@@ -24,8 +24,6 @@ pub enum StopReason {
     Account(Arc<AccountFault>),
     /// There are no credentials, or they can't be renewed; the sentence says why.
     Credentials(Arc<str>),
-    /// The ledger can't be written; its writer reports why.
-    Ledger,
 }
 
 /// Seen by everyone who holds a clone; the first reason stands.

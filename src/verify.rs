@@ -107,6 +107,10 @@ pub fn verify(ledger: &Ledger, archive: &Archive, read_data: bool) -> Result<Ver
             verified.differences.push(Difference::MissingFile(file.path.clone()));
         }
     }
+    // What a crash cut off is known, and the next run mends it.
+    for path in ledger.staged_files()? {
+        on_disk.remove(&path);
+    }
     verified
         .differences
         .extend(on_disk.into_iter().map(Difference::ExtraFile));

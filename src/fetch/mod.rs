@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use counts::Outcome;
 pub use counts::{Counts, Totals};
@@ -25,7 +26,7 @@ pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 use crate::breaker::{Breaker, Passage};
 use crate::clock::Clock;
 use crate::error_chain;
-use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Settled, Settlement, WriterHandle};
+use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Readers, Settled, Settlement, WriterHandle};
 use crate::pace::{Admitted, Pacer};
 use crate::record::{Due, ProductCode};
 use crate::retry::{RetryBudget, RetryPolicy};
@@ -34,6 +35,10 @@ use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, clas
 
 /// Rows of the plan that are read at a time.
 const PAGE_ROWS: usize = 256;
+
+/// Products that are asked for side by side; the vendor has fourteen. More wait for one to be done: each lane holds a
+/// connection to the ledger.
+const LANES: usize = 16;
 
 /// Calls in flight per product.
 pub const CONCURRENCY: usize = 64;
@@ -60,7 +65,9 @@ pub struct Lane {
     /// Keeps the pace; lanes share it where one rate is set for everything.
     pub pacer: Arc<Pacer>,
     breaker: Breaker,
-    gave_up: AtomicBool,
+    /// The service has answered in this run, whatever it said.
+    reached: AtomicBool,
+    gave_up: watch::Sender<bool>,
 }
 
 /// An attempt that passed both gates.
@@ -77,22 +84,38 @@ impl Lane {
             product_code,
             pacer,
             breaker: Breaker::default(),
-            gave_up: AtomicBool::new(false),
+            reached: AtomicBool::new(false),
+            gave_up: watch::Sender::new(false),
         }
     }
 
     /// The gates before every attempt, retries too: an outage first, then the pace. `None` where the lane gave up.
     async fn pass(&self) -> Option<Passed> {
-        let breaker = self.breaker.pass().await;
-        let pacer = self.pacer.admit().await;
-        (!self.gave_up.load(Ordering::Relaxed)).then_some(Passed { breaker, pacer })
+        let gates = async {
+            let breaker = self.breaker.pass().await;
+            let pacer = self.pacer.admit().await;
+            Passed { breaker, pacer }
+        };
+        // Giving up ends the waiting too: a passage that is dropped here would leave the breaker waiting for its end.
+        tokio::select! {
+            biased;
+            () = self.gave_up() => None,
+            passed = gates => Some(passed),
+        }
     }
 
     /// What is left of the lane is left for the next run where nothing was got for too long.
     fn give_up_after(&self, nothing_for: Duration) {
-        if nothing_for > PATIENCE && !self.gave_up.swap(true, Ordering::Relaxed) {
+        if nothing_for > PATIENCE && !self.gave_up.send_replace(true) {
             tracing::warn!(product_code = %self.product_code, "no answers for {PATIENCE:?}: left for the next run");
         }
+    }
+
+    /// Returns once the lane gave up.
+    async fn gave_up(&self) {
+        let mut gave_up = self.gave_up.subscribe();
+        // The sender lives as long as `self`, so this can't fail.
+        let _ = gave_up.wait_for(|gave_up| *gave_up).await;
     }
 }
 
@@ -134,25 +157,20 @@ impl Fetch {
         }
     }
 
-    /// Asks for every due record of the lanes' products, until the plan is done or a stop is requested.
+    /// Asks for every due record of the lanes' products, until the plan is done or a stop is requested. A lane that can't
+    /// read its plan ends with an error; the others go on.
     pub async fn run(
         self: Arc<Self>,
-        lanes: Vec<(Arc<Lane>, Ledger)>,
+        lanes: Vec<Arc<Lane>>,
+        readers: Readers,
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
-        let mut running = tokio::task::JoinSet::new();
-        for (lane, reader) in lanes {
-            running.spawn(self.clone().run_lane(lane, reader, writer.clone()));
-        }
-        drop(writer);
+        let mut running = futures::stream::iter(lanes)
+            .map(|lane| tokio::spawn(self.clone().run_lane(lane, readers.clone(), writer.clone())))
+            .buffer_unordered(LANES);
         let mut first_error = Ok(());
-        while let Some(ended) = running.join_next().await {
-            // A lane that panicked has left its rows pending; the others go on and the run is not a success.
-            let ended = ended.unwrap_or(Err(LedgerError::WriterGone));
-            if ended.is_err() {
-                self.stop.request(StopReason::Ledger);
-                first_error = first_error.and(ended);
-            }
+        while let Some(ended) = running.next().await {
+            first_error = first_error.and(ended.unwrap_or(Err(LedgerError::LanePanicked)));
         }
         first_error
     }
@@ -160,11 +178,12 @@ impl Fetch {
     async fn run_lane(
         self: Arc<Self>,
         lane: Arc<Lane>,
-        reader: Ledger,
+        readers: Readers,
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
-        plan(reader, lane.product_code.clone(), self.clock.clone())
+        plan(readers.open()?, lane.product_code.clone(), &*self.clock)
             .take_until(self.stop.requested())
+            .take_until(lane.gave_up())
             .map_ok(|due| self.call(&lane, due, &writer))
             .try_buffer_unordered(self.settings.concurrency) // the one concurrent stage
             .try_for_each(|()| futures::future::ready(Ok(())))
@@ -189,12 +208,16 @@ impl Fetch {
     /// Attempts for one id until there is something to settle; `None` where the run stops first.
     async fn attempts(&self, lane: &Lane, due: &Due) -> Option<Settlement> {
         let (mut charged, mut refreshed, mut failed) = (0, false, false);
+        if !self.client.serves(&due.region) {
+            return Some(self.unserved(due));
+        }
         self.budget.earn();
         loop {
             let (passed, tried) = self.attempt(lane, due).await?;
             let now = self.clock.now();
             let seen = self.read(lane, passed.pacer, due, tried.as_ref(), now);
             let outage = if seen.reached {
+                lane.reached.store(true, Ordering::Relaxed);
                 lane.breaker.answered();
                 false
             } else {
@@ -219,6 +242,7 @@ impl Fetch {
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
+                        let answered = answered && lane.reached.load(Ordering::Relaxed);
                         let settled = self.settings.limits.give_up(due, answered);
                         return Some(settlement(charged, settled));
                     }
@@ -235,6 +259,18 @@ impl Fetch {
                 }
                 Step::Stop(why) => self.stop.request(why),
             }
+        }
+    }
+
+    /// A record whose region has lost its endpoint since it came in: nothing can be asked.
+    fn unserved(&self, due: &Due) -> Settlement {
+        Settlement {
+            transaction_id: due.transaction_id.clone(),
+            attempts: 0,
+            call_code: "no_endpoint".to_owned(),
+            message: Some(format!("no endpoint is known for the region {}", due.region)),
+            called_at: self.clock.now(),
+            settled: Settled::Left { answered: false },
         }
     }
 
@@ -314,21 +350,19 @@ struct Seen {
 }
 
 /// The due rows of a product in the order in which they are to be asked for: first those that the vendor should still
-/// have, earliest deletion first, then those past their deadline.
-fn plan(
-    reader: Ledger,
-    product_code: ProductCode,
-    clock: Arc<dyn Clock>,
-) -> impl Stream<Item = Result<Due, LedgerError>> {
+/// have, earliest deletion first, then those past their deadline. What is due, and what is past, is decided
+/// once for the whole lane: a row whose deadline passes meanwhile must not come in both parts.
+fn plan(reader: Ledger, product_code: ProductCode, clock: &dyn Clock) -> impl Stream<Item = Result<Due, LedgerError>> {
+    let now = clock.now();
     let start = Some((reader, Phase::Live, Cursor::start()));
     futures::stream::try_unfold(start, move |at| {
-        let (product_code, clock) = (product_code.clone(), clock.clone());
+        let product_code = product_code.clone();
         async move {
             let Some((reader, phase, cursor)) = at else {
                 return Ok(None);
             };
             let read = move || {
-                let page = reader.due_page(&product_code, phase, &cursor, clock.now(), PAGE_ROWS)?;
+                let page = reader.due_page(&product_code, phase, &cursor, now, PAGE_ROWS)?;
                 Ok((reader, page))
             };
             let (reader, page) = tokio::task::spawn_blocking(read)
@@ -344,4 +378,29 @@ fn plan(
         }
     })
     .try_flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_gives_up_lets_every_waiting_attempt_go() {
+        let product_code = ProductCode::parse("FACE_LIVENESS").unwrap();
+        let lane = Arc::new(Lane::new(product_code, Arc::new(Pacer::unlimited())));
+        let mut outage = false;
+        for _ in 0..20 {
+            let passage = lane.breaker.pass().await;
+            outage = lane.breaker.failed(passage, true);
+        }
+        assert!(outage);
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..5 {
+            let lane = lane.clone();
+            waiting.spawn(async move { lane.pass().await.is_none() });
+        }
+        tokio::task::yield_now().await;
+        lane.give_up_after(PATIENCE * 2);
+        assert_eq!(waiting.join_all().await, [true; 5]);
+    }
 }

@@ -114,6 +114,9 @@ pub enum LedgerError {
         /// In words.
         what: String,
     },
+    /// The calls of a product ended with a panic: a fault of this program.
+    #[error("the calls of a product broke off; its other records are left for the next run")]
+    LanePanicked,
     /// The writer thread has ended, after an error that is reported in its place.
     #[error("the ledger's writer has stopped")]
     WriterGone,
@@ -190,6 +193,20 @@ pub struct Run {
     pub id: Arc<str>,
 }
 
+/// Opens connections that only read a ledger that is open already.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    path: PathBuf,
+}
+
+impl Readers {
+    /// One more connection.
+    pub fn open(&self) -> Result<Ledger, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ledger::connect(self.path.clone(), flags)
+    }
+}
+
 /// The open ledger.
 #[derive(Debug)]
 pub struct Ledger {
@@ -231,10 +248,11 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// A second connection to the same file, for reading while the writer commits.
-    pub fn reader(&self) -> Result<Self, LedgerError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Self::connect(self.path.clone(), flags)
+    /// Opens further connections to the same file, for reading while the writer commits.
+    pub fn readers(&self) -> Readers {
+        Readers {
+            path: self.path.clone(),
+        }
     }
 
     fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self, LedgerError> {

@@ -64,7 +64,7 @@ impl ReportDir {
         Ok(BufWriter::new(files::create_private(&self.staged.join(name))?))
     }
 
-    /// Writes a whole file: `write` fills it, and it is durable when this returns.
+    /// Writes a whole file: `write` fills it.
     pub fn write<T>(
         &self,
         name: &str,
@@ -73,7 +73,6 @@ impl ReportDir {
         let mut file = self.file(name)?;
         let written = write(&mut file)?;
         file.flush()?;
-        file.get_ref().sync_all()?;
         Ok(written)
     }
 
@@ -90,6 +89,9 @@ impl ReportDir {
 
     /// Makes the folder visible as `target`, and `latest` point to it.
     pub fn publish(self, target: &Path) -> Result<(), ReportError> {
+        for file in fs::read_dir(&self.staged)? {
+            files::sync(&file?.path())?;
+        }
         files::publish(&self.staged, target)?;
         let link = self.staged.with_extension("latest");
         let name = target.file_name().unwrap_or_default();

@@ -37,8 +37,7 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
         Some(StopReason::Signal | StopReason::TimeLimit) if facts.left == 0 => {}
         Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),
         Some(StopReason::TimeLimit) => say(Exit::NeedsALook, "the time limit stopped the run".to_owned()),
-        // The ledger's own error is what the run ends with.
-        Some(StopReason::Ledger) | None => {}
+        None => {}
     }
     for error in &facts.intake.failed_sources {
         say(Exit::Configuration, error.clone());

@@ -236,6 +236,11 @@ impl Client {
         })
     }
 
+    /// Whether an endpoint is known for the region.
+    pub fn serves(&self, region: &Region) -> bool {
+        self.endpoints.knows(region)
+    }
+
     /// Exactly one HTTP exchange, signed anew.
     pub async fn attempt(&self, due: &Due) -> Result<Reply, Fault> {
         let Some(url) = self.endpoints.get(&due.region) else {

@@ -135,3 +135,17 @@ fn what_is_not_completed_past_its_expiry_is_abandoned_and_no_loss() {
     idvault.run(&vendor, &[]).exits(0);
     assert_eq!(vendor.calls().len(), 1, "it is asked for no more");
 }
+
+#[test]
+fn more_products_than_are_asked_for_side_by_side_are_all_asked_for() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let ids: Vec<String> = (0..40).map(|number| format!("t{number:02}")).collect();
+    let mut rows = "transaction_id,product_code,verified_at\n".to_owned();
+    for id in &ids {
+        vendor.script(id, [verdict("Y", "200")]);
+        rows.push_str(&[id, ",PRODUCT_", id, ",", FRESH, "\n"].concat());
+    }
+    idvault.write("pending.csv", rows);
+    idvault.run(&vendor, &[]).exits(0);
+    assert_eq!(idvault.archived().len(), ids.len());
+}
