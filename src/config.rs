@@ -27,9 +27,11 @@ use crate::report::expiry::WARNING_WINDOW;
 use crate::report::forecast::SetPace;
 use crate::retry::{ATTEMPTS_PER_CALL, RetryPolicy};
 use crate::tables::{Prices, Quotas, SubCodes};
-use crate::vendor::{BaseUrl, CredentialsSettings, Endpoints, InvalidUrl, Network};
+use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
 
-pub use file::{ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig, TimeoutsConfig};
+pub use file::{
+    ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig, TimeoutsConfig, TlsConfig,
+};
 pub use values::{HumanDuration, Qps};
 use values::{RATES, is_rate};
 
@@ -129,8 +131,10 @@ pub struct Settings {
     pub read_timeout: Option<Duration>,
     /// For a whole attempt.
     pub attempt_timeout: Option<Duration>,
-    /// Where credentials are looked for.
-    pub credentials: CredentialsSettings,
+    /// A file of CAs that are trusted beside the machine's.
+    pub ca_file: Option<PathBuf>,
+    /// The metadata service in place of its own address.
+    pub metadata_url: Option<String>,
     /// How far ahead the expiry report looks.
     pub warning_window: SignedDuration,
     /// From one run to the next.
@@ -189,9 +193,8 @@ impl Settings {
             connect_timeout: file.timeouts.connect.map(HumanDuration::std),
             read_timeout: file.timeouts.read.map(HumanDuration::std),
             attempt_timeout: file.timeouts.attempt.map(HumanDuration::std),
-            credentials: CredentialsSettings {
-                metadata_url: file.credentials.metadata_url,
-            },
+            ca_file: file.tls.ca_file,
+            metadata_url: file.credentials.metadata_url,
             warning_window: file.warning_window.map_or(WARNING_WINDOW, |window| window.0),
             run_interval: file.run_interval.map_or(RUN_INTERVAL, |interval| interval.0),
             billing_zone: zone("billing_zone", file.billing_zone.as_deref())?
@@ -206,6 +209,21 @@ impl Settings {
     /// Whether every call stays on this machine.
     pub fn asks_loopback(&self) -> bool {
         all_loopback(&self.endpoints)
+    }
+
+    /// Reads the CAs that are trusted beside the machine's.
+    pub fn more_cas(&self) -> Result<CaBundle, ConfigError> {
+        let read = self.ca_file.as_deref().map(CaBundle::read).transpose();
+        read.map(Option::unwrap_or_default)
+            .map_err(|error| ConfigError::value("tls.ca_file", crate::error_chain(&error)))
+    }
+
+    /// Where credentials are looked for.
+    pub fn credentials(&self) -> Result<CredentialsSettings, ConfigError> {
+        Ok(CredentialsSettings {
+            metadata_url: self.metadata_url.clone(),
+            more_cas: self.more_cas()?,
+        })
     }
 }
 

@@ -24,7 +24,8 @@ pub enum Exit {
     Ledger = 6,
     /// The archive or a report can't be written.
     Archive = 7,
-    /// The vendor refused the credentials or the account; no attempt was charged to any id.
+    /// The vendor refused the credentials or the account, or its server's certificate is not trusted; no attempt was
+    /// charged to any id.
     Account = 8,
     /// `reconcile` or `verify` found a difference.
     Difference = 9,

@@ -24,6 +24,8 @@ pub enum StopReason {
     Account(Arc<AccountFault>),
     /// There are no credentials, or they can't be renewed; the sentence says why.
     Credentials(Arc<str>),
+    /// What answers in the vendor's place can't prove that it is the vendor; the sentence says why.
+    Certificate(Arc<str>),
 }
 
 /// Seen by everyone who holds a clone; the first reason stands.

@@ -36,7 +36,7 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         let sandbox = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);
         CredentialsChain::fixed(sandbox, CredentialsSource::Sandbox)
     } else {
-        CredentialsChain::new(context.host.clone(), settings.credentials.clone())?
+        CredentialsChain::new(context.host.clone(), settings.credentials()?)?
     };
     let night = Night {
         client: Arc::new(client(&settings, credentials, context)?),
@@ -72,7 +72,7 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
 fn failed(error: RunError, stop: &Stop) -> Result<Exit, CommandError> {
     let refused = match stop.reason() {
         Some(StopReason::Account(fault)) => fault.to_string(),
-        Some(StopReason::Credentials(why)) => why.to_string(),
+        Some(StopReason::Credentials(why) | StopReason::Certificate(why)) => why.to_string(),
         _ => return Err(error.into()),
     };
     tracing::error!("{}", error_chain(&error));
@@ -82,6 +82,7 @@ fn failed(error: RunError, stop: &Stop) -> Result<Exit, CommandError> {
 
 fn client(settings: &Settings, credentials: CredentialsChain, context: &Context) -> Result<Client, CommandError> {
     let mut client = ClientSettings::new(settings.endpoints.clone());
+    client.more_cas = settings.more_cas()?;
     client.connect_timeout = settings.connect_timeout.unwrap_or(client.connect_timeout);
     client.read_timeout = settings.read_timeout.unwrap_or(client.read_timeout);
     client.attempt_timeout = settings.attempt_timeout.unwrap_or(client.attempt_timeout);

@@ -30,7 +30,7 @@ pub(super) async fn execute(args: &StatusArgs, global: &Global, context: &Contex
     let ledger = Ledger::open_read_only(&settings.data_dir)?;
     let states = ledger.state_counts()?;
     let credentials = if global.verbose > 0 {
-        let chain = CredentialsChain::new(context.host.clone(), settings.credentials.clone())?;
+        let chain = CredentialsChain::new(context.host.clone(), settings.credentials()?)?;
         Some(
             chain
                 .source()

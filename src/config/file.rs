@@ -39,6 +39,7 @@ pub struct ConfigFile {
     pub timeouts: TimeoutsConfig,
     pub retry: RetryConfig,
     pub credentials: CredentialsConfig,
+    pub tls: TlsConfig,
     pub endpoints: BTreeMap<String, String>,
     pub quotas: BTreeMap<String, f64>,
     pub prices: BTreeMap<String, Price>,
@@ -101,6 +102,14 @@ pub struct RetryConfig {
 #[expect(missing_docs, reason = "see ConfigFile")]
 pub struct CredentialsConfig {
     pub metadata_url: Option<String>,
+}
+
+/// `[tls]`. Whom to trust more, never less: the check of certificates can't be switched off.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct TlsConfig {
+    pub ca_file: Option<PathBuf>,
 }
 
 impl ConfigFile {

@@ -114,6 +114,7 @@ fn the_sample_explains_every_key() {
         timeouts,
         retry,
         credentials,
+        tls,
         endpoints,
         quotas,
         prices,
@@ -132,6 +133,7 @@ fn the_sample_explains_every_key() {
         quarantine_after_runs,
     } = retry;
     let CredentialsConfig { metadata_url } = credentials;
+    let TlsConfig { ca_file } = tls;
     let texts = [endpoint, billing_zone, time_zone, sqlite_query];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];
@@ -142,7 +144,7 @@ fn the_sample_explains_every_key() {
     assert!(switches.iter().all(Option::is_some), "{switches:?}");
     let numbers = [attempts_per_call, quarantine_after_runs];
     assert!(numbers.iter().all(Option::is_some), "{numbers:?}");
-    assert!(data_dir.is_some() && network.is_some() && log_format.is_some());
+    assert!(data_dir.is_some() && ca_file.is_some() && network.is_some() && log_format.is_some());
     assert!(qps.is_some() && quota_share.is_some() && concurrency.is_some());
     assert!(!pending.is_empty() && !endpoints.is_empty() && !quotas.is_empty());
     assert!(!prices.is_empty() && sub_codes.values().any(|codes| !codes.is_empty()));

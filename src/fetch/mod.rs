@@ -316,7 +316,7 @@ impl Fetch {
                 let step = match fault.disposition() {
                     Disposition::Retry => Step::Again { answered: false },
                     Disposition::Refuse => Step::Settle(self.settings.limits.give_up(due, true)),
-                    Disposition::Abort => Step::Stop(StopReason::Credentials(error_chain(fault).into())),
+                    Disposition::Abort => Step::Stop(no_call_can_be_made(fault)),
                 };
                 Seen {
                     step,
@@ -337,6 +337,15 @@ impl Fetch {
             () = self.stop.requested() => None,
             () = tokio::time::sleep(self.settings.retry.backoff(failed, jitter)) => Some(()),
         }
+    }
+}
+
+fn no_call_can_be_made(fault: &Fault) -> StopReason {
+    let why = error_chain(fault).into();
+    if matches!(fault, Fault::Certificate { .. }) {
+        StopReason::Certificate(why)
+    } else {
+        StopReason::Credentials(why)
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     let mut say = |exit_code, reason| reasons.push(Reason { exit_code, reason });
     match &facts.stop {
         Some(StopReason::Account(fault)) => say(Exit::Account, fault.to_string()),
-        Some(StopReason::Credentials(why)) => say(Exit::Account, why.to_string()),
+        Some(StopReason::Credentials(why) | StopReason::Certificate(why)) => say(Exit::Account, why.to_string()),
         // A stop that cut nothing short is not worth a look.
         Some(StopReason::Signal | StopReason::TimeLimit) if facts.left == 0 => {}
         Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),

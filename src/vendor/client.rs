@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use super::credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSource};
 use super::endpoint::{BaseUrl, Endpoints};
 use super::reply::Classified;
+use super::transport::CaBundle;
 use super::{sign, transport};
 use crate::clock::Clock;
 use crate::record::{Due, Region};
@@ -43,6 +44,8 @@ const RETRY_AFTER: HeaderName = HeaderName::from_static("x-acs-retry-after");
 pub struct ClientSettings {
     /// Where each region is asked.
     pub endpoints: Endpoints,
+    /// CAs that are trusted beside the machine's.
+    pub more_cas: CaBundle,
     /// For setting up a connection, TLS included.
     pub connect_timeout: Duration,
     /// Between two pieces of an answer.
@@ -60,6 +63,7 @@ impl ClientSettings {
     pub fn new(endpoints: Endpoints) -> Self {
         Self {
             endpoints,
+            more_cas: CaBundle::default(),
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             read_timeout: DEFAULT_READ_TIMEOUT,
             attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
@@ -71,7 +75,7 @@ impl ClientSettings {
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to set up the HTTP client")]
+#[error("failed to set up the HTTP client; where this machine has no CA certificates, install them")]
 pub struct ClientError(#[source] reqwest::Error);
 
 /// The vendor answered, or something on the way did.
@@ -121,6 +125,15 @@ pub enum Fault {
         /// Why.
         source: reqwest::Error,
     },
+    /// The server's certificate does not prove that it is the endpoint. Abort: it will not within this run, and what
+    /// answers in the endpoint's place must not be asked again and again.
+    #[error("the certificate of {host} is not trusted: {why}. Nothing was sent there")]
+    Certificate {
+        /// The endpoint's host.
+        host: String,
+        /// In words.
+        why: String,
+    },
     /// A timeout passed. Retry.
     #[error("{host} did not answer in time")]
     Timeout {
@@ -160,7 +173,7 @@ impl Fault {
         match self {
             Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => Disposition::Retry,
             Self::TooLarge { .. } | Self::NoEndpoint { .. } => Disposition::Refuse,
-            Self::Credentials(_) => Disposition::Abort,
+            Self::Certificate { .. } | Self::Credentials(_) => Disposition::Abort,
         }
     }
 
@@ -168,6 +181,7 @@ impl Fault {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Connect { .. } => "connect",
+            Self::Certificate { .. } => "certificate",
             Self::Timeout { .. } => "timeout",
             Self::Broken { .. } => "broken",
             Self::TooLarge { .. } => "too_large",
@@ -180,7 +194,9 @@ impl Fault {
         let host = host.to_owned();
         // The URL holds the ids, and is in every message otherwise.
         let source = error.without_url();
-        if source.is_connect() {
+        if let Some(why) = transport::distrust(&source) {
+            Self::Certificate { host, why }
+        } else if source.is_connect() {
             Self::Connect { host, source }
         } else if source.is_timeout() {
             Self::Timeout { host, source }
@@ -216,7 +232,7 @@ impl Client {
                 .endpoints
                 .urls()
                 .any(|url| url.is_https() && url.is_loopback() == direct);
-            let builder = transport::builder(https)
+            let builder = transport::builder(https, &settings.more_cas)
                 .pool_max_idle_per_host(settings.max_idle_connections)
                 .connect_timeout(settings.connect_timeout)
                 .read_timeout(settings.read_timeout)

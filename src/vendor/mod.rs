@@ -6,6 +6,7 @@
 //! - [`reply`]: what an answer means
 //! - [`account`]: the answers that stop a run
 //! - [`sign`]: the signature ACS3-HMAC-SHA256, pure
+//! - [`transport`]: what all HTTP clients share, TLS above all
 //! - [`wire`]: a final reply, normalized
 
 pub mod account;
@@ -27,4 +28,5 @@ pub use client::{Client, ClientError, ClientSettings, Disposition, Fault, MAX_RE
 pub use credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSettings, CredentialsSource};
 pub use endpoint::{BaseUrl, Endpoints, InvalidUrl, Network};
 pub use reply::{Answer, Classified, FaultyReply, classify};
+pub use transport::{CaBundle, CaBundleError};
 pub use wire::{NotAFinalReply, normalize};

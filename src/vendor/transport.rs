@@ -1,10 +1,26 @@
-//! What every HTTP client of the program has in common.
+//! What every HTTP client of the program has in common, and whom it trusts. There is no way to switch the check of a
+//! certificate off.
 //!
 //! - [`builder`]: TLS provider, no redirects, no retries of its own
+//! - [`CaBundle`]: CAs that are trusted beside the machine's; [`CaBundleError`]: why there are none
+//! - [`distrust`]: why a server's certificate was refused
+
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::{CertificateError, RootCertStore};
+
+/// No file of CAs is longer: all public ones together have a quarter of that.
+const MAX_BUNDLE_BYTES: u64 = 1 << 20;
 
 /// A client that follows no redirect and repeats nothing by itself. `https` false: it trusts no certificate at all,
 /// so that a machine without certificates can still talk to itself.
-pub(crate) fn builder(https: bool) -> reqwest::ClientBuilder {
+pub(crate) fn builder(https: bool, more: &CaBundle) -> reqwest::ClientBuilder {
     // An error says that a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
@@ -13,5 +29,118 @@ pub(crate) fn builder(https: bool) -> reqwest::ClientBuilder {
         .retry(reqwest::retry::never())
         .http1_only()
         .tcp_nodelay(true);
-    if https { builder } else { builder.tls_certs_only([]) }
+    if https {
+        builder.tls_certs_merge(more.0.clone())
+    } else {
+        builder.tls_certs_only([])
+    }
+}
+
+/// CAs that are trusted beside the machine's own: those of a company.
+#[derive(Clone, Default)]
+pub struct CaBundle(Vec<reqwest::Certificate>);
+
+impl CaBundle {
+    /// Reads a PEM file with one certificate or more.
+    pub fn read(path: &Path) -> Result<Self, CaBundleError> {
+        let path = || path.to_owned();
+        let failed = |source| CaBundleError::Read { path: path(), source };
+        let mut text = Vec::new();
+        let file = File::open(path()).map_err(failed)?;
+        file.take(MAX_BUNDLE_BYTES).read_to_end(&mut text).map_err(failed)?;
+        let mut bundle = Vec::new();
+        for (place, certificate) in CertificateDer::pem_slice_iter(&text).enumerate() {
+            let number = place + 1;
+            let certificate = certificate.map_err(|source| CaBundleError::Pem { path: path(), source })?;
+            let unusable = || CaBundleError::Certificate { path: path(), number };
+            let taken = RootCertStore::empty().add(certificate.clone());
+            taken.map_err(|_| unusable())?;
+            bundle.push(reqwest::Certificate::from_der(&certificate).map_err(|_| unusable())?);
+        }
+        if bundle.is_empty() {
+            return Err(CaBundleError::Empty { path: path() });
+        }
+        Ok(Self(bundle))
+    }
+}
+
+impl fmt::Debug for CaBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CaBundle of {}", self.0.len())
+    }
+}
+
+/// Why a file of CAs can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CaBundleError {
+    /// It can't be read.
+    #[error("failed to read the CA certificates in {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not PEM.
+    #[error("failed to understand the CA certificates in {path}: it must be PEM, -----BEGIN CERTIFICATE-----")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being PEM.
+        source: pem::Error,
+    },
+    /// There is none in it.
+    #[error("there is no CA certificate in {path}: it must be PEM, -----BEGIN CERTIFICATE-----")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One can't be used.
+    #[error("certificate {number} in {path} is damaged, or none that can be trusted as a CA")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        number: usize,
+    },
+}
+
+/// Why the server's certificate was refused, in words that read on after "is not trusted: "; `None` where it is not that
+/// which failed.
+pub(crate) fn distrust(error: &reqwest::Error) -> Option<String> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = tls_error(error) {
+            return of_certificate(error);
+        }
+        source = error.source();
+    }
+    None
+}
+
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    // An I/O error gives the source of what is in it as its own, and so passes over it.
+    let inside = || error.downcast_ref::<io::Error>()?.get_ref();
+    error.downcast_ref().or_else(|| tls_error(inside()?))
+}
+
+fn of_certificate(error: &rustls::Error) -> Option<String> {
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return matches!(error, rustls::Error::NoCertificatesPresented).then(|| "it has none".to_owned());
+    };
+    Some(match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it is expired; where it is not, this machine's clock is wrong".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; where it is, this machine's clock is wrong".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it was made out to another name".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "it is self-signed or of an unknown CA; name a CA of your own with tls.ca_file".to_owned()
+        }
+        other => other.to_string(),
+    })
 }

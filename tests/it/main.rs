@@ -5,6 +5,7 @@
 //! - `credentials`: where they come from, and what is said where there are none
 //! - `exit_codes`: every exit code, and which one wins
 //! - `nights`: whole nights against the sandbox, cut-off ones too
+//! - `tls`: who is trusted, and that nobody else gets a byte
 //! - `redaction`: no secret is ever shown or written
 #![expect(
     clippy::disallowed_methods,
@@ -17,3 +18,4 @@ mod credentials;
 mod exit_codes;
 mod nights;
 mod redaction;
+mod tls;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::files::{self, Keys, Looked};
 use super::{Credentials, CredentialsError, CredentialsSource, metadata};
 use crate::host::Host;
+use crate::vendor::transport::CaBundle;
 
 pub(super) const ACCESS_KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
 const ACCESS_KEY_SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
@@ -36,6 +37,8 @@ const REFRESH_SHARED: Duration = Duration::from_secs(30);
 pub struct CredentialsSettings {
     /// The metadata service in place of `http://100.100.100.200`: that address or plain http to a loopback one.
     pub metadata_url: Option<String>,
+    /// CAs that are trusted beside the machine's, where the credentials URI is asked over TLS.
+    pub more_cas: CaBundle,
 }
 
 #[derive(Clone)]
@@ -48,6 +51,7 @@ struct Found {
 struct Resolver {
     host: Host,
     metadata_url: Url,
+    more_cas: CaBundle,
 }
 
 /// Finds credentials, keeps them, renews temporary ones when they are within five minutes of their expiry. One renewal
@@ -78,11 +82,15 @@ impl std::fmt::Debug for CredentialsChain {
 impl CredentialsChain {
     /// A chain over the machine's environment, files and metadata service. It looks only when it is first asked.
     pub fn new(host: Host, settings: CredentialsSettings) -> Result<Self, CredentialsError> {
-        let CredentialsSettings { metadata_url } = settings;
+        let CredentialsSettings { metadata_url, more_cas } = settings;
         let metadata_url = metadata_url.unwrap_or_else(|| metadata::METADATA_URL.to_owned());
         let metadata_url = metadata::checked_url("the metadata service's URL", &metadata_url, false)?;
         Ok(Self {
-            resolver: Some(Resolver { host, metadata_url }),
+            resolver: Some(Resolver {
+                host,
+                metadata_url,
+                more_cas,
+            }),
             found: Mutex::new(None),
             renewal: tokio::sync::Mutex::default(),
         })
@@ -264,6 +272,6 @@ impl Resolver {
             return Ok(Err(format!("the credentials URI ({CREDENTIALS_URI} is not set)")));
         };
         let url = metadata::checked_url(CREDENTIALS_URI, uri, true)?;
-        metadata::credentials_uri(&url).await
+        metadata::credentials_uri(&url, &self.more_cas).await
     }
 }

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode, Url};
 use super::files::{Keys, Looked};
 use super::{CredentialsError, CredentialsSource};
 use crate::vendor::endpoint::is_loopback;
-use crate::vendor::transport;
+use crate::vendor::transport::{self, CaBundle};
 
 /// The metadata service's link-local address: plain http never leaves the machine's host.
 const METADATA_HOST: &str = "100.100.100.200";
@@ -67,7 +67,7 @@ pub(super) async fn ecs_ram_role(base: &Url, role: Option<&str>) -> Looked {
 
 async fn ask_metadata(base: &Url, role: Option<&str>) -> Looked {
     let not_there = |why: &str| Ok(Err(format!("{METADATA_PLACE} ({why})")));
-    let http = client(false, METADATA_TIMEOUT)?;
+    let http = client(false, &CaBundle::default(), METADATA_TIMEOUT)?;
     let token_url = at(base, &["latest", "api", "token"]);
     let token = http
         .request(Method::PUT, token_url)
@@ -101,8 +101,8 @@ async fn ask_metadata(base: &Url, role: Option<&str>) -> Looked {
 }
 
 /// The credentials that a URI answers with, in the metadata service's form.
-pub(super) async fn credentials_uri(url: &Url) -> Looked {
-    let http = client(url.scheme() == "https", URI_TIMEOUT)?;
+pub(super) async fn credentials_uri(url: &Url, more_cas: &CaBundle) -> Looked {
+    let http = client(url.scheme() == "https", more_cas, URI_TIMEOUT)?;
     let answer = get(http.request(Method::GET, url.clone())).await;
     // The URI itself can hold a token, so it is not named.
     temporary("the credentials URI".to_owned(), answer, CredentialsSource::Uri)
@@ -137,8 +137,8 @@ fn temporary(place: String, answer: Result<(StatusCode, String), String>, source
     }
 }
 
-fn client(https: bool, timeout: Duration) -> Result<reqwest::Client, CredentialsError> {
-    let builder = transport::builder(https).no_proxy().timeout(timeout);
+fn client(https: bool, more_cas: &CaBundle, timeout: Duration) -> Result<reqwest::Client, CredentialsError> {
+    let builder = transport::builder(https, more_cas).no_proxy().timeout(timeout);
     builder.build().map_err(CredentialsError::Client)
 }
 
@@ -154,6 +154,9 @@ fn at(base: &Url, names: &[&str]) -> Url {
 /// Status and body, or why there is none in a few words.
 async fn get(request: reqwest::RequestBuilder) -> Result<(StatusCode, String), String> {
     let why = |error: reqwest::Error| {
+        if let Some(why) = transport::distrust(&error) {
+            return format!("its certificate is not trusted: {why}");
+        }
         let kind = if error.is_timeout() {
             "no answer in time"
         } else if error.is_connect() {

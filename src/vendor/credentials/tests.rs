@@ -73,7 +73,14 @@ impl Machine {
             stderr_is_terminal: false,
         };
         let metadata_url = Some(self.metadata_url.clone());
-        CredentialsChain::new(host, CredentialsSettings { metadata_url }).unwrap()
+        CredentialsChain::new(
+            host,
+            CredentialsSettings {
+                metadata_url,
+                ..CredentialsSettings::default()
+            },
+        )
+        .unwrap()
     }
 
     async fn error(&self) -> String {
@@ -250,7 +257,13 @@ fn the_metadata_service_is_near() {
             stderr_is_terminal: false,
         };
         let metadata_url = Some(url.to_owned());
-        let chain = CredentialsChain::new(host, CredentialsSettings { metadata_url });
+        let chain = CredentialsChain::new(
+            host,
+            CredentialsSettings {
+                metadata_url,
+                ..CredentialsSettings::default()
+            },
+        );
         assert_eq!(chain.is_ok(), allowed, "{url}");
     }
 }

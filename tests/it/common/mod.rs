@@ -3,14 +3,16 @@
 //! - [`Idvault`]: the folder
 //! - [`Ended`]: how one execution ended
 //! - [`LedgerRow`]: what the ledger knows of an id
-//! - `vendor`: a scripted vendor; `server`: the HTTP below it
+//! - `vendor`: a scripted vendor; `server`: the HTTP below it; `tls`: and the TLS below that
 
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod vendor;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
@@ -80,11 +82,12 @@ impl Idvault {
         self.path("idvault-data").join(relative)
     }
 
-    /// Writes a file below the folder, and the folders above it.
+    /// Writes a file below the folder, 0600, and the folders above it.
     pub(crate) fn write(&self, relative: &str, content: impl AsRef<[u8]>) {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Writes `pending.csv`: transaction id and `verified_at` of each row.

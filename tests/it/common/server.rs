@@ -5,8 +5,8 @@
 //! - [`Answer`]: what it says, and [`Manner`], how
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,11 @@ pub(crate) fn serve(answer: impl Fn(Request) -> Answer + Send + Sync + 'static) 
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let answer = answer.clone();
-            std::thread::spawn(move || connection(stream.unwrap(), &*answer));
+            std::thread::spawn(move || {
+                let stream = stream.unwrap();
+                stream.set_nodelay(true).unwrap();
+                connection(stream, &*answer);
+            });
         }
     });
     url
@@ -134,8 +138,7 @@ pub(crate) fn serve(answer: impl Fn(Request) -> Answer + Send + Sync + 'static) 
 
 /// One connection. All but the last byte of a request is read before it is answered: closing with a byte unread makes
 /// the kernel reset the connection, which nothing else in std can.
-fn connection(mut stream: TcpStream, answer: &dyn Fn(Request) -> Answer) {
-    stream.set_nodelay(true).unwrap();
+pub(super) fn connection(mut stream: impl Read + Write, answer: &dyn Fn(Request) -> Answer) {
     loop {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -157,7 +160,7 @@ fn connection(mut stream: TcpStream, answer: &dyn Fn(Request) -> Answer) {
 }
 
 /// Gives the answer; whether the connection stays open.
-fn give(stream: &mut TcpStream, answer: &Answer) -> bool {
+fn give(stream: &mut (impl Read + Write), answer: &Answer) -> bool {
     let head = answer.head();
     let mut say = |bytes: &[u8]| stream.write_all(bytes).is_ok();
     match answer.manner {

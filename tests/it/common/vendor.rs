@@ -46,9 +46,14 @@ pub(crate) struct Vendor {
 
 impl Vendor {
     pub(crate) fn start() -> Self {
+        Self::start_as(serve)
+    }
+
+    /// Behind a server of its own, which is handed what answers and gives its URL.
+    pub(crate) fn start_as(serve: impl FnOnce(Box<dyn Fn(Request) -> Answer + Send + Sync>) -> String) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = state.clone();
-        let url = serve(move |request| shared.lock().unwrap().answer(request));
+        let url = serve(Box::new(move |request| shared.lock().unwrap().answer(request)));
         Self { url, state }
     }
 
