@@ -1,5 +1,7 @@
 //! Where credentials come from, and what is said where there are none or wrong ones.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -223,6 +225,43 @@ fn half_of_a_key_or_a_place_that_can_not_be_used_ends_the_search_with_exit_8() {
         let vendor = Vendor::start();
         idvault.run(&vendor, &[]).exits(8).says(sentence);
         assert_eq!(idvault.row("t1").attempts, 0, "{sentence}");
+    }
+}
+
+#[test]
+fn a_file_of_secrets_that_everybody_can_get_at_is_refused_and_nothing_is_asked() {
+    let files: [(&str, Place); 3] = [
+        (".aliyun/config.json", vendor_cli),
+        (".alibabacloud/credentials", ini),
+        (".alibabacloud/credentials", |idvault, id, secret, token| {
+            ini(idvault, id, secret, token);
+            idvault.env("ALIBABA_CLOUD_CREDENTIALS_FILE", ".alibabacloud/credentials");
+        }),
+    ];
+    for (file, place) in files {
+        for mode in [0o644, 0o604, 0o666, 0o602] {
+            let mut idvault = Idvault::without_credentials();
+            place(&mut idvault, "key-of-place", "the-secret", "the-token");
+            let set_mode = |mode| fs::set_permissions(idvault.path(file), fs::Permissions::from_mode(mode)).unwrap();
+            set_mode(mode);
+            idvault.pending(&[("t1", FRESH)]);
+            let vendor = Vendor::start();
+            let ended = idvault.run(&vendor, &["-vv"]).exits(8);
+            let ended = ended.says("every user of this machine can read or change them");
+            assert!(
+                ended.stderr.contains(&format!("(mode {mode:04o}); `chmod 600 ")),
+                "{}",
+                ended.stderr
+            );
+            assert!(ended.stderr.contains(file), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("the-secret"), "{}", ended.stderr);
+            assert!(vendor.calls().is_empty());
+            assert_eq!(idvault.row("t1").attempts, 0);
+            // A group may be trusted: it has members that somebody chose.
+            set_mode(0o640);
+            vendor.script("t1", [verdict("Y", "200")]);
+            idvault.run(&vendor, &[]).exits(0);
+        }
     }
 }
 

@@ -53,6 +53,17 @@ pub enum CredentialsError {
         /// Why.
         source: io::Error,
     },
+    /// A file with secrets that everybody can get at.
+    #[error(
+        "refused the credentials in {path}: every user of this machine can read or change them (mode {mode:04o}); \
+         `chmod 600 {path}`, and take a new key if somebody else may have seen this one"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// What was found is not what it should be.
     #[error("failed to understand the credentials in {place}: {reason}")]
     Malformed {

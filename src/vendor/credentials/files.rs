@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -14,6 +15,8 @@ use crate::host::Host;
 
 /// No credentials file is longer.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+/// What everybody may do with a file.
+const OTHERS: u32 = 0o007;
 const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
 const CREDENTIALS_FILE: &str = "ALIBABA_CLOUD_CREDENTIALS_FILE";
 
@@ -200,6 +203,11 @@ fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
         }
         Err(error) => return Err(failed(error)),
     };
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & OTHERS != 0 {
+        let path = path.to_owned();
+        return Err(CredentialsError::Exposed { path, mode });
+    }
     let mut text = String::new();
     file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
     Ok(Some(text))
