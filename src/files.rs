@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 /// A file operation that failed, and the file it was about.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {action} {path}")]
@@ -31,10 +33,28 @@ impl FileError {
     }
 }
 
+/// Refuses a symbolic link: what is written through one lands elsewhere. What is not there is none.
+pub fn refuse_link(path: &Path) -> Result<(), FileError> {
+    match fs::symlink_metadata(itself(path)) {
+        Ok(found) if found.is_symlink() => {
+            let why = "it is a symbolic link, which may lead elsewhere; put the real one in its place, or name that";
+            Err(FileError::because("use", path)(io::Error::other(why)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `path` without a slash or a dot at its end, with which a link would be looked through.
+fn itself(path: &Path) -> &Path {
+    path.components().as_path()
+}
+
 /// Creates `path` and what is missing above it, 0700. A folder that is there already is left as it is, but one that
 /// is a symbolic link is refused: it could point out of the data folder.
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
+    let path = itself(path);
     let failed = || FileError::because("create the folder", path);
+    refuse_link(path)?;
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => {
@@ -61,6 +81,23 @@ pub fn create_private(path: &Path) -> Result<File, FileError> {
         .write(true)
         .create_new(true)
         .mode(0o600)
+        .open(path)
+        .map_err(failed())?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed())?;
+    Ok(file)
+}
+
+/// Opens a file that keeps its name, 0600, for writing; makes it where it is missing. A symbolic link is refused.
+pub fn open_private(path: &Path) -> Result<File, FileError> {
+    let failed = || FileError::because("open", path);
+    refuse_link(path)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        // For a link that comes between the look and the opening.
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .map_err(failed())?;
     file.set_permissions(Permissions::from_mode(0o600)).map_err(failed())?;

@@ -21,9 +21,8 @@ mod verify;
 mod writer;
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +38,11 @@ pub use settle::{Settled, Settlement};
 pub use verify::SeenIds;
 pub use writer::{Writer, WriterHandle};
 
+use crate::files::{self, FileError};
 use crate::record::{MerchantBizId, TransactionId};
+
+/// What SQLite keeps beside a ledger, by the end of its name.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Why the ledger can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,9 @@ pub enum LedgerError {
         /// Why.
         source: io::Error,
     },
+    /// A symbolic link stands in the place of the data folder or of a file of the ledger's.
+    #[error(transparent)]
+    Link(FileError),
     /// There is none to read.
     #[error("there is no ledger at {path}; `idvault run` makes one, or name its folder with --data-dir")]
     Missing {
@@ -132,13 +138,8 @@ impl Lock {
     /// Takes the lock, or says at once that another run holds it.
     pub fn acquire(data_dir: &Path) -> Result<Self, LedgerError> {
         let path = data_dir.join("lock");
-        let opened = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let locked = opened.map_err(TryLockError::Error).and_then(|file| {
+        let opened = files::open_private(&path).map_err(|error| TryLockError::Error(error.source));
+        let locked = opened.and_then(|file| {
             file.try_lock()?;
             Ok(file)
         });
@@ -223,9 +224,10 @@ impl Ledger {
     /// Opens the ledger for writing, makes it where there is none, and migrates an older one.
     pub fn open(data_dir: &Path, _lock: &Lock) -> Result<Self, LedgerError> {
         let path = Self::path_in(data_dir);
+        refuse_links(data_dir)?;
         if !path.exists() {
             // SQLite would make it with the umask's mode.
-            crate::files::create_private(&path).map_err(|error| LedgerError::Lock {
+            files::create_private(&path).map_err(|error| LedgerError::Lock {
                 path: path.clone(),
                 source: error.source,
             })?;
@@ -239,6 +241,7 @@ impl Ledger {
     /// Opens the ledger for reading. It must be there and of the present schema.
     pub fn open_read_only(data_dir: &Path) -> Result<Self, LedgerError> {
         let path = Self::path_in(data_dir);
+        refuse_links(data_dir)?;
         if !path.exists() {
             return Err(LedgerError::Missing { path });
         }
@@ -340,6 +343,16 @@ impl Ledger {
             what,
         }
     }
+}
+
+/// SQLite follows a link in the place of a ledger, and would write elsewhere.
+fn refuse_links(data_dir: &Path) -> Result<(), LedgerError> {
+    let companions = COMPANIONS.map(|end| data_dir.join(format!("ledger.sqlite{end}")));
+    [data_dir.to_owned(), Ledger::path_in(data_dir)]
+        .iter()
+        .chain(&companions)
+        .try_for_each(|path| files::refuse_link(path))
+        .map_err(LedgerError::Link)
 }
 
 /// A time as the ledger keeps it. What is out of range for `jiff` was never written by idvault.
