@@ -1,6 +1,7 @@
 //! idvault's program: parse, run, print one error, exit.
 
 use std::io::{self, IsTerminal, Write as _};
+use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,17 +29,48 @@ impl Clock for WallClock {
 }
 
 fn main() -> ExitCode {
+    let kept_private = keep_memory_private();
+    panic::set_hook(Box::new(say_panic));
     let cli = Cli::parse();
-    let ended = start(cli);
-    let exit = ended.unwrap_or_else(|error| {
-        // Logs may be filtered; the error is always said. Where it can't be, the exit code still stands.
-        let _ = writeln!(io::stderr(), "idvault: {}", error_chain(&error));
-        error.exit()
-    });
+    let exit = match panic::catch_unwind(|| start(cli, kept_private)) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => {
+            // Logs may be filtered; the error is always said. Where it can't be, the exit code still stands.
+            let _ = writeln!(io::stderr(), "idvault: {}", error_chain(&error));
+            error.exit()
+        }
+        // The hook has said it.
+        Err(_) => Exit::Unexpected,
+    };
     ExitCode::from(exit.code())
 }
 
-fn start(cli: Cli) -> Result<Exit, CommandError> {
+/// No core dump, and no debugger of another program of this user: this memory holds secrets and faces.
+fn keep_memory_private() -> rustix::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Core, none)?;
+    // Where the kernel hands dumps to a program (`core_pattern` with a pipe) it does so whatever the limit is.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// One line on a panic, whatever `RUST_BACKTRACE` says. A message that was put together can hold data; one that stands
+/// in the source can't.
+fn say_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let message = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"no message");
+    let _ = writeln!(
+        io::stderr(),
+        "idvault: a part of this program failed unexpectedly, please report it: {message} ({place})"
+    );
+}
+
+fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, CommandError> {
     let host = host();
     let config = ConfigFile::load(cli.global.config.as_deref())?;
     let quiet = cli.global.quiet || config.quiet.unwrap_or(false);
@@ -48,6 +80,9 @@ fn start(cli: Cli) -> Result<Exit, CommandError> {
         quiet,
         &host,
     );
+    if let Err(error) = kept_private {
+        tracing::warn!(%error, "core dumps can't be switched off: one of this program would hold secrets");
+    }
     let context = Context {
         host,
         config,
