@@ -5,9 +5,12 @@
 //! - [`Vendor`]: a sandbox in this process, whose counters can be read
 //! - [`Archived`]: a row of the archive, read by Parquet's own row reader and by nothing of idvault's
 
+mod checker;
 mod commands;
 mod config;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod intake;
 mod migration;
 mod nightly;

@@ -1,0 +1,72 @@
+//! What is left when the disk fails, or the program dies, at a named call. `shim.c` is a double for the disk, preloaded
+//! into the unmodified program: it obeys one [`Rule`] and says that it did, so that no point is missed silently.
+//!
+//! - `points`: killed at every step of a night
+//! - [`Disk`]: the rule of one run, and what came of it
+
+mod points;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// A call that touches the data folder; the last word but one of a rule.
+const ANY_CALL: &str = "@(create|write|sync|truncate|rename|symlink|mkdir|unlink):*/data*";
+
+/// The double, compiled once a process.
+fn shim() -> &'static PathBuf {
+    static SHIM: OnceLock<PathBuf> = OnceLock::new();
+    SHIM.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let shim = folder.join(format!("disk-{}.so", std::process::id()));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/nights/disk/shim.c");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(&shim)
+            .args([source, "-ldl", "-pthread"])
+            .status();
+        assert!(compiled.unwrap().success(), "cc can't compile {source}");
+        shim
+    })
+}
+
+/// The disk of one run.
+struct Disk {
+    rule: String,
+    logs: TempDir,
+}
+
+impl Disk {
+    /// `rule` as `shim.c` has it.
+    fn that(rule: &str) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            logs: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Puts it under the program.
+    fn under<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("LD_PRELOAD", shim())
+            .env("DISK_RULE", &self.rule)
+            .env("DISK_FIRED", self.logs.path().join("fired"))
+    }
+
+    /// The call at which the rule took place, and all calls after it; `None` where it never did.
+    fn fired(&self) -> Option<Vec<String>> {
+        let log = std::fs::read_to_string(self.logs.path().join("fired")).ok()?;
+        Some(log.lines().map(str::to_owned).collect())
+    }
+}
+
+/// How many calls to its data folder a whole run makes.
+fn calls_of(command: &mut Command) -> usize {
+    let disk = Disk::that(&format!("{ANY_CALL} note"));
+    assert_eq!(disk.under(command).output().unwrap().status.code(), Some(4));
+    let calls = disk.fired().unwrap();
+    let touches_data = |call: &&String| call.contains("/data") && !call.starts_with("open ");
+    calls.iter().filter(touches_data).count()
+}

@@ -1,0 +1,354 @@
+//! Killed at every step of a night: each step has a name and a rule, and then the calls in between come at random.
+//!
+//! Started again, a plain run loses nothing, archives nothing twice, leaves nothing over, and asks again for no more ids
+//! than were in flight. `IDVAULT_CRASH_CALLS` sets how many calls are drawn, `IDVAULT_CRASH_SEED` which.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
+
+use idvault::sandbox::Mix;
+
+use super::super::checker::{check, committed, reports_are_whole};
+use super::super::{Ended, Place, Vendor, made_up, setting};
+use super::{ANY_CALL, Disk, calls_of};
+
+/// Calls in flight: what a kill may cost in calls.
+const CONCURRENCY: u64 = 8;
+/// Enough for several commits while the calls are made; three billing days.
+const IDS: usize = 60;
+/// With faces a night of as many is slow.
+const IDS_WITH_IMAGES: usize = 12;
+/// Calls that are drawn.
+const CALLS: u64 = 8;
+const SEED: u64 = 20_261_122;
+
+/// How long the vendor takes to answer.
+const LATENCY: Duration = Duration::from_millis(2);
+
+const SIGKILL: i32 = 9;
+
+/// By its name: the rules of the runs, one after the other, each of which ends the run.
+type Point = (&'static str, &'static [&'static str]);
+
+const POINTS: &[Point] = &[
+    ("the data folder is made", &["mkdir:*/data kill-after"]),
+    ("the lock file is made", &["create:*/lock kill-after"]),
+    ("the ledger is made and empty", &["create:*/ledger.sqlite kill-after"]),
+    (
+        "the ledger's first page is half written",
+        &["write:*/ledger.sqlite kill-half"],
+    ),
+    (
+        "the ledger's first page is written",
+        &["sync:*/ledger.sqlite kill-before"],
+    ),
+    (
+        "the ledger is turned to WAL mode",
+        &["unlink:*/ledger.sqlite-journal kill-before"],
+    ),
+    (
+        "the schema is half written",
+        &["write:*/ledger.sqlite-wal#12 kill-half"],
+    ),
+    (
+        "the schema is written",
+        &["write:*/ledger.sqlite-wal#12 sync:*/ledger.sqlite-wal kill-before"],
+    ),
+    (
+        "the schema is committed",
+        &["write:*/ledger.sqlite-wal#12 sync:*/ledger.sqlite-wal kill-after"],
+    ),
+    ("the archive's folder is made", &["mkdir:*/data/archive kill-after"]),
+    (
+        "the rows are half taken in",
+        &["create:*/rejected.csv write:*-wal kill-half"],
+    ),
+    (
+        "the rows are taken in",
+        &["create:*/rejected.csv sync:*-wal kill-after"],
+    ),
+    ("a reply was received", &["recv:socket:* kill-after"]),
+    (
+        "a reply was received after some were committed",
+        &["recv:socket:* sync:*-wal#3 recv:socket:* kill-after"],
+    ),
+    ("before the ledger's commit", &["recv:socket:* write:*-wal kill-before"]),
+    ("within the ledger's commit", &["recv:socket:* write:*-wal#4 kill-half"]),
+    (
+        "before the ledger's commit is durable",
+        &["recv:socket:* sync:*-wal kill-before"],
+    ),
+    ("after the ledger's commit", &["recv:socket:* sync:*-wal kill-after"]),
+    ("after several commits", &["recv:socket:* sync:*-wal#5 kill-after"]),
+    ("a Parquet file is made", &["create:*/.staging/*.parquet kill-after"]),
+    ("within a Parquet file", &["write:*/.staging/*.parquet kill-half"]),
+    (
+        "within the second Parquet file",
+        &["create:*/.staging/*.parquet#2 write:*/.staging/*.parquet kill-half"],
+    ),
+    (
+        "before a Parquet file's sync",
+        &["sync:*/.staging/*.parquet kill-before"],
+    ),
+    ("after a Parquet file's sync", &["sync:*/.staging/*.parquet kill-after"]),
+    (
+        "within the intent to publish",
+        &["sync:*/.staging/*.parquet write:*-wal kill-half"],
+    ),
+    (
+        "after the intent to publish",
+        &["sync:*/.staging/*.parquet sync:*-wal kill-after"],
+    ),
+    ("a billing day's folder is made", &["mkdir:*/billing_day=* kill-after"]),
+    (
+        "before a Parquet file gets its name",
+        &["rename:*/archive/*.parquet kill-before"],
+    ),
+    (
+        "after a Parquet file got its name",
+        &["rename:*/archive/*.parquet kill-after"],
+    ),
+    (
+        "after the last Parquet file got its name",
+        &["rename:*/archive/*.parquet#3 kill-after"],
+    ),
+    (
+        "before the manifest's commit",
+        &["rename:*/archive/*.parquet write:*-wal kill-before"],
+    ),
+    (
+        "within the manifest's commit",
+        &["rename:*/archive/*.parquet write:*-wal#3 kill-half"],
+    ),
+    (
+        "before the manifest's commit is durable",
+        &["rename:*/archive/*.parquet sync:*-wal kill-before"],
+    ),
+    (
+        "after the manifest's commit",
+        &["rename:*/archive/*.parquet sync:*-wal kill-after"],
+    ),
+    (
+        "after the last manifest's commit",
+        &["rename:*/archive/*.parquet#3 sync:*-wal kill-after"],
+    ),
+    ("within a report", &["write:*/billing.csv kill-half"]),
+    ("within the rejected rows", &["write:*/rejected.csv kill-half"]),
+    ("within the summary", &["write:*/summary.json kill-half"]),
+    (
+        "before the reports get their name",
+        &["rename:*/reports/2* kill-before"],
+    ),
+    ("after the reports got their name", &["rename:*/reports/2* kill-after"]),
+    (
+        "the link to the latest reports is made",
+        &["symlink:*.latest kill-after"],
+    ),
+    ("before latest is replaced", &["rename:*/reports/latest kill-before"]),
+    ("after latest was replaced", &["rename:*/reports/latest kill-after"]),
+    (
+        "within the run's last commit",
+        &["rename:*/reports/latest write:*-wal kill-half"],
+    ),
+    (
+        "after the run's last commit",
+        &["rename:*/reports/latest sync:*-wal kill-after"],
+    ),
+    (
+        "within what undoes a publication that was cut off",
+        &[
+            "rename:*/archive/*.parquet kill-after",
+            "unlink:*/archive/*.parquet kill-after",
+        ],
+    ),
+    (
+        "before latest is replaced for the second time",
+        &[
+            "rename:*/reports/latest kill-after",
+            "rename:*/reports/latest kill-before",
+        ],
+    ),
+    (
+        "twice within a Parquet file",
+        &[
+            "write:*/.staging/*.parquet kill-half",
+            "write:*/.staging/*.parquet kill-half",
+        ],
+    ),
+];
+
+/// Those that only a run with `--images` has.
+const IMAGE_POINTS: &[Point] = &[
+    (
+        "within a file of faces",
+        &["write:*/.staging/face_images.*#2 kill-half"],
+    ),
+    (
+        "the verifications are staged and the faces are not",
+        &["create:*/.staging/face_images.* kill-before"],
+    ),
+    (
+        "between the names of the two datasets",
+        &["rename:*/archive/verifications/* rename:*/archive/face_images/* kill-before"],
+    ),
+    (
+        "both datasets have their names",
+        &["rename:*/archive/face_images/* kill-after"],
+    ),
+    (
+        "within what undoes both datasets' publication",
+        &[
+            "rename:*/archive/face_images/* kill-after",
+            "unlink:*/archive/*.parquet kill-after",
+        ],
+    ),
+];
+
+/// One series of runs over the same data folder.
+struct Night {
+    place: Place,
+    vendor: Vendor,
+    text: String,
+    args: Vec<String>,
+    kills: u64,
+}
+
+impl Night {
+    fn new(images: bool) -> Self {
+        let (place, vendor) = (Place::new(), Vendor::start(Mix::Realistic, LATENCY));
+        let text = made_up(if images { IDS_WITH_IMAGES } else { IDS }, 3, "FACE_LIVENESS");
+        let source = place.write("pending.csv", &text);
+        let mut args = vec![
+            "--pending".to_owned(),
+            source,
+            "--concurrency".to_owned(),
+            CONCURRENCY.to_string(),
+        ];
+        args.extend(images.then(|| "--images".to_owned()));
+        Self {
+            place,
+            vendor,
+            text,
+            args,
+            kills: 0,
+        }
+    }
+
+    fn command(&self) -> std::process::Command {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        self.place.night_of(&self.vendor, &args)
+    }
+
+    /// A run that the rule kills; false where the run ended before that.
+    fn is_killed(&mut self, rule: &str, why: &str) -> bool {
+        let disk = Disk::that(rule);
+        let output = disk.under(&mut self.command()).output().unwrap();
+        if output.status.signal() != Some(SIGKILL) {
+            assert!(disk.fired().is_none(), "{why}: not killed");
+            Ended::of(output).expect(4);
+            return false;
+        }
+        assert!(disk.fired().is_some(), "{why}: killed by something else");
+        self.kills += 1;
+        self.lost_no_more_than_in_flight(why);
+        reports_are_whole(&self.place, why);
+        true
+    }
+
+    /// Answers that were given and are not kept.
+    #[track_caller]
+    fn lost_no_more_than_in_flight(&self, why: &str) -> u64 {
+        let lost = self.vendor.counts().finals.saturating_sub(committed(&self.place));
+        let in_flight = self.kills * CONCURRENCY;
+        assert!(
+            lost <= in_flight,
+            "{why}: {lost} answers are lost, {in_flight} were in flight"
+        );
+        lost
+    }
+
+    /// A plain run, and the checks. Gives the answers that had to be asked for again.
+    fn ends_well(&self, why: &str) -> u64 {
+        Ended::of(self.command().output().unwrap()).expect(4);
+        check(&self.place, &self.text, why);
+        self.place.idvault(&["verify", "--read-data"]).expect(0);
+        self.lost_no_more_than_in_flight(why)
+    }
+}
+
+/// What a series of kills cost.
+#[derive(Default)]
+struct Cost {
+    kills: u64,
+    asked_again: u64,
+    /// The most after a single kill.
+    asked_again_most: u64,
+}
+
+impl Cost {
+    fn add(&mut self, night: &Night, asked_again: u64) {
+        self.kills += night.kills;
+        self.asked_again += asked_again;
+        if night.kills == 1 {
+            self.asked_again_most = self.asked_again_most.max(asked_again);
+        }
+    }
+
+    fn tell(&self, what: &str) {
+        println!(
+            "{what}: {} kills, 0 lost, 0 twice; {} ids asked for again, at most {} of {CONCURRENCY} in flight after one kill",
+            self.kills, self.asked_again, self.asked_again_most
+        );
+    }
+}
+
+fn killed_at(points: &[Point], images: bool) {
+    let mut cost = Cost::default();
+    for (name, rules) in points {
+        let mut night = Night::new(images);
+        for rule in *rules {
+            let why = format!("{name}: DISK_RULE={rule:?}");
+            assert!(night.is_killed(rule, &why), "{why}: never came");
+        }
+        let asked_again = night.ends_well(&format!("{name}: {rules:?}"));
+        cost.add(&night, asked_again);
+    }
+    cost.tell(&format!("{} named points", points.len()));
+}
+
+#[test]
+fn killed_at_every_named_point_of_a_night_nothing_is_lost_and_nothing_is_twice() {
+    killed_at(POINTS, false);
+}
+
+#[test]
+fn killed_at_every_named_point_with_faces_nothing_is_lost_and_nothing_is_twice() {
+    killed_at(IMAGE_POINTS, true);
+}
+
+#[test]
+fn killed_at_any_call_to_the_disk_nothing_is_lost_and_nothing_is_twice() {
+    let seed = setting("IDVAULT_CRASH_SEED").unwrap_or(SEED);
+    let wanted = setting("IDVAULT_CRASH_CALLS").unwrap_or(CALLS);
+    println!("IDVAULT_CRASH_SEED={seed} IDVAULT_CRASH_CALLS={wanted} repeat this");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let calls_of_a_night = [false, true].map(|images| calls_of(&mut Night::new(images).command()));
+    let (mut cost, mut missed) = (Cost::default(), 0);
+    while cost.kills < wanted {
+        let images = random.bool();
+        let mut night = Night::new(images);
+        let mut why = format!("IDVAULT_CRASH_SEED={seed}");
+        // Up to three in a row: what mends a crash may crash itself.
+        for _ in 0..random.u64(1..=3) {
+            let call = random.usize(1..=calls_of_a_night[usize::from(images)]);
+            let manner = random.choice(["before", "half", "after"]).unwrap();
+            let rule = format!("{ANY_CALL}#{call} kill-{manner}");
+            why = format!("{why} DISK_RULE={rule:?}");
+            missed += u64::from(!night.is_killed(&rule, &why));
+        }
+        let asked_again = night.ends_well(&why);
+        cost.add(&night, asked_again);
+        assert!(missed < 10 * (wanted + 1), "{why}: the runs end before they are killed");
+    }
+    cost.tell("random calls to the disk");
+}
