@@ -16,6 +16,7 @@ pub mod host;
 pub mod intake;
 pub mod ledger;
 pub mod pace;
+pub mod plain;
 pub mod plan;
 pub mod progress;
 pub mod publish;
@@ -29,7 +30,7 @@ pub mod tables;
 pub mod vendor;
 pub mod verify;
 
-/// An error and its sources in one line, for a person.
+/// An error and its sources in one line, for a person: names and values in it come from outside.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -42,5 +43,5 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
         }
         source = error.source();
     }
-    text
+    plain::clean(&text).into_owned()
 }

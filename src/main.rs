@@ -13,6 +13,7 @@ use idvault::config::{ConfigFile, LogFormat};
 use idvault::error_chain;
 use idvault::exit::Exit;
 use idvault::host::Host;
+use idvault::plain::clean;
 use jiff::Timestamp;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
@@ -31,7 +32,10 @@ impl Clock for WallClock {
 fn main() -> ExitCode {
     let kept_private = keep_memory_private();
     panic::set_hook(Box::new(say_panic));
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     let exit = match panic::catch_unwind(|| start(cli, kept_private)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
@@ -68,6 +72,19 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
         io::stderr(),
         "idvault: a part of this program failed unexpectedly, please report it: {message} ({place})"
     );
+}
+
+/// Help where that was asked for; else what is wrong with the arguments. The latter repeats them, and the environment's.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // Where nothing can be written, the exit code still stands.
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::from(Exit::Done.code());
+    }
+    for line in error.render().to_string().lines() {
+        let _ = writeln!(io::stderr(), "{}", clean(line));
+    }
+    ExitCode::from(Exit::Usage.code())
 }
 
 fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, CommandError> {

@@ -7,7 +7,6 @@
 mod verdict;
 
 use std::io::{Read, Write};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ use crate::day::month_before;
 use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::{self, FileError};
-use crate::intake::{self, IntakeError, Item, Source};
+use crate::intake::{IntakeError, Item, Reading, Source};
 use crate::ledger::{Admission, Admitted, AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
@@ -216,18 +215,20 @@ impl Night {
             Ok(source) => source,
             Err(error) => return Ok(Err(error)),
         };
-        let mut failed = None;
-        let read = intake::read(&source, (self.stdin)(), &self.settings.intake, &mut |item| {
-            totals.rows += 1;
-            match take(item, &source, admission, rejected, totals) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
+        let mut reading = match Reading::start(source.clone(), (self.stdin)(), self.settings.intake.clone()) {
+            Ok(reading) => reading,
+            Err(error) => return Ok(Err(error)),
+        };
+        loop {
+            match reading.next(&|| self.stop.reason().is_some()) {
+                Ok(Some(item)) => {
+                    totals.rows += 1;
+                    take(item, &source, admission, rejected, totals)?;
                 }
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
             }
-        });
-        failed.map_or(Ok(read), Err)
+        }
     }
 
     /// Says what a dry run would ask for.

@@ -11,6 +11,7 @@ use crate::cli::{Global, RunArgs};
 use crate::config::{ConfigError, Settings};
 use crate::error_chain;
 use crate::exit::Exit;
+use crate::plain::clean;
 use crate::progress::Style;
 use crate::report::summary::Summary;
 use crate::run::{Night, RunError, run};
@@ -161,8 +162,8 @@ fn log(summary: &Summary) {
         exit_code = summary.exit_code.code(),
         fetched = summary.fetch.fetched,
         published = summary.published.verifications,
-        archive = %summary.paths.archive.display(),
-        reports = %summary.paths.reports.display(),
+        archive = %clean(&summary.paths.archive.to_string_lossy()),
+        reports = %clean(&summary.paths.reports.to_string_lossy()),
         "run ended"
     );
 }

@@ -9,6 +9,7 @@ use crate::cli::{Global, StatusArgs};
 use crate::error_chain;
 use crate::exit::Exit;
 use crate::ledger::{Ledger, StateCounts};
+use crate::plain::clean;
 use crate::record::State;
 use crate::report::forecast::BacklogForecast;
 use crate::report::summary::{forecast, seconds};
@@ -53,7 +54,7 @@ pub(super) async fn execute(args: &StatusArgs, global: &Global, context: &Contex
         writeln!(out)?;
         return Ok(Exit::Done);
     }
-    writeln!(out, "ledger       {}, {} ids", report.ledger, report.ids)?;
+    writeln!(out, "ledger       {}, {} ids", clean(&report.ledger), report.ids)?;
     for state in State::ALL {
         writeln!(out, "{:<12} {}", state.as_str(), report.states.of(state))?;
     }
@@ -68,7 +69,7 @@ pub(super) async fn execute(args: &StatusArgs, global: &Global, context: &Contex
         )?;
     }
     if let Some(credentials) = report.credentials {
-        writeln!(out, "credentials  {credentials}")?;
+        writeln!(out, "credentials  {}", clean(&credentials))?;
     }
     Ok(Exit::Done)
 }

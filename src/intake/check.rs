@@ -12,6 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::{ColumnNames, IntakeError, IntakeSettings};
+use crate::plain::shortened;
 use crate::record::{InvalidField, MerchantBizId, Pending, ProductCode, Region, TransactionId};
 
 /// The fields of a row, by the names that their columns have unless configured.
@@ -98,15 +99,9 @@ pub(super) fn list(names: &[String]) -> String {
     }
 }
 
-/// `text` cut to what can be shown, without control characters; `None` if nothing is left.
+/// `text` cut to what can be shown; `None` if nothing is left.
 pub(super) fn shown(text: &str) -> Option<String> {
-    let shown: String = text
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(SHOWN_CHARS)
-        .collect();
-    (!shown.is_empty()).then_some(shown)
+    Some(shortened(text, SHOWN_CHARS)).filter(|shown| !shown.is_empty())
 }
 
 fn quoted(text: &str) -> String {

@@ -23,6 +23,12 @@ pub enum IntakeError {
         /// Why.
         source: io::Error,
     },
+    /// Whoever took its rows left off before its end.
+    #[error("{name} was not read to its end, as the run was stopped; name it again in the next run")]
+    Stopped {
+        /// The source.
+        name: String,
+    },
     /// The gzip stream is damaged or cut short.
     #[error("failed to unpack {name}: the gzip data is damaged or cut short; write or copy the file again")]
     Gzip {

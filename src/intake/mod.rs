@@ -6,6 +6,7 @@
 //! - [`Item`], [`Rejected`]: a row, good or bad
 //! - [`IntakeError`]: a source that can't be read as a whole
 //! - [`read`]: streams the rows of a source
+//! - [`Reading`]: the same in a thread of its own, which can be left
 //!
 //! Bytes become text in `text`, text becomes rows in `rows`, a row becomes a [`Pending`] in `check`, for CSV and SQLite
 //! alike.
@@ -13,6 +14,7 @@
 mod check;
 mod csv;
 mod error;
+mod reading;
 mod rows;
 mod sqlite;
 mod text;
@@ -30,6 +32,7 @@ use serde::Deserialize;
 use crate::record::Pending;
 
 pub use error::IntakeError;
+pub use reading::Reading;
 
 /// Where the configuration maps the column of the ids; for messages.
 const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";

@@ -1,7 +1,9 @@
-//! CSV that a spreadsheet opens without running anything.
+//! CSV that a spreadsheet opens without running anything, and a terminal shows without obeying it.
 
 use std::borrow::Cow;
 use std::io::Write;
+
+use crate::plain::clean;
 
 /// A CSV writer for a report.
 pub type Writer<W> = csv::Writer<W>;
@@ -13,20 +15,25 @@ pub fn writer<W: Write>(out: W) -> Writer<W> {
         .from_writer(out)
 }
 
-/// Text from outside as a cell. What a spreadsheet would run as a formula gets an apostrophe in front; everything else,
-/// `00123` and `1E10` among it, stays as it is.
+/// Text from outside as a cell, in one line. What a spreadsheet would run as a formula gets an apostrophe in front;
+/// everything else, `00123` and `1E10` among it, stays as it is. A semicolon begins a cell too: where it stands for the
+/// comma in lists, spreadsheets split at it.
 pub fn cell(text: &str) -> Cow<'_, str> {
-    let runs = |c: char| {
-        matches!(
-            c,
-            '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠'
-        )
-    };
-    if text.starts_with(runs) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
+    let text = clean(text);
+    if !text.split(';').any(runs) {
+        return text;
     }
+    let parts = text.split(';').map(|part| {
+        let apostrophe = if runs(part) { "'" } else { "" };
+        format!("{apostrophe}{part}")
+    });
+    Cow::Owned(parts.collect::<Vec<_>>().join(";"))
+}
+
+/// Whether a spreadsheet would run it, blanks in front or not.
+fn runs(text: &str) -> bool {
+    text.trim_start()
+        .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
 }
 
 #[cfg(test)]
@@ -35,10 +42,19 @@ mod tests {
 
     #[test]
     fn formulas_are_harmless_and_numbers_stay() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "＝1", "－1", "\u{a0}@x"] {
             assert_eq!(cell(text), format!("'{text}"));
         }
-        for text in ["00123", "1E10", "hks-1", "", "a=b"] {
+        for (text, harmless) in [
+            ("\t=1", "' =1"),
+            ("\r\n=1", "'  =1"),
+            ("\0=1", "'=1"),
+            ("\u{202e}=1", "'=1"),
+            ("a;=1;b; -2", "a;'=1;b;' -2"),
+        ] {
+            assert_eq!(cell(text), harmless, "{text:?}");
+        }
+        for text in ["00123", "1E10", "hks-1", "", "a=b", "a;b", "'=1"] {
             assert_eq!(cell(text), text);
         }
     }

@@ -12,6 +12,7 @@ use super::forecast::BacklogForecast;
 use crate::exit::Exit;
 use crate::fetch::Totals;
 use crate::ledger::StateCounts;
+use crate::plain::clean;
 use crate::plan::Band;
 use crate::publish::Published;
 use crate::record::State;
@@ -200,7 +201,7 @@ struct Table {
 
 impl Table {
     fn line(&mut self, name: &str, text: &str) {
-        let _ = writeln!(self.text, "{name:<10} {text}");
+        let _ = writeln!(self.text, "{name:<10} {}", clean(text));
     }
 }
 

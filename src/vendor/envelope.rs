@@ -3,11 +3,11 @@
 //!
 //! - [`Envelope`]: code, message, request id, and the members of `Result`
 //! - [`verdict`]: the final verdict of a `Result`
-//! - [`clean`]: a text of the vendor's, fit for a terminal
 
 use std::borrow::Cow;
 
 use super::json::{self, Node, Value};
+use crate::plain::shortened;
 
 /// The longest message of the vendor's that is shown, in characters.
 pub(crate) const MAX_MESSAGE_CHARS: usize = 300;
@@ -104,7 +104,7 @@ pub(crate) fn verdict(result: &Node<'_>) -> Result<bool, Option<String>> {
         }
         _ => {}
     }
-    Err(Some(clean(
+    Err(Some(shortened(
         &passed.text().unwrap_or(Cow::Borrowed(passed.raw)),
         MAX_WORD_CHARS,
     )))
@@ -116,7 +116,7 @@ pub(crate) fn sub_code(result: &Node<'_>) -> String {
 }
 
 fn word(node: &Node<'_>) -> Option<String> {
-    let word = clean(&node.text()?, MAX_WORD_CHARS);
+    let word = shortened(&node.text()?, MAX_WORD_CHARS);
     (!word.is_empty()).then_some(word)
 }
 
@@ -137,14 +137,5 @@ pub(crate) fn message(text: &str) -> Option<String> {
         .filter_map(|mark| lower.find(mark))
         .min()
         .unwrap_or(text.len());
-    Some(clean(&text[..end], MAX_MESSAGE_CHARS)).filter(|message| !message.is_empty())
-}
-
-/// `text` without control characters (a terminal would obey them) and without blanks around it, cut to `limit`
-/// characters.
-pub(crate) fn clean(text: &str, limit: usize) -> String {
-    let harmless = |c: &char| {
-        !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.trim().chars().filter(harmless).take(limit).collect()
+    Some(shortened(&text[..end], MAX_MESSAGE_CHARS)).filter(|message| !message.is_empty())
 }

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::account::{AccountFault, is_or_below};
 use super::client::Reply;
-use super::envelope::{self, Envelope, MAX_WORD_CHARS, clean};
+use super::envelope::{self, Envelope, MAX_WORD_CHARS};
+use crate::plain::shortened;
 
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,7 +229,7 @@ impl<'a> XmlError<'a> {
     }
 
     fn word(&self, name: &str) -> Option<String> {
-        Some(clean(&self.element(name)?, MAX_WORD_CHARS)).filter(|word| !word.is_empty())
+        Some(shortened(&self.element(name)?, MAX_WORD_CHARS)).filter(|word| !word.is_empty())
     }
 }
 

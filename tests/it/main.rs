@@ -3,10 +3,12 @@
 //! - `common`: a folder to run it in, and a vendor that says what a test tells it to
 //! - `answers`: every row of the design's "What each answer means"
 //! - `credentials`: where they come from, and what is said where there are none
+//! - `escapes`: names and values from outside steer no terminal
 //! - `exit_codes`: every exit code, and which one wins
 //! - `nights`: whole nights against the sandbox, cut-off ones too
-//! - `tls`: who is trusted, and that nobody else gets a byte
 //! - `redaction`: no secret is ever shown or written
+//! - `reports`: what comes from outside is harmless in every report
+//! - `tls`: who is trusted, and that nobody else gets a byte
 #![expect(
     clippy::disallowed_methods,
     reason = "a test stands where the operator does: it reads the clock and prepares files"
@@ -15,7 +17,9 @@
 mod answers;
 mod common;
 mod credentials;
+mod escapes;
 mod exit_codes;
 mod nights;
 mod redaction;
+mod reports;
 mod tls;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::files::{self, Keys, Looked};
 use super::{Credentials, CredentialsError, CredentialsSource, metadata};
+use crate::error_chain;
 use crate::host::Host;
 use crate::vendor::transport::CaBundle;
 
@@ -181,7 +182,7 @@ impl CredentialsChain {
             }
             (Err(error), Some(old)) if matches!(age(&old), Age::Ageing) => {
                 renewal.failed = Some(Instant::now());
-                tracing::warn!(%error, "failed to renew the credentials; the old ones are still valid");
+                tracing::warn!(error = %error_chain(&error), "failed to renew the credentials; the old ones are still valid");
                 Ok(old)
             }
             (Err(error), _) => Err(error),
