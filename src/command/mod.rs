@@ -148,7 +148,8 @@ fn man(of: Option<&str>) -> Result<Exit, CommandError> {
 
 /// Writes the commented configuration; never over one that is there.
 fn init(file: &Path) -> Result<Exit, CommandError> {
-    if file.exists() {
+    // A link that leads nowhere is there, too.
+    if file.symlink_metadata().is_ok() {
         let why = format!(
             "{} is there already, and `idvault init` never writes over a file; name another",
             file.display()

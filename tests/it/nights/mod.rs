@@ -13,9 +13,12 @@ mod crash;
 mod disk;
 mod ids;
 mod intake;
+mod links;
+mod memory;
 mod migration;
 mod nightly;
 mod order;
+mod permissions;
 mod sandbox;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,83 @@
+//! What another program could see of a run at work or of one that broke: its command line, its memory, a core dump, a
+//! panic's message.
+#![cfg(target_os = "linux")]
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use idvault::sandbox::{Mix, SANDBOX_ACCESS_KEY_SECRET};
+
+use super::permissions::in_shell;
+use super::{Place, Running, Vendor, made_up, wait_until};
+
+/// A run with calls under way, started by a line of shell.
+fn at_work(place: &Place, line: &str) -> (Vendor, Running) {
+    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(200));
+    let source = place.write("pending.csv", made_up(300, 3, "FACE_LIVENESS"));
+    let command = place.night_of(&vendor, &["--pending", &source, "--concurrency", "8"]);
+    let run = Running::start(&mut in_shell(line, "sh", &command));
+    wait_until("calls are under way", || vendor.counts().calls >= 8);
+    (vendor, run)
+}
+
+fn of_process(run: &Running, name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{}/{name}", run.0.id())).unwrap()
+}
+
+#[test]
+fn a_run_at_work_shows_no_secret_in_its_command_line_and_may_dump_no_core() {
+    let place = Place::new();
+    let (_vendor, run) = at_work(&place, "ulimit -c unlimited; exec \"$@\"");
+    let command_line = of_process(&run, "cmdline");
+    assert!(command_line.contains("idvault\0run\0--endpoint\0"), "{command_line}");
+    assert!(!command_line.contains(SANDBOX_ACCESS_KEY_SECRET), "{command_line}");
+    let limits = of_process(&run, "limits");
+    let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    let core: Vec<&str> = core.unwrap().split_whitespace().collect();
+    assert_eq!(core, ["0", "0", "bytes"]);
+}
+
+#[test]
+fn a_run_that_is_aborted_leaves_no_core() {
+    let place = Place::new();
+    let (_vendor, mut run) = at_work(&place, "ulimit -c unlimited; exec \"$@\"");
+    let sent = Command::new("/bin/kill")
+        .args(["-ABRT", &run.0.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let status = run.0.wait().unwrap();
+    assert_eq!(status.signal(), Some(6));
+    assert!(!status.core_dumped());
+    let mut left: Vec<_> = std::fs::read_dir(place.dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["data", "pending.csv"]);
+}
+
+/// Started without the privileges of a test that runs as root, as is the program that looks.
+const PLAIN: &str = "exec setpriv --bounding-set=-all --inh-caps=-all \"$@\"";
+
+fn environment_of(id: u32) -> Option<Vec<u8>> {
+    let mut look = Command::new("/bin/sh");
+    look.args(["-c", PLAIN, "sh", "cat", &format!("/proc/{id}/environ")]);
+    let seen = look.output().unwrap();
+    seen.status.success().then_some(seen.stdout)
+}
+
+#[test]
+fn no_other_program_of_the_same_user_can_look_into_a_run() {
+    let place = Place::new();
+    let (_vendor, run) = at_work(&place, PLAIN);
+    assert_eq!(environment_of(run.0.id()), None);
+    // What looks is able to: it sees any other program's.
+    let mut sleep = Command::new("/bin/sh");
+    sleep.env("CANARY", "seen").args(["-c", PLAIN, "sh", "sleep", "60"]);
+    let sleep = Running::start(&mut sleep);
+    wait_until("another program shows its environment", || {
+        environment_of(sleep.0.id()).is_some_and(|seen| seen.windows(11).any(|text| text == b"CANARY=seen"))
+    });
+}
