@@ -63,9 +63,9 @@ fn temporary(id: &str, secret: &str, token: &str) -> Answer {
 fn ram_role(idvault: &mut Idvault, id: &str, secret: &str, token: &str) {
     let credentials = temporary(id, secret, token);
     let url = serve(move |request| {
-        let trusted = request.header("x-aliyun-ecs-metadata-token") == "metadata-token";
+        let trusted = request.header("x-aliyun-ecs-metadata-token") == "canary-metadata";
         match request.line.as_str() {
-            "PUT /latest/api/token" => Answer::new(200, "metadata-token"),
+            "PUT /latest/api/token" => Answer::new(200, "canary-metadata"),
             "GET /latest/meta-data/ram/security-credentials/" if trusted => Answer::new(200, "night-job\n"),
             "GET /latest/meta-data/ram/security-credentials/night-job" if trusted => credentials.clone(),
             _ => Answer::new(404, "not here"),
@@ -78,7 +78,7 @@ fn ram_role(idvault: &mut Idvault, id: &str, secret: &str, token: &str) {
 fn uri(idvault: &mut Idvault, id: &str, secret: &str, token: &str) {
     let credentials = temporary(id, secret, token);
     let url = serve(move |_| credentials.clone());
-    idvault.env("ALIBABA_CLOUD_CREDENTIALS_URI", &format!("{url}/hidden-path"));
+    idvault.env("ALIBABA_CLOUD_CREDENTIALS_URI", &format!("{url}/canary-path"));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_run_without_credentials_says_so_within_three_seconds_and_asks_nothing() {
 fn credentials_of_every_place_sign_the_calls_and_status_names_the_place() {
     for (name, place) in PLACES {
         let mut idvault = Idvault::without_credentials();
-        place(&mut idvault, "key-of-place", "the-secret", "the-token");
+        place(&mut idvault, "key-of-place", "canary-secret", "canary-token");
         idvault.pending(&[("t1", FRESH)]);
         let vendor = Vendor::start();
         vendor.script("t1", [verdict("Y", "200")]);
@@ -123,7 +123,7 @@ fn credentials_of_every_place_sign_the_calls_and_status_names_the_place() {
         let call = &vendor.calls()[0].request;
         let signed_by = "ACS3-HMAC-SHA256 Credential=key-of-place,";
         assert!(call.header("authorization").starts_with(signed_by), "{name}: {call:?}");
-        assert_eq!(call.header("x-acs-security-token"), "the-token", "{name}");
+        assert_eq!(call.header("x-acs-security-token"), "canary-token", "{name}");
 
         let status = idvault.execute(&["status", "-v"]).exits(0);
         assert!(
@@ -132,7 +132,7 @@ fn credentials_of_every_place_sign_the_calls_and_status_names_the_place() {
             status.stdout
         );
         for text in [&status.stdout, &status.stderr] {
-            for secret in ["the-secret", "the-token", "hidden-path", "metadata-token"] {
+            for secret in ["canary-secret", "canary-token", "canary-path", "canary-metadata"] {
                 assert!(!text.contains(secret), "{name}: {text}");
             }
         }
@@ -146,7 +146,7 @@ fn the_first_place_that_has_any_wins() {
     for (first, (name, _)) in PLACES.iter().enumerate() {
         let mut idvault = Idvault::without_credentials();
         for (number, (_, place)) in PLACES.iter().enumerate().skip(first) {
-            place(&mut idvault, &format!("key{number}"), "the-secret", "the-token");
+            place(&mut idvault, &format!("key{number}"), "canary-secret", "canary-token");
         }
         idvault.pending(&[("t1", FRESH)]);
         let vendor = Vendor::start();
@@ -167,7 +167,7 @@ fn the_profile_and_the_file_that_the_environment_names_are_taken() {
     idvault.env("ALIBABA_CLOUD_PROFILE", "night");
     let file = idvault.path("elsewhere.ini");
     idvault.env("ALIBABA_CLOUD_CREDENTIALS_FILE", file.to_str().unwrap());
-    let profile = |name: &str| format!("[{name}]\naccess_key_id = key-{name}\naccess_key_secret = s\n");
+    let profile = |name: &str| format!("[{name}]\naccess_key_id = key-{name}\naccess_key_secret = canary-s\n");
     idvault.write("elsewhere.ini", profile("default") + &profile("night"));
     idvault.pending(&[("t1", FRESH)]);
     let vendor = Vendor::start();
@@ -241,7 +241,7 @@ fn a_file_of_secrets_that_everybody_can_get_at_is_refused_and_nothing_is_asked()
     for (file, place) in files {
         for mode in [0o644, 0o604, 0o666, 0o602] {
             let mut idvault = Idvault::without_credentials();
-            place(&mut idvault, "key-of-place", "the-secret", "the-token");
+            place(&mut idvault, "key-of-place", "canary-secret", "canary-token");
             let set_mode = |mode| fs::set_permissions(idvault.path(file), fs::Permissions::from_mode(mode)).unwrap();
             set_mode(mode);
             idvault.pending(&[("t1", FRESH)]);
@@ -254,7 +254,7 @@ fn a_file_of_secrets_that_everybody_can_get_at_is_refused_and_nothing_is_asked()
                 ended.stderr
             );
             assert!(ended.stderr.contains(file), "{}", ended.stderr);
-            assert!(!ended.stderr.contains("the-secret"), "{}", ended.stderr);
+            assert!(!ended.stderr.contains("canary-secret"), "{}", ended.stderr);
             assert!(vendor.calls().is_empty());
             assert_eq!(idvault.row("t1").attempts, 0);
             // A group may be trusted: it has members that somebody chose.

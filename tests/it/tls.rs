@@ -261,14 +261,14 @@ fn the_credentials_uri_is_held_to_the_same() {
     let authority = Authority::new("trusted");
     let expiration = Timestamp::now() + SignedDuration::from_hours(1);
     let keys = json!({
-        "Code": "Success", "AccessKeyId": "STS.key", "AccessKeySecret": "uri-secret", "SecurityToken": "uri-token",
+        "Code": "Success", "AccessKeyId": "STS.key", "AccessKeySecret": "canary-uri-secret", "SecurityToken": "canary-uri-token",
         "Expiration": expiration.to_string(),
     });
     let vendor = Vendor::start();
 
     let heard = Arc::new(Heard::default());
     let uri = serve_tls(Identity::self_signed("localhost"), heard.clone(), |_| unreachable!());
-    let idvault = with_uri(&authority, &format!("{uri}/hidden-path"));
+    let idvault = with_uri(&authority, &format!("{uri}/canary-path"));
     idvault
         .run(&vendor, &[])
         .exits(8)
@@ -288,7 +288,10 @@ fn the_credentials_uri_is_held_to_the_same() {
     let idvault = with_uri(&authority, &uri);
     vendor.script("t1", [verdict("Y", "200")]);
     idvault.run(&vendor, &[]).exits(0);
-    assert_eq!(vendor.calls()[0].request.header("x-acs-security-token"), "uri-token");
+    assert_eq!(
+        vendor.calls()[0].request.header("x-acs-security-token"),
+        "canary-uri-token"
+    );
 
     let idvault = with_uri(&authority, "http://192.0.2.1/");
     idvault.run(&vendor, &[]).exits(8).says("refused to fetch credentials");

@@ -150,7 +150,7 @@ fn tokens(tokens: &[&str]) -> (String, Arc<AtomicUsize>) {
         let answer = json!({
             "Code": "Success",
             "AccessKeyId": "STS.key",
-            "AccessKeySecret": "sts-secret",
+            "AccessKeySecret": "canary-sts-secret",
             "SecurityToken": token,
             "Expiration": (Timestamp::now() + SignedDuration::from_hours(1)).to_string(),
         });
@@ -168,7 +168,7 @@ fn with_tokens(uri: &str) -> Idvault {
 
 #[test]
 fn an_expired_token_is_renewed_once_and_the_call_goes_on_uncharged() {
-    let (uri, asked) = tokens(&["old", "new"]);
+    let (uri, asked) = tokens(&["canary-old", "canary-new"]);
     let (idvault, vendor) = (with_tokens(&uri), Vendor::start());
     vendor.script("t1", [error(400, "InvalidSecurityToken.Expired"), verdict("Y", "200")]);
     idvault.run(&vendor, &[]).exits(0);
@@ -177,7 +177,7 @@ fn an_expired_token_is_renewed_once_and_the_call_goes_on_uncharged() {
         .iter()
         .map(|call| call.request.header("x-acs-security-token"))
         .collect();
-    assert_eq!(sent, ["old", "new"]);
+    assert_eq!(sent, ["canary-old", "canary-new"]);
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     let row = idvault.row("t1");
     assert_eq!((row.state.as_str(), row.attempts), ("archived", 1));
@@ -185,7 +185,7 @@ fn an_expired_token_is_renewed_once_and_the_call_goes_on_uncharged() {
 
 #[test]
 fn an_expired_token_that_can_not_be_renewed_stops_the_run() {
-    for (source, calls) in [(vec!["old"], 1), (vec!["old", "new"], 2)] {
+    for (source, calls) in [(vec!["canary-old"], 1), (vec!["canary-old", "canary-new"], 2)] {
         let (uri, asked) = tokens(&source);
         let (idvault, vendor) = (with_tokens(&uri), Vendor::start());
         vendor.script("t1", vec![error(400, "InvalidSecurityToken.Expired"); calls]);

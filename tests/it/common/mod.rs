@@ -3,8 +3,10 @@
 //! - [`Idvault`]: the folder
 //! - [`Ended`]: how one execution ended
 //! - [`LedgerRow`]: what the ledger knows of an id
+//! - `canaries`: no secret is shown or left, whatever the test is about
 //! - `vendor`: a scripted vendor; `server`: the HTTP below it; `tls`: and the TLS below that
 
+pub(crate) mod canaries;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod vendor;
@@ -15,6 +17,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,7 +36,7 @@ pub(crate) const FRESH: &str = "2026-11-20T10:00:00Z";
 pub(crate) const EXPIRED: &str = "2026-10-20T10:00:00Z";
 
 pub(crate) const KEY_ID: &str = "test-key-id";
-pub(crate) const KEY_SECRET: &str = "test-key-secret";
+pub(crate) const KEY_SECRET: &str = "canary-key-secret";
 
 /// An execution that takes longer hangs: it is killed, and the test fails.
 const TIME_BOUND: Duration = Duration::from_mins(2);
@@ -42,6 +45,8 @@ const TIME_BOUND: Duration = Duration::from_mins(2);
 pub(crate) struct Idvault {
     dir: TempDir,
     env: BTreeMap<String, String>,
+    /// Files that the test wrote, which can hold a secret.
+    written: Mutex<Vec<PathBuf>>,
 }
 
 /// One column of one row.
@@ -61,6 +66,7 @@ impl Idvault {
         let mut idvault = Self {
             dir: tempfile::tempdir().unwrap(),
             env: BTreeMap::new(),
+            written: Mutex::default(),
         };
         let home = idvault.dir.path().to_str().unwrap().to_owned();
         idvault.env("HOME", &home);
@@ -87,7 +93,8 @@ impl Idvault {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
-        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        self.written.lock().unwrap().push(path);
     }
 
     /// Writes `pending.csv`: transaction id and `verified_at` of each row.
@@ -129,12 +136,17 @@ impl Idvault {
             .stderr(stderr)
             .spawn()
             .unwrap();
+        if !args.iter().any(|arg| arg.contains("canary-")) {
+            canaries::none_in_command_line(child.id());
+        }
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);
         let code = wait(&mut child, started);
         let text = |collected: Option<JoinHandle<String>>| collected.map_or_else(String::new, |it| it.join().unwrap());
         let (stdout, stderr) = (text(stdout), text(stderr));
         let code = code.unwrap_or_else(|| panic!("{args:?} did not end in {TIME_BOUND:?}: {stderr}"));
+        canaries::none_in(stdout.as_bytes(), "standard output");
+        canaries::none_in(stderr.as_bytes(), "standard error");
         Ended {
             code,
             stdout,
@@ -198,6 +210,14 @@ impl Idvault {
             })
         });
         row.unwrap_or_else(|error| panic!("{transaction_id}: {error}"))
+    }
+}
+
+impl Drop for Idvault {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            canaries::none_below(self.dir.path(), &self.written.lock().unwrap());
+        }
     }
 }
 

@@ -41,6 +41,8 @@ use parquet::record::Field;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
+use crate::common::canaries;
+
 /// The README's night, and the one after it.
 const NOW: &str = "2026-11-22T02:00:00Z";
 const NEXT_NIGHT: &str = "2026-11-23T02:00:00Z";
@@ -79,6 +81,8 @@ struct Ended {
 
 impl Ended {
     fn of(output: Output) -> Self {
+        canaries::none_in(&output.stdout, "standard output");
+        canaries::none_in(&output.stderr, "standard error");
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -234,6 +238,14 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            canaries::none_below(self.dir.path(), &[]);
+        }
+    }
+}
+
 /// A row of the archive.
 #[derive(Debug, Clone)]
 struct Archived {
@@ -338,7 +350,9 @@ struct Running(Child);
 
 impl Running {
     fn start(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
+        let child = command.spawn().unwrap();
+        canaries::none_in_command_line(child.id());
+        Self(child)
     }
 
     fn end(mut self) -> Ended {
