@@ -8,7 +8,5 @@ PRAGMA foreign_keys = ON;
 PRAGMA busy_timeout = 5000;
 -- KiB of page cache (negative = KiB): bounded, whatever the number of ids.
 PRAGMA cache_size = -16384;
--- Pages between checkpoints (32 MiB: a night writes the same pages again and again, and each checkpoint writes them all
--- once more), and bytes that the WAL keeps after one.
-PRAGMA wal_autocheckpoint = 8000;
+-- Bytes that the WAL keeps after a checkpoint.
 PRAGMA journal_size_limit = 67108864;

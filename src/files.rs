@@ -132,6 +132,17 @@ pub fn sync(path: &Path) -> Result<(), FileError> {
     open.sync_all().map_err(FileError::because("sync", path))
 }
 
+/// Makes an open file durable, and lets go of what is kept of it in memory: who reads it next reads the disk.
+pub fn sync_out(file: &File, path: &Path) -> Result<(), FileError> {
+    file.sync_all().map_err(FileError::because("sync", path))?;
+    #[cfg(target_os = "linux")]
+    {
+        // Only advice: where it isn't taken, what is read next is what was written to the kernel.
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

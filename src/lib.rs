@@ -9,6 +9,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod day;
+pub mod disk;
 pub mod exit;
 pub mod fetch;
 pub mod files;

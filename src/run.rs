@@ -7,6 +7,7 @@
 mod verdict;
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -16,9 +17,10 @@ use crate::archive::{Archive, ArchiveError};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::day::month_before;
+use crate::disk::Space;
 use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, Lane, Totals};
-use crate::files::{self, FileError};
+use crate::files::FileError;
 use crate::intake::{IntakeError, Item, Reading, Source};
 use crate::ledger::{Admission, Admitted, AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
@@ -64,6 +66,7 @@ impl RunError {
 pub const fn ledger_exit(error: &LedgerError) -> Exit {
     match error {
         LedgerError::Locked { .. } => Exit::Locked,
+        LedgerError::Folder(_) => Exit::Archive,
         _ => Exit::Ledger,
     }
 }
@@ -96,8 +99,8 @@ pub struct Night {
 pub async fn run(night: Night) -> Result<Summary, RunError> {
     let started = Instant::now();
     let data_dir = &night.settings.data_dir;
-    files::create_private_dir(data_dir)?;
     let lock = Lock::acquire(data_dir)?;
+    refuse_a_lost_ledger(data_dir)?;
     let mut ledger = Ledger::open(data_dir, &lock)?;
     let archive = Archive::open(data_dir)?;
     let now = night.clock.now();
@@ -116,6 +119,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         ..Story::default()
     };
     if !night.dry_run {
+        archive.probe()?;
         ledger = night.fetch(ledger, &run, &mut story).await?;
         tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");
         story.published = night
@@ -133,6 +137,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     night.publish_reports(&mut ledger, &run, reports, &summary)?;
     // Last, as whoever reads it may leave at any line.
     night.plan(&ledger)?;
+    ledger.close()?;
     Ok(summary)
 }
 
@@ -250,6 +255,7 @@ impl Night {
         let products = ledger.due_products(self.clock.now())?;
         story.due = products.iter().map(|product| product.due).sum();
         tracing::info!(due = story.due, products = products.len(), "fetching");
+        let space = self.space_for(story.due);
         let shared = match self.settings.pace {
             SetPace::Shared(Some(rate)) => Arc::new(Pacer::new(rate)),
             SetPace::Shared(None) | SetPace::PerProduct { .. } => Arc::new(Pacer::unlimited()),
@@ -267,11 +273,13 @@ impl Night {
             (self.clock.clone(), self.wall_clock.clone()),
             counts.clone(),
             self.stop.clone(),
+            space,
             self.seed,
         ));
         let progress = Progress::start(self.progress, story.due, counts.clone());
         let readers = ledger.readers();
-        let writer = Writer::start(ledger, run.id.clone());
+        let stop = self.stop.clone();
+        let writer = Writer::start(ledger, run.id.clone(), move || stop.request(StopReason::LedgerFailed));
         let fetched = fetch.run(lanes, readers, writer.handle()).await;
         progress.finish();
         story.fetch = counts.totals();
@@ -279,6 +287,19 @@ impl Night {
         let ledger = writer.finish()?;
         story.fetch_error = fetched.err();
         Ok(ledger)
+    }
+
+    /// The room for what is due, and what is said where that is not enough. What fits is fetched all the same, what is
+    /// deleted first before the rest.
+    fn space_for(&self, due: u64) -> Space {
+        let space = Space::new(&self.settings.data_dir);
+        if let Err(none) = space.check() {
+            self.stop.request(StopReason::NoSpace(none));
+        } else if let Some(room) = space.room_for(due, self.settings.images) {
+            let path = self.settings.data_dir.display();
+            tracing::warn!("the disk of {path} has room for about {room} of {due} due records: free some");
+        }
+        space
     }
 
     /// Writes the reports but for the summary, which is still to learn the time that they took.
@@ -347,6 +368,15 @@ impl Night {
         ledger.end_run(run, self.clock.now(), summary.exit_code.code())?;
         Ok(())
     }
+}
+
+/// An empty ledger beside an archive would fetch and archive everything again.
+fn refuse_a_lost_ledger(data_dir: &Path) -> Result<(), RunError> {
+    let path = Ledger::path_in(data_dir);
+    if !path.exists() && Archive::holds_files(data_dir)? {
+        return Err(LedgerError::Gone { path }.into());
+    }
+    Ok(())
 }
 
 /// Takes one row in, or writes down why not.

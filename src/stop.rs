@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::disk::NoSpace;
 use crate::vendor::AccountFault;
 
 /// How long a reply in flight is waited for after a stop.
@@ -24,6 +25,10 @@ pub enum StopReason {
     Account(Arc<AccountFault>),
     /// There are no credentials, or they can't be renewed; the sentence says why.
     Credentials(Arc<str>),
+    /// The disk has no room for more answers.
+    NoSpace(NoSpace),
+    /// A commit failed: no answer can be kept.
+    LedgerFailed,
     /// What answers in the vendor's place can't prove that it is the vendor; the sentence says why.
     Certificate(Arc<str>),
 }
@@ -67,6 +72,8 @@ impl Stop {
     /// Returns when a reply in flight is no longer to be waited for.
     pub async fn grace_over(&self) {
         self.requested().await;
-        tokio::time::sleep(GRACE).await;
+        if !matches!(self.reason(), Some(StopReason::LedgerFailed)) {
+            tokio::time::sleep(GRACE).await;
+        }
     }
 }

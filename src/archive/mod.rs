@@ -17,7 +17,7 @@ mod schema;
 mod tests;
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,9 @@ use schema::Limits;
 
 /// The partition of rows whose billing day is unknown: Hive's own name for null, which readers know.
 const UNKNOWN_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// More than a file system keeps without a block of its own.
+const PROBE_BYTES: usize = 64 * 1024;
 
 /// The longest run id that can be part of a file's name, in bytes.
 const RUN_ID_BYTES_MAX: usize = 100;
@@ -170,6 +173,29 @@ impl Archive {
             return Err(ArchiveError::TwoFileSystems { archive: root, staging });
         }
         Ok(Self { root, staging })
+    }
+
+    /// Whether a data folder has an archive with files in it.
+    pub fn holds_files(data_dir: &Path) -> Result<bool, ArchiveError> {
+        let root = data_dir.join("archive");
+        if !root.is_dir() {
+            return Ok(false);
+        }
+        let found = check::files_under(&root)?;
+        Ok(found.iter().any(|file| file.relative_path.ends_with(".parquet")))
+    }
+
+    /// Writes a file into the staging folder as a Parquet file would be, and removes it: whether an answer could be kept
+    /// is found out before it is asked for.
+    pub fn probe(&self) -> Result<(), ArchiveError> {
+        let path = self.staging.join("probe");
+        let mut file = files::create_private(&path)?;
+        let kept = file
+            .write_all(&vec![b'.'; PROBE_BYTES])
+            .map_err(FileError::because("write", &path))
+            .and_then(|()| file.sync_all().map_err(FileError::because("sync", &path)));
+        let removed = fs::remove_file(&path).map_err(FileError::because("remove", &path));
+        Ok(kept.and(removed)?)
     }
 
     /// Begins the files of one billing day; `None` is the unknown day. `sequence` tells the files of one run and day

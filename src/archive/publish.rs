@@ -19,7 +19,7 @@ use super::check::{IdDigest, Written, read_back};
 use super::encode::{Encode, Face, Verification, split};
 use super::schema::{self, Limits};
 use super::{ArchiveError, Dataset, Row};
-use crate::files::{self, FileError};
+use crate::files;
 use crate::record::hex;
 
 /// The files of one billing day while they are written. Memory stays within the limits of a row group however many
@@ -182,7 +182,7 @@ impl<R: Encode> Lane<R> {
         };
         let path = &scratch.0;
         let hashed = writer.into_inner().map_err(ArchiveError::writing(path))?;
-        hashed.file.sync_all().map_err(FileError::because("sync", path))?;
+        files::sync_out(&hashed.file, path)?;
         let written = Written {
             ids: self.appended,
             bytes: hashed.bytes,

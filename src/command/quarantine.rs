@@ -34,6 +34,7 @@ pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Conte
         decided.map_err(|id| CommandError::Usage(format!("{id} is not in quarantine; nothing was changed")))?;
         ids.len() as u64
     };
+    ledger.close()?;
     match decision {
         Decision::Retry => writeln!(
             out,

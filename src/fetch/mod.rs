@@ -25,6 +25,7 @@ pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 
 use crate::breaker::{Breaker, Passage};
 use crate::clock::Clock;
+use crate::disk::Space;
 use crate::error_chain;
 use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Readers, Settled, Settlement, WriterHandle};
 use crate::pace::{Admitted, Pacer};
@@ -131,6 +132,7 @@ pub struct Fetch {
     wall_clock: Arc<dyn Clock>,
     counts: Arc<Counts>,
     stop: Stop,
+    space: Space,
     random: std::sync::Mutex<fastrand::Rng>,
 }
 
@@ -142,6 +144,7 @@ impl Fetch {
         (clock, wall_clock): (Arc<dyn Clock>, Arc<dyn Clock>),
         counts: Arc<Counts>,
         stop: Stop,
+        space: Space,
         seed: u64,
     ) -> Self {
         let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
@@ -153,6 +156,7 @@ impl Fetch {
             wall_clock,
             counts,
             stop,
+            space,
             random,
         }
     }
@@ -193,9 +197,15 @@ impl Fetch {
     /// One call, from the plan's row to the committed settlement. It holds its place among the calls in flight until
     /// then: what a crash can cost is never more than those.
     async fn call(&self, lane: &Lane, due: Due, writer: &WriterHandle) -> Result<(), LedgerError> {
+        if let Err(none) = self.space.check() {
+            self.stop.request(StopReason::NoSpace(none));
+        }
         let outcome = match self.attempts(lane, &due).await {
             Some(settlement) => {
                 let outcome = Outcome::of(&settlement.settled);
+                if let Settled::Journalled { body, .. } = &settlement.settled {
+                    self.space.keep(body.len());
+                }
                 writer.settle(settlement).await?;
                 outcome
             }

@@ -39,10 +39,11 @@ pub struct WriterHandle {
 }
 
 impl Writer {
-    /// Takes the ledger into a thread of its own.
-    pub fn start(ledger: Ledger, run_id: Arc<str>) -> Self {
+    /// Takes the ledger into a thread of its own. `failed` is called as soon as a commit fails: nothing is to be asked
+    /// for any more, as nothing can be kept.
+    pub fn start(ledger: Ledger, run_id: Arc<str>, failed: impl FnOnce() + Send + 'static) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let thread = thread::spawn(move || write(ledger, &run_id, jobs));
+        let thread = thread::spawn(move || write(ledger, &run_id, jobs).inspect_err(|_| failed()));
         Self {
             thread,
             handle: WriterHandle {

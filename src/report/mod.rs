@@ -1,6 +1,6 @@
 //! The reports of a run: read from the ledger alone, never from the network.
 //!
-//! - [`ReportDir`]: the run's folder of reports, complete before it is visible
+//! - [`ReportDir`]: the run's folder of reports, complete before it is visible; [`ReportFile`]: one of them
 //! - [`ReportError`]: why a report can't be written
 //! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
 //! - [`summary`]: the run in one object, as JSON and as a table
@@ -60,15 +60,17 @@ impl ReportDir {
     }
 
     /// A new file in it.
-    pub fn file(&self, name: &str) -> Result<BufWriter<File>, FileError> {
-        Ok(BufWriter::new(files::create_private(&self.staged.join(name))?))
+    pub fn file(&self, name: &str) -> Result<BufWriter<ReportFile>, FileError> {
+        let path = self.staged.join(name);
+        let file = files::create_private(&path)?;
+        Ok(BufWriter::new(ReportFile { file, path }))
     }
 
     /// Writes a whole file: `write` fills it.
     pub fn write<T>(
         &self,
         name: &str,
-        write: impl FnOnce(&mut BufWriter<File>) -> Result<T, ReportError>,
+        write: impl FnOnce(&mut BufWriter<ReportFile>) -> Result<T, ReportError>,
     ) -> Result<T, ReportError> {
         let mut file = self.file(name)?;
         let written = write(&mut file)?;
@@ -89,8 +91,9 @@ impl ReportDir {
 
     /// Makes the folder visible as `target`, and `latest` point to it.
     pub fn publish(self, target: &Path) -> Result<(), ReportError> {
-        for file in fs::read_dir(&self.staged)? {
-            files::sync(&file?.path())?;
+        let failed = || FileError::because("list", &self.staged);
+        for file in fs::read_dir(&self.staged).map_err(failed())? {
+            files::sync(&file.map_err(failed())?.path())?;
         }
         files::publish(&self.staged, target)?;
         let link = self.staged.with_extension("latest");
@@ -98,6 +101,29 @@ impl ReportDir {
         std::os::unix::fs::symlink(name, &link).map_err(FileError::because("create the link", &link))?;
         files::replace(&link, &self.reports.join("latest"))?;
         Ok(())
+    }
+}
+
+/// A file of a report. What fails names it.
+#[derive(Debug)]
+pub struct ReportFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl ReportFile {
+    fn named(&self, error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), FileError::because("write", &self.path)(error))
+    }
+}
+
+impl Write for ReportFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.file.write(buffer).map_err(|error| self.named(error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush().map_err(|error| self.named(error))
     }
 }
 

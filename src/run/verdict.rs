@@ -37,7 +37,9 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
         Some(StopReason::Signal | StopReason::TimeLimit) if facts.left == 0 => {}
         Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),
         Some(StopReason::TimeLimit) => say(Exit::NeedsALook, "the time limit stopped the run".to_owned()),
-        None => {}
+        Some(StopReason::NoSpace(none)) => say(Exit::Archive, none.to_string()),
+        // The night ended with the ledger's error.
+        Some(StopReason::LedgerFailed) | None => {}
     }
     for error in &facts.intake.failed_sources {
         say(Exit::Configuration, error.clone());

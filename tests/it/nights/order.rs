@@ -89,7 +89,7 @@ fn ledger_with(folder: &std::path::Path, rows: &[(TransactionId, Drawn)]) -> Led
         admission.admit(&pending(id, row)).unwrap();
     }
     admission.finish().unwrap();
-    let writer = Writer::start(ledger, run.id.clone());
+    let writer = Writer::start(ledger, run.id.clone(), || panic!("a commit failed"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = writer.handle();
     for (id, row) in rows {

@@ -1,0 +1,156 @@
+//! Why the ledger can't be used, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use super::AnsweredBy;
+use crate::files::FileError;
+
+/// Why the ledger can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another run holds the lock.
+    #[error("another run holds the lock {path}; it ends by itself when that run does")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The lock file or the ledger can't be made or locked.
+    #[error("failed to {action} {path}; check that the data folder can be written and that its disk is not full")]
+    Lock {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A symbolic link stands in the place of the data folder or of a file of the ledger's.
+    #[error(transparent)]
+    Link(FileError),
+    /// The data folder can't be used.
+    #[error(transparent)]
+    Folder(FileError),
+    /// The folder that the data folder should be in is not there.
+    #[error(
+        "there is no folder {path} to have the ledger in; mount its disk, or make it: an empty ledger would know of nothing that was archived"
+    )]
+    NoFolder {
+        /// The missing folder.
+        path: PathBuf,
+    },
+    /// The archive is there and the ledger is not.
+    #[error(
+        "there is an archive and no ledger at {path}; restore it from a backup: an empty one would fetch everything again"
+    )]
+    Gone {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The data folder is on another machine's disk.
+    #[error(
+        "the ledger can't be in {path}, which is on {network}, a network file system that would corrupt it; use a local disk"
+    )]
+    Network {
+        /// The data folder.
+        path: PathBuf,
+        /// The file system.
+        network: &'static str,
+    },
+    /// The file's pages contradict each other.
+    #[error(
+        "the ledger {path} is damaged: {what}; nothing was changed in it: keep it, and restore ledger and archive together from a backup"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In SQLite's words.
+        what: String,
+    },
+    /// There is none to read.
+    #[error("there is no ledger at {path}; `idvault run` makes one, or name its folder with --data-dir")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Written by a newer idvault.
+    #[error(
+        "the ledger {path} has schema {found}, this idvault knows up to {known}; use the newer idvault that wrote it"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// Some other program's database.
+    #[error("{path} is not an idvault ledger (application id {found:#x}); nothing was changed in it")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: i64,
+    },
+    /// Its answers come from elsewhere.
+    #[error(
+        "the ledger {path} holds answers of {earlier}, and this run would ask {asked}: made-up answers must not get among real ones; name another folder with --data-dir"
+    )]
+    OtherAnswers {
+        /// The file.
+        path: PathBuf,
+        /// Who answered the earlier runs.
+        earlier: AnsweredBy,
+        /// Who would be asked.
+        asked: AnsweredBy,
+    },
+    /// SQLite failed.
+    #[error("failed to {action} in the ledger {path}; {}", what_to_do(source))]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// What the ledger holds contradicts itself.
+    #[error("the ledger {path} contradicts itself: {what}; run `idvault verify` before the next run")]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// In words.
+        what: String,
+    },
+    /// The calls of a product ended with a panic: a fault of this program.
+    #[error("the calls of a product broke off; its other records are left for the next run")]
+    LanePanicked,
+    /// The writer thread has ended, after an error that is reported in its place.
+    #[error("the ledger's writer has stopped")]
+    WriterGone,
+}
+
+/// What helps against an error of SQLite's.
+fn what_to_do(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program holds it: end that program, as a sqlite3 shell or a backup, and run again"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "check that this user can write the file and its folder, and that the disk is not mounted read-only"
+        }
+        Some(ErrorCode::DiskFull) => {
+            "its disk is full: free some; what was committed is kept, and the next run goes on from there"
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            "its disk fails or its quota is used up: see the kernel's log; what was committed is kept, and the next run goes on from there"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            "it is damaged, or no ledger: keep it, and restore ledger and archive together from a backup"
+        }
+        _ => "what was committed is kept",
+    }
+}

@@ -1,0 +1,225 @@
+//! Opening and closing the ledger: only where it can be trusted to keep what it is given.
+//!
+//! A commit is durable once it returns. Where SQLite fails to write or to sync, nothing more is done with the file: it is
+//! closed as it is, and the next run, which begins with writing the WAL's pages once more, finds out what was kept.
+//!
+//! - [`Lock`]: held by the one run that may write
+//! - [`Readers`]: opens further connections for reading
+
+use std::fs::{File, TryLockError};
+use std::os::raw::c_int;
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{Ledger, LedgerError, migrate};
+use crate::{disk, files};
+
+/// Pages of the WAL at which it is written back into the ledger: 32 MiB. A night writes the same pages again and again, and
+/// each time writes them all once more.
+const CHECKPOINT_PAGES: c_int = 8_000;
+
+/// What SQLite keeps beside a ledger, by the end of its name.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The right to write: an exclusive lock of the kernel's on a file in the data folder.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says at once that another run holds it. Makes the data folder where it is missing, but not the
+    /// folder above: it may be a disk that is not mounted.
+    pub fn acquire(data_dir: &Path) -> Result<Self, LedgerError> {
+        let path = data_dir.join("lock");
+        make_folder(data_dir)?;
+        let opened = files::open_private(&path).map_err(|error| TryLockError::Error(error.source));
+        let locked = opened.and_then(|file| {
+            file.try_lock()?;
+            Ok(file)
+        });
+        match locked {
+            Ok(file) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(LedgerError::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(LedgerError::Lock {
+                action: "lock",
+                path,
+                source,
+            }),
+        }
+    }
+}
+
+/// Opens connections that only read a ledger that is open already.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    path: PathBuf,
+}
+
+impl Readers {
+    /// One more connection.
+    pub fn open(&self) -> Result<Ledger, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ledger::connect(self.path.clone(), flags)
+    }
+}
+
+impl Ledger {
+    /// Where the ledger is in a data folder.
+    pub fn path_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("ledger.sqlite")
+    }
+
+    /// Opens the ledger for writing, makes it where there is none, and migrates an older one.
+    pub fn open(data_dir: &Path, _lock: &Lock) -> Result<Self, LedgerError> {
+        let path = Self::path_in(data_dir);
+        refuse_links(data_dir)?;
+        if !path.exists() {
+            // SQLite would make it with the umask's mode.
+            files::create_private(&path).map_err(|error| LedgerError::Lock {
+                action: "make the ledger",
+                path: path.clone(),
+                source: error.source,
+            })?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut ledger = Self::connect(path, flags)?;
+        ledger.check_pages()?;
+        let failed = ledger.failed("set up a connection");
+        ledger.connection.wal_hook(Some(checkpoint_when_long)).map_err(failed)?;
+        migrate::migrate(&mut ledger)?;
+        ledger.checkpoint()?;
+        Ok(ledger)
+    }
+
+    /// Closes the ledger after its last commit, with everything in the one file.
+    pub fn close(self) -> Result<(), LedgerError> {
+        self.checkpoint()?;
+        let failed = self.failed("close it");
+        self.connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+            .map_err(&failed)?;
+        self.connection.close().map_err(|(_, error)| failed(error))
+    }
+
+    /// Writes what the WAL holds into the ledger, and empties it. Where others read, it may have to stay.
+    ///
+    /// At the start of a run that is more than tidying: where the run before ended with a sync that failed, the kernel may
+    /// have dropped pages of the WAL that it still shows. Here they are written once more, elsewhere.
+    fn checkpoint(&self) -> Result<(), LedgerError> {
+        let sql = include_str!("../../sql/checkpoint.sql");
+        let done = self.connection.query_row(sql, [], |_| Ok(()));
+        done.map_err(self.failed("write the last commits back"))
+    }
+
+    /// Refuses a file whose pages contradict each other, before anything is written to it.
+    fn check_pages(&self) -> Result<(), LedgerError> {
+        let sql = include_str!("../../sql/check_pages.sql");
+        let found: Result<String, _> = self.connection.query_row(sql, [], |row| row.get(0));
+        match found.map_err(self.failed("check the pages"))?.as_str() {
+            "ok" => Ok(()),
+            what => Err(LedgerError::Damaged {
+                path: self.path.clone(),
+                what: what.split_whitespace().collect::<Vec<_>>().join(" "),
+            }),
+        }
+    }
+
+    /// Opens the ledger for reading. It must be there and of the present schema.
+    pub fn open_read_only(data_dir: &Path) -> Result<Self, LedgerError> {
+        let path = Self::path_in(data_dir);
+        refuse_links(data_dir)?;
+        if !path.exists() {
+            return Err(LedgerError::Missing { path });
+        }
+        refuse_network(data_dir)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let ledger = Self::connect(path, flags)?;
+        migrate::check(&ledger)?;
+        Ok(ledger)
+    }
+
+    /// Opens further connections to the same file, for reading while the writer commits.
+    pub fn readers(&self) -> Readers {
+        Readers {
+            path: self.path.clone(),
+        }
+    }
+
+    fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self, LedgerError> {
+        let connection = match Connection::open_with_flags(&path, flags) {
+            Ok(connection) => connection,
+            Err(source) => {
+                return Err(LedgerError::Sqlite {
+                    action: "open the file",
+                    path,
+                    source,
+                });
+            }
+        };
+        connection.set_prepared_statement_cache_capacity(32);
+        let ledger = Self { connection, path };
+        // Closing would sync again what has just failed to be synced: `close` is for a ledger that is well.
+        ledger
+            .connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map_err(ledger.failed("set up a connection"))?;
+        // WAL mode is written into the file, so whose it is comes first.
+        migrate::schema_version(&ledger)?;
+        let set_up = ledger.connection.execute_batch(include_str!("../../sql/pragmas.sql"));
+        set_up.map_err(ledger.failed("set up a connection"))?;
+        Ok(ledger)
+    }
+}
+
+/// SQLite follows a link in the place of a ledger, and would write elsewhere.
+fn refuse_links(data_dir: &Path) -> Result<(), LedgerError> {
+    let companions = COMPANIONS.map(|end| data_dir.join(format!("ledger.sqlite{end}")));
+    [data_dir.to_owned(), Ledger::path_in(data_dir)]
+        .iter()
+        .chain(&companions)
+        .try_for_each(|path| files::refuse_link(path))
+        .map_err(LedgerError::Link)
+}
+
+/// Makes the data folder itself, on a local disk.
+fn make_folder(data_dir: &Path) -> Result<(), LedgerError> {
+    let above = match data_dir.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => data_dir,
+    };
+    if !above.is_dir() {
+        return Err(LedgerError::NoFolder { path: above.to_owned() });
+    }
+    refuse_network(if data_dir.exists() { data_dir } else { above })?;
+    let made = !data_dir.exists();
+    files::create_private_dir(data_dir)
+        .and_then(|()| if made { files::sync(above) } else { Ok(()) })
+        .map_err(LedgerError::Folder)
+}
+
+fn refuse_network(data_dir: &Path) -> Result<(), LedgerError> {
+    match disk::network(data_dir).map_err(LedgerError::Folder)? {
+        None => Ok(()),
+        Some(network) => Err(LedgerError::Network {
+            path: data_dir.to_owned(),
+            network,
+        }),
+    }
+}
+
+/// SQLite's own way to do this would hide that it failed.
+fn checkpoint_when_long(wal: &mut Wal, pages: c_int) -> rusqlite::Result<()> {
+    if pages < CHECKPOINT_PAGES {
+        return Ok(());
+    }
+    match wal.checkpoint() {
+        // Somebody else is at it.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        done => done,
+    }
+}
