@@ -1,4 +1,4 @@
-//! A small JSON reader that keeps the text of what it reads. It borrows: a string of 300 kB is not copied until
+//! A small JSON reader that keeps the text of what it reads, in memory that is bounded by the text's length. It borrows: a string of 300 kB is not copied until
 //! somebody asks for it, numbers keep their digits, and nesting beyond [`MAX_DEPTH`] is stepped over, never recursed.
 //!
 //! The vendor's own examples hold invalid JSON, so it has two ways to read: [`strict`] and [`tolerant`].
@@ -9,20 +9,24 @@
 use std::borrow::Cow;
 
 /// Nesting beyond this is kept as text only.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
+
+/// A text of more values is not read: in memory a value takes twenty times what `0,` takes as text. The vendor's longest
+/// replies have some hundreds.
+pub const MAX_VALUES: usize = 64 * 1024;
 
 /// A value and the text it came as.
 #[derive(Debug, Clone)]
-pub(crate) struct Node<'a> {
+pub struct Node<'a> {
     /// The text, without blanks around it.
-    pub(crate) raw: &'a str,
+    pub raw: &'a str,
     /// What it is.
-    pub(crate) value: Value<'a>,
+    pub value: Value<'a>,
 }
 
 /// What a value is.
 #[derive(Debug, Clone)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -41,7 +45,7 @@ pub(crate) enum Value<'a> {
 
 impl<'a> Node<'a> {
     /// The member of that name, upper or lower case; the last one that is not null.
-    pub(crate) fn get(&self, name: &str) -> Option<&Node<'a>> {
+    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
         let Value::Object(members) = &self.value else {
             return None;
         };
@@ -57,7 +61,7 @@ impl<'a> Node<'a> {
     }
 
     /// The string's characters, or a number's digits.
-    pub(crate) fn text(&self) -> Option<Cow<'a, str>> {
+    pub fn text(&self) -> Option<Cow<'a, str>> {
         match self.value {
             Value::Text(raw) => Some(unescape(raw)),
             Value::Number(digits) => Some(Cow::Borrowed(digits)),
@@ -66,19 +70,25 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Reads valid JSON (numbers and escapes are not checked to the letter); `None` for anything else.
-pub(crate) fn strict(text: &str) -> Option<Node<'_>> {
+/// Reads valid JSON (numbers and escapes are not checked to the letter); `None` for anything else, and for more than
+/// [`MAX_VALUES`].
+pub fn strict(text: &str) -> Option<Node<'_>> {
     read(text, false)
 }
 
 /// Reads JSON that may lack commas, have trailing ones, or say `NaN`; `None` where even that fails.
-pub(crate) fn tolerant(text: &str) -> Option<Node<'_>> {
+pub fn tolerant(text: &str) -> Option<Node<'_>> {
     read(text, true)
 }
 
 fn read(text: &str, tolerant: bool) -> Option<Node<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0, tolerant };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        tolerant,
+        values: 0,
+    };
     let node = reader.value(0)?;
     reader.blanks();
     (reader.at == text.len()).then_some(node)
@@ -89,6 +99,8 @@ struct Reader<'a> {
     /// Always at a character boundary: it only ever steps over ASCII, or to the byte after a found ASCII byte.
     at: usize,
     tolerant: bool,
+    /// Read so far.
+    values: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -109,6 +121,10 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Option<Node<'a>> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return None;
+        }
         self.blanks();
         let start = self.at;
         let value = match self.peek()? {
@@ -235,7 +251,7 @@ fn is_not_finite(word: &str) -> bool {
 }
 
 /// Resolves a string's escapes; what is no escape stays as it is, half a surrogate pair becomes U+FFFD.
-pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
+pub fn unescape(raw: &str) -> Cow<'_, str> {
     if !raw.contains('\\') {
         return Cow::Borrowed(raw);
     }
@@ -288,7 +304,7 @@ fn hex4(text: &str) -> Option<(u32, &str)> {
 }
 
 /// The JSON text without the blanks between its values.
-pub(crate) fn compact(raw: &str) -> String {
+pub fn compact(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let (mut in_string, mut escaped) = (false, false);
     for c in raw.chars() {
@@ -356,6 +372,15 @@ mod tests {
         let deep = format!("{}\"]\"{}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(strict(&deep).is_some());
         assert!(strict(&deep[..deep.len() - 1]).is_none());
+    }
+
+    /// Guards the bound on memory.
+    #[test]
+    fn more_values_than_any_reply_has_are_not_read() {
+        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
+        assert!(strict(&list(MAX_VALUES)).is_some());
+        assert!(strict(&list(MAX_VALUES + 1)).is_none());
+        assert!(tolerant(&list(MAX_VALUES + 1)).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`client`]: one attempt, one HTTP exchange
 //! - [`credentials`]: whose account signs it
 //! - [`endpoint`]: where the service is
+//! - [`json`]: reads the vendor's JSON, valid or nearly
 //! - [`reply`]: what an answer means
 //! - [`account`]: the answers that stop a run
 //! - [`sign`]: the signature ACS3-HMAC-SHA256, pure
@@ -17,7 +18,7 @@ mod double;
 pub mod endpoint;
 mod envelope;
 mod image;
-mod json;
+pub mod json;
 pub mod reply;
 pub mod sign;
 mod transport;

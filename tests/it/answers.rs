@@ -3,10 +3,12 @@
 //! - `verdicts`: final, undecided, not completed
 //! - `throttling`: over the quota
 //! - `faults`: nothing that can be relied on
+//! - `bombs`: replies that are made to break their reader
 //! - `ids`: the vendor refuses an id
 //! - `account`: the vendor refuses the credentials, the account or the clock
 
 mod account;
+mod bombs;
 mod faults;
 mod ids;
 mod throttling;
