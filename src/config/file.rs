@@ -3,14 +3,22 @@
 //! - [`ConfigFile`]: the file; the other structs are its tables
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
 use crate::intake::ColumnNames;
+use crate::plain::shortened;
 use crate::tables::{Price, SubCodeMeaning};
 use crate::vendor::Network;
+
+/// No configuration is longer.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// The longest message of the parser's, in characters: it can repeat a key, and lists those that there are.
+const MAX_WHY_CHARS: usize = 1_000;
 
 /// `idvault.toml`. Every key is optional; `samples/idvault.toml` explains each.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -116,9 +124,9 @@ impl ConfigFile {
     /// Reads `named`, or `idvault.toml` in the working folder where there is one.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(path) {
+        let text = match read(path) {
             Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(source) => {
                 return Err(ConfigError::Read {
                     path: path.to_owned(),
@@ -126,15 +134,33 @@ impl ConfigFile {
                 });
             }
         };
-        toml::from_str(&text).map_err(|error| {
+        Self::parse(path, &text)
+    }
+
+    /// Reads `text`, which stands in `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             ConfigError::Parse {
                 path: path.to_owned(),
                 line: before.matches('\n').count() + 1,
-                why: without_strings(error.message()),
+                why: shortened(&without_strings(error.message()), MAX_WHY_CHARS),
             }
         })
     }
+}
+
+/// The whole file, as long as it is one that a person could have written.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is longer than {MAX_FILE_BYTES} bytes, so it is no configuration"),
+        ));
+    }
+    Ok(text)
 }
 
 /// A message of serde's without the strings that it quotes.

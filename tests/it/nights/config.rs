@@ -115,3 +115,37 @@ fn a_named_configuration_that_is_not_there_is_an_error_and_the_environment_can_n
     let ended = idvault(&place, "data_dir = 'of-file'", &env, &["status"]).expect(6);
     assert!(ended.stderr.contains("of-other/"), "{}", ended.stderr);
 }
+
+/// Whatever stands in the file, it is refused with its name, and the stack holds.
+#[test]
+fn a_configuration_that_is_a_bomb_is_refused() {
+    let place = Place::new();
+    let deep = 100_000;
+    for (case, config) in [
+        ("arrays", format!("pending = {}", "[".repeat(deep))),
+        (
+            "closed arrays",
+            format!("pending = {}{}", "[".repeat(deep), "]".repeat(deep)),
+        ),
+        ("inline tables", format!("retry = {}", "{a=".repeat(deep))),
+        ("a dotted key", format!("{}b = 1", "a.".repeat(deep))),
+        ("a dotted table", format!("[{}b]", "a.".repeat(deep))),
+        (
+            "a dotted key of a known table",
+            format!("prices.{}b = 1", "a.".repeat(deep)),
+        ),
+        ("a key many times", "qps = 1\n".repeat(deep)),
+        ("a long key", format!("{} = 1", "k".repeat(1_000_000))),
+        ("a long value", format!("network = '{}'", "v".repeat(1_000_000))),
+        ("a long file", "#".repeat(30_000_000)),
+        ("NUL", "\0".repeat(1_000)),
+    ] {
+        let ended = idvault(&place, &config, &[], &["status"]).expect(3);
+        assert!(
+            ended.stderr.contains("the configuration idvault.toml"),
+            "{case}: {}",
+            ended.stderr
+        );
+        assert!(ended.stderr.len() < 5_000, "{case}: {} bytes", ended.stderr.len());
+    }
+}
