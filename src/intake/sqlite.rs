@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, Row, Statement};
 
 use super::check::{self, Columns, Value};
 use super::{IntakeError, IntakeSettings, Item, Rejected};
@@ -21,6 +21,11 @@ use super::{IntakeError, IntakeSettings, Item, Rejected};
 /// How long a lock of the company's own program is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The longest cell that is looked at: a thousand times what an id needs.
+const MAX_CELL_BYTES: usize = 64 * 1024;
+
+const GUARD: &str = include_str!("../../sql/pending_source_guard.sql");
+const CELL: &str = include_str!("../../sql/pending_source_cell.sql");
 const DEFAULT_QUERY: &str = include_str!("../../sql/pending_source_rows.sql");
 const TABLES_QUERY: &str = include_str!("../../sql/pending_source_tables.sql");
 
@@ -48,7 +53,7 @@ pub(super) fn read(
         }
         DEFAULT_QUERY
     };
-    let mut statement = match connection.prepare(query) {
+    let statement = match connection.prepare(query) {
         Err(rusqlite::Error::MultipleStatement) => return Err(IntakeError::NotARead { name: name.to_owned() }),
         prepared => prepared.map_err(failed)?,
     };
@@ -58,11 +63,14 @@ pub(super) fn read(
     }
     let header: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let columns = Columns::find(name, &header, &settings.columns)?;
-    let mut rows = statement.query([]).map_err(failed)?;
+    let mut cells = connection
+        .prepare(&cells_of(&statement, header.len(), &columns))
+        .map_err(failed)?;
+    let mut rows = cells.query([]).map_err(failed)?;
     let mut line = 0;
     while let Some(row) = rows.next().map_err(failed)? {
         line += 1;
-        let values = columns.at.map(|at| value(row, at));
+        let values = std::array::from_fn(|field| columns.at[field].map_or(Value::NOTHING, |_| value(row, field)));
         let item = match check::pending(&values, settings) {
             Ok(row) => Item::Good { line, row },
             Err(reason) => Item::Bad(Rejected {
@@ -89,7 +97,29 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.execute_batch(GUARD)?;
     Ok(connection)
+}
+
+/// The query for the cells of the fields, two columns a field: the cell, unless it is too long, and its length. So neither
+/// such a cell nor a column that nobody asked for gets into memory. The columns get names that are made up here: those of
+/// the source are never pasted.
+fn cells_of(statement: &Statement<'_>, width: usize, columns: &Columns) -> String {
+    let query = statement.expanded_sql().unwrap_or_default();
+    let query = query.trim_end().trim_end_matches(';');
+    let names: Vec<String> = (0..width).map(|column| format!("c{column}")).collect();
+    let cells = columns.at.map(|at| {
+        let name = at.map_or("NULL", |column| &names[column]);
+        CELL.trim_end()
+            .replace("{cell}", name)
+            .replace("{limit}", &MAX_CELL_BYTES.to_string())
+    });
+    // A comment at the end of the query or of a cell must not reach further than its line.
+    format!(
+        "WITH source({}) AS (\n{query}\n) SELECT\n{}\nFROM source",
+        names.join(", "),
+        cells.join("\n,")
+    )
 }
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
@@ -99,11 +129,12 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
-fn value<'row>(row: &'row Row<'_>, at: Option<usize>) -> Value<'row> {
-    let Some(Ok(value)) = at.map(|index| row.get_ref(index)) else {
+fn value<'row>(row: &'row Row<'_>, field: usize) -> Value<'row> {
+    let (Ok(value), Ok(length)) = (row.get_ref(2 * field), row.get_ref(2 * field + 1)) else {
         return Value::NOTHING;
     };
     match value {
+        ValueRef::Null if matches!(length, ValueRef::Integer(_)) => Value::Unusable("longer than 64 KiB"),
         ValueRef::Null => Value::NOTHING,
         ValueRef::Integer(number) => Value::Integer(number),
         ValueRef::Real(_) => Value::Unusable("a REAL number; text or an INTEGER is needed"),

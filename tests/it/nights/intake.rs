@@ -7,6 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use idvault::sandbox::Kind;
 use idvault::sandbox::answers::kind_of;
+use rusqlite::{Connection, params};
 
 use super::{NEXT_NIGHT, Place};
 
@@ -338,6 +339,42 @@ fn cells_of_rejected_rows_run_nothing_in_a_spreadsheet() {
         assert_eq!(line["source"], "'=pending.csv");
         assert!(!line["reason"].starts_with(['=', '+', '-', '@']), "{line:?}");
     }
+}
+
+/// A database of many pages, of which one in the middle is damaged: what is read before it counts, the damage is named, and
+/// the other source is done.
+#[test]
+fn a_database_that_is_damaged_in_its_middle_is_named_and_holds_nothing_up() {
+    let place = Place::new();
+    let path = place.path("app.sqlite");
+    {
+        let mut app = Connection::open(&path).unwrap();
+        let rows = app.transaction().unwrap();
+        rows.execute_batch("CREATE TABLE pending (transaction_id, note)")
+            .unwrap();
+        let note = "n".repeat(500);
+        for number in 0..1_000 {
+            rows.execute(
+                "INSERT INTO pending VALUES (?1, ?2)",
+                params![format!("row{number:04}"), note],
+            )
+            .unwrap();
+        }
+        rows.commit().unwrap();
+    }
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    let source = place.write("app.sqlite", &bytes);
+    let good = place.write("good.csv", format!("transaction_id\n{A}\n"));
+    let ended = place
+        .idvault(&["run", "--dry-run", "--pending", &source, "--pending", &good])
+        .expect(3);
+    assert!(ended.stderr.contains("app.sqlite"), "{}", ended.stderr);
+    let new = place.summary()["intake"]["new"].as_u64().unwrap();
+    assert!((2..1_001).contains(&new), "{new}");
+    assert!(ended.stdout.contains(A));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "the source is only read");
 }
 
 #[test]

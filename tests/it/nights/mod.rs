@@ -11,6 +11,7 @@ mod config;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
+mod huge;
 mod ids;
 mod intake;
 mod links;

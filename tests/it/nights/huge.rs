@@ -1,0 +1,257 @@
+//! Sources that are too long, and sources that never end: what is good in them is taken, memory stays small, and a run can
+//! always be stopped.
+
+use std::io::{self, BufWriter, Read as _, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use idvault::files;
+use rusqlite::{Connection, params};
+
+use super::{Ended, Place, Running, lines, setting};
+
+/// No run may need more, whatever is fed to it, in KiB.
+const MOST_MEMORY_KIB: u64 = 100 * 1024;
+/// The size of a source, in MB, where `IDVAULT_CSV_MB` does not say otherwise: 1024 is the test in full.
+const CSV_MB: u64 = 30;
+/// A third of a small source is its long line; it is no longer than this, in MB.
+const LONGEST_LINE_MB: u64 = 100;
+const ROW_BYTES: usize = 1_000;
+/// How long a run that was told to stop may take to end. Its own grace for replies is 5 s.
+const END_BOUND: Duration = Duration::from_secs(20);
+
+/// A source of `mb` MB with a long line in its middle.
+#[derive(Debug, Clone, Copy)]
+struct Huge {
+    mb: u64,
+    line_mb: u64,
+    /// What the long line's second cell begins with: a quote, or nothing.
+    quote: &'static str,
+}
+
+impl Huge {
+    fn new(quote: &'static str) -> Self {
+        let mb = setting("IDVAULT_CSV_MB").unwrap_or(CSV_MB);
+        let line_mb = (mb / 3).min(LONGEST_LINE_MB);
+        Self { mb, line_mb, quote }
+    }
+
+    /// Good rows before the long line, and as many after it.
+    fn half(self) -> u64 {
+        (self.mb - self.line_mb) * 1_000_000 / ROW_BYTES as u64 / 2
+    }
+
+    fn write(self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(b"transaction_id,note\n")?;
+        self.rows(out, 0)?;
+        write!(out, "long,{}", self.quote)?;
+        io::copy(&mut io::repeat(b'x').take(self.line_mb * 1_000_000), out)?;
+        out.write_all(b"\n")?;
+        self.rows(out, self.half())
+    }
+
+    fn rows(self, out: &mut impl Write, first: u64) -> io::Result<()> {
+        let note = "n".repeat(ROW_BYTES - "good0000000,\n".len());
+        (first..first + self.half()).try_for_each(|number| writeln!(out, "good{number:07},{note}"))
+    }
+}
+
+/// The most memory that a process has held so far, in KiB; `None` once it has ended.
+fn peak_kib(child: &Child) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Runs to the end with `feed` at standard input. Gives the most memory that was seen: standard output must be the plan,
+/// long enough to fill the pipe, so that the process is still there when all else is done.
+fn watched(mut command: Command, feed: impl FnOnce(&mut dyn Write) + Send + 'static) -> (Ended, u64) {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeding = thread::spawn(move || feed(&mut stdin));
+    let mut stderr = child.stderr.take().unwrap();
+    let saying = thread::spawn(move || io::read_to_string(&mut stderr).unwrap());
+    let mut stdout = child.stdout.take().unwrap();
+    let (mut plan, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    let mut peak = None;
+    loop {
+        let read = stdout.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        plan.extend_from_slice(&piece[..read]);
+        peak = peak_kib(&child).max(peak);
+    }
+    feeding.join().unwrap();
+    let ended = Ended {
+        code: child.wait().unwrap().code(),
+        stdout: String::from_utf8(plan).unwrap(),
+        stderr: saying.join().unwrap(),
+    };
+    (ended, peak.expect("the plan is longer than a pipe"))
+}
+
+/// The long line is rejected by its number, all else is in the plan, and memory stayed small.
+#[track_caller]
+fn assert_all_but_the_long_line(huge: Huge, place: &Place, (ended, peak_kib): (Ended, u64), reason: &str) {
+    let ended = ended.expect(4);
+    println!("{huge:?}: {peak_kib} KiB");
+    assert!(peak_kib < MOST_MEMORY_KIB, "{peak_kib} KiB");
+    let rejected = place.report("rejected.csv");
+    assert_eq!(rejected.len(), 1, "{:?}", rejected.first());
+    assert_eq!(rejected[0]["line"], (2 + huge.half()).to_string());
+    assert_eq!(rejected[0]["transaction_id"], "long");
+    assert!(rejected[0]["reason"].contains(reason), "{rejected:?}");
+    let mut ids: Vec<String> = lines(&ended.stdout)
+        .iter()
+        .map(|row| row["transaction_id"].clone())
+        .collect();
+    ids.sort();
+    assert!(
+        ids.iter()
+            .cloned()
+            .eq((0..2 * huge.half()).map(|number| format!("good{number:07}")))
+    );
+    assert_eq!(place.summary()["intake"]["new"], 2 * huge.half());
+}
+
+#[test]
+fn a_huge_source_is_taken_but_for_its_long_line_and_memory_stays_small() {
+    for (quote, reason) in [("", "longer than 1048576 bytes"), ("\"", "not closed")] {
+        let (place, huge) = (Place::new(), Huge::new(quote));
+        let command = place.command(&["run", "--dry-run", "--pending", "-"]);
+        let fed = watched(command, move |stdin| huge.write(&mut BufWriter::new(stdin)).unwrap());
+        assert_all_but_the_long_line(huge, &place, fed, reason);
+    }
+}
+
+#[test]
+fn a_packed_source_that_unpacks_a_thousandfold_is_no_different() {
+    let (place, mut huge) = (Place::new(), Huge::new(""));
+    // As little text as fills the pipe, and the rest of it one line.
+    huge.line_mb = huge.mb - 5;
+    let path = place.path("pending.csv.gz");
+    let mut packed = GzEncoder::new(files::create_private(&path).unwrap(), Compression::best());
+    huge.write(&mut packed).unwrap();
+    let packed_bytes = packed.finish().unwrap().metadata().unwrap().len();
+    assert!(packed_bytes * 500 < huge.mb * 1_000_000, "{packed_bytes}");
+    let command = place.command(&["run", "--dry-run", "--pending", path.to_str().unwrap()]);
+    assert_all_but_the_long_line(huge, &place, watched(command, |_| {}), "longer than 1048576 bytes");
+}
+
+#[test]
+fn huge_cells_of_a_database_never_get_into_memory() {
+    const CELL_BYTES: usize = 100_000_000;
+    let place = Place::new();
+    let path = place.path("app.sqlite");
+    {
+        let mut app = Connection::open(&path).unwrap();
+        let rows = app.transaction().unwrap();
+        rows.execute_batch("CREATE TABLE pending (note, transaction_id)")
+            .unwrap();
+        let insert = "INSERT INTO pending VALUES (?1, ?2)";
+        for number in 0..5_000 {
+            rows.execute(insert, params!["", format!("good{number:07}")]).unwrap();
+        }
+        let long = "x".repeat(CELL_BYTES);
+        rows.execute(insert, params![long, "noted"]).unwrap();
+        rows.execute(insert, params!["", long]).unwrap();
+        rows.execute(insert, params!["", "last"]).unwrap();
+        rows.commit().unwrap();
+    }
+    let command = place.command(&["run", "--dry-run", "--pending", path.to_str().unwrap()]);
+    let (ended, peak_kib) = watched(command, |_| {});
+    println!("{peak_kib} KiB");
+    assert!(peak_kib < MOST_MEMORY_KIB, "{peak_kib} KiB");
+    ended.expect(4);
+    assert_eq!(place.summary()["intake"]["new"], 5_002);
+    let rejected = place.report("rejected.csv");
+    assert_eq!((rejected.len(), rejected[0]["line"].as_str()), (1, "5002"));
+    assert!(rejected[0]["reason"].contains("longer than 64 KiB"), "{rejected:?}");
+}
+
+/// How many [`endless`] gives.
+const ENDLESS: usize = 4;
+
+/// Sources that never end, and such as never begin.
+fn endless(place: &Place) -> Vec<(&'static str, String)> {
+    let database = |name: &str, view: &str| {
+        let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+        let sql = format!("CREATE VIEW pending AS {numbers} {view}");
+        Connection::open(place.path(name)).unwrap().execute_batch(&sql).unwrap();
+        name.to_owned()
+    };
+    let made = Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(made.success());
+    vec![
+        ("a line", "-".to_owned()),
+        (
+            "a view without a row",
+            database("silent.sqlite", "SELECT i AS transaction_id FROM n WHERE i < 0"),
+        ),
+        (
+            "a view of rows",
+            database("rows.sqlite", "SELECT i AS transaction_id FROM n"),
+        ),
+        ("a pipe that nobody writes to", "pipe".to_owned()),
+    ]
+}
+
+/// Whether it was stopped by `stop` in time: what is not read is named, what stood before it is taken.
+fn assert_stopped(place: &Place, case: &str, source: &str, more: &[&str], stop: impl FnOnce(&Running)) {
+    let good = place.write("good.csv", "transaction_id\ngood1\n");
+    let mut command = place.command(&["run", "--dry-run", "--json", "--pending", &good, "--pending", source]);
+    command.args(more).stdin(Stdio::piped());
+    let started = Instant::now();
+    let mut running = Running::start(&mut command);
+    let mut stdin = running.0.stdin.take().unwrap();
+    let feeding = thread::spawn(move || {
+        let mut piece = "transaction_id\n".to_owned();
+        while stdin.write_all(piece.as_bytes()).is_ok() {
+            piece = "x".repeat(64 * 1024);
+        }
+    });
+    stop(&running);
+    let ended = running.end();
+    let took = started.elapsed();
+    feeding.join().unwrap();
+    assert_eq!(ended.code, Some(3), "{case}: {}", ended.stderr);
+    assert!(took < END_BOUND, "{case}: {took:?}");
+    let failed = ended.json()["intake"]["failed_sources"].to_string();
+    assert!(
+        failed.contains("not read to its end, as the run was stopped"),
+        "{case}: {failed}"
+    );
+    assert_eq!(
+        place.count("SELECT count(*) FROM transactions WHERE transaction_id = 'good1'"),
+        1,
+        "{case}"
+    );
+}
+
+#[test]
+fn a_source_that_never_ends_ends_with_the_time_limit() {
+    for case in 0..ENDLESS {
+        let place = Place::new();
+        let (case, source) = endless(&place).swap_remove(case);
+        assert_stopped(&place, case, &source, &["--time-limit", "500ms"], |_| {});
+    }
+}
+
+#[test]
+fn a_source_that_never_ends_ends_with_the_first_signal() {
+    for case in 0..ENDLESS {
+        let place = Place::new();
+        let (case, source) = endless(&place).swap_remove(case);
+        assert_stopped(&place, case, &source, &[], |running| {
+            // Signals are listened for before there is a ledger; a moment later the source is being read.
+            let ledger = place.data().join("ledger.sqlite");
+            super::wait_until("the run has begun", || ledger.exists());
+            thread::sleep(Duration::from_millis(200));
+            running.terminate();
+        });
+    }
+}
