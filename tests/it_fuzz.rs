@@ -1,0 +1,263 @@
+//! The rules that the fuzz targets of `fuzz/` check, on made-up input: any bytes, and the seeds with edits that keep them
+//! near to what is understood. `PROPTEST_CASES` sets the number of cases.
+
+#[expect(unreachable_pub, reason = "the fuzz targets reach them")]
+#[path = "../fuzz/src/lib.rs"]
+mod rules;
+
+use std::fmt;
+use std::path::Path;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+/// Bytes that a failure shows so that a person can read them.
+#[derive(Clone)]
+struct Bytes(Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+/// A step to one of a text's near neighbours.
+#[derive(Debug, Clone)]
+enum Edit {
+    Insert(Index, Vec<u8>),
+    Delete(Index, usize),
+    Copy(Index, Index, usize),
+}
+
+impl Edit {
+    fn any(pieces: &'static [&'static str]) -> impl Strategy<Value = Self> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),
+            1 => vec(any::<u8>(), 1..4),
+        ];
+        prop_oneof![
+            (any::<Index>(), piece).prop_map(|(at, piece)| Self::Insert(at, piece)),
+            (any::<Index>(), 1..40_usize).prop_map(|(at, length)| Self::Delete(at, length)),
+            (any::<Index>(), any::<Index>(), 1..400_usize).prop_map(|(from, to, length)| Self::Copy(from, to, length)),
+        ]
+    }
+
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        let range = |from: &Index, length: usize| {
+            let start = from.index(bytes.len() + 1);
+            start..(start + length).min(bytes.len())
+        };
+        match self {
+            Self::Insert(at, piece) => {
+                let at = range(at, 0);
+                bytes.splice(at, piece.iter().copied());
+            }
+            Self::Delete(at, length) => {
+                let gone = range(at, *length);
+                bytes.drain(gone);
+            }
+            Self::Copy(from, to, length) => {
+                let piece = bytes[range(from, *length)].to_vec();
+                let at = range(to, 0);
+                bytes.splice(at, piece);
+            }
+        }
+    }
+}
+
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// Any bytes, or a seed with up to eight edits.
+fn input(target: &str, pieces: &'static [&'static str]) -> impl Strategy<Value = Bytes> + use<> {
+    let edited = (prop::sample::select(seeds(target)), vec(Edit::any(pieces), 0..8));
+    let edited = edited.prop_map(|(mut bytes, edits)| {
+        for edit in &edits {
+            edit.apply(&mut bytes);
+        }
+        bytes
+    });
+    prop_oneof![1 => vec(any::<u8>(), 0..200), 4 => edited].prop_map(Bytes)
+}
+
+const JSON: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\\"",
+    "\\u00e9",
+    "\\ud83d",
+    "\\n",
+    " ",
+    "\n",
+    "null",
+    "true",
+    "NaN",
+    "-1.5e3",
+    "\"Code\":\"Success\",",
+    "\"Result\":",
+    "\"Passed\":\"Y\",",
+    "\"Passed\":\"P\",",
+    "\"SubCode\":205,",
+    "\"faceImg\":\"",
+    "\"extraFaceImg\":[",
+    "\"faceAge\":",
+    "/9j/4AAQSkZJRgABAQAA",
+    "<Error><Code>",
+    "</Code>",
+    "<![CDATA[",
+    "\u{feff}",
+    "é",
+    "\u{202e}",
+];
+const CSV: &[&str] = &[
+    "\"",
+    "\"\"",
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "\r",
+    "\r\n",
+    " ",
+    "transaction_id",
+    "transaction_id,verified_at\n",
+    "good1,\n",
+    "\"good2\",x\n",
+    "2026-11-01T09:30:00Z",
+    "é",
+    "\u{feff}",
+    "=",
+    "-",
+    "\0",
+];
+const TOML: &[&str] = &[
+    "[",
+    "]",
+    "[[",
+    "\"",
+    "'",
+    "\"\"\"",
+    "=",
+    ".",
+    "{",
+    "}",
+    ",",
+    "\n",
+    "#",
+    " ",
+    "\\u001b",
+    "0",
+    "-1",
+    "1e400",
+    "nan",
+    "inf",
+    "true",
+    "\"6h\"",
+    "\"unlimited\"",
+    "'http://127.0.0.1:1'",
+    "'http://example.com'",
+    "qps = ",
+    "concurrency = ",
+    "[endpoints]\n",
+    "[quotas]\n",
+    "é",
+];
+const WORDS: &[&str] = &[
+    "=",
+    "+",
+    "-",
+    "@",
+    ";",
+    ",",
+    "'",
+    "\"",
+    "\t",
+    "\r\n",
+    "\u{1b}[",
+    "\u{202e}",
+    "http://",
+    "https://",
+    "127.0.0.1",
+    "user:pass@",
+    "/",
+    "?",
+    "5xx=",
+    "0.5",
+    "hang=",
+    "6h",
+    "ms",
+    "d",
+    "1e10",
+    "nan",
+    "-0",
+    "unlimited",
+    "é",
+    "＝",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn replies(bytes in input("reply", JSON)) {
+        rules::reply(&bytes.0);
+    }
+
+    #[test]
+    fn json(bytes in input("json", JSON)) {
+        rules::json(&bytes.0);
+    }
+
+    #[test]
+    fn csv(bytes in input("csv", CSV)) {
+        rules::csv(&bytes.0);
+    }
+
+    #[test]
+    fn configurations(bytes in input("config", TOML)) {
+        rules::config(&bytes.0);
+    }
+
+    #[test]
+    fn words(bytes in input("words", WORDS)) {
+        rules::words(&bytes.0);
+    }
+
+    /// What a well-kept library writes is read as it was meant, whatever stands in the columns that nobody asked for.
+    #[test]
+    fn what_the_csv_crate_writes_is_read(notes in vec(any::<String>(), 1..20), delimiter in prop::sample::select(b",;\t".as_slice())) {
+        // The reader refuses NUL, and more lines than `MAX_ROW_LINES`.
+        let notes: Vec<String> = notes.iter().map(|note| note.replace('\0', "")).collect();
+        let mut writer = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+        writer.write_record(["note", "transaction_id"]).unwrap();
+        for (number, note) in notes.iter().enumerate() {
+            writer.write_record([note, &format!("good{number}")]).unwrap();
+        }
+        let mut ids = Vec::new();
+        let source = std::io::Cursor::new(writer.into_inner().unwrap());
+        let settings = idvault::intake::IntakeSettings::default();
+        idvault::intake::read(&idvault::intake::Source::Stdin, Box::new(source), &settings, &mut |item| {
+            if let idvault::intake::Item::Good { row, .. } = item {
+                ids.push(row.transaction_id.to_string());
+            }
+            std::ops::ControlFlow::Continue(())
+        }).unwrap();
+        let expected: Vec<String> = (0..notes.len()).map(|number| format!("good{number}")).collect();
+        prop_assert_eq!(ids, expected);
+    }
+}

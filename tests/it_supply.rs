@@ -1,0 +1,97 @@
+//! What idvault is made of: held in every test run, with or without cargo-deny (`deny.toml` asks for more).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn table(file: &str) -> Table {
+    toml::from_str(&std::fs::read_to_string(root().join(file)).unwrap()).unwrap()
+}
+
+/// The names of `[dependencies]` and the like.
+fn names(manifest: &Table, of: &str) -> BTreeSet<String> {
+    manifest[of].as_table().unwrap().keys().cloned().collect()
+}
+
+/// The crates in the table under "Dependencies" of ARCHITECTURE.md.
+fn described() -> BTreeSet<String> {
+    let (_, below) = ARCHITECTURE.split_once("\n## Dependencies\n").unwrap();
+    let rows = below.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    rows.take_while(|line| line.starts_with('|'))
+        .flat_map(|row| row.split('|').nth(1).unwrap().split(','))
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_dependency_has_its_line_in_the_architecture() {
+    let manifest = table("Cargo.toml");
+    assert_eq!(described(), names(&manifest, "dependencies"));
+    let (_, for_tests) = ARCHITECTURE.split_once("\nFor tests and benches: ").unwrap();
+    let for_tests = for_tests.split("\n\n").next().unwrap();
+    for name in names(&manifest, "dev-dependencies") {
+        assert!(for_tests.contains(&name), "{name} is not described");
+    }
+}
+
+#[test]
+fn every_crate_comes_from_the_registry_with_its_checksum_and_none_is_openssl() {
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let lock = table(lock);
+        let packages = lock["package"].as_array().unwrap();
+        assert!(packages.len() > 100);
+        for package in packages {
+            let name = package["name"].as_str().unwrap();
+            assert!(
+                !["openssl", "openssl-sys", "openssl-src", "native-tls"].contains(&name),
+                "{name}"
+            );
+            if name.starts_with("idvault") {
+                continue;
+            }
+            let source = package["source"].as_str().unwrap();
+            assert!(
+                source.starts_with("registry+") && source.ends_with("/crates.io-index"),
+                "{name}: {source}"
+            );
+            assert_eq!(package["checksum"].as_str().unwrap().len(), 64, "{name}");
+        }
+    }
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}
+
+/// The lint refuses it at compile time; the search also finds what a file of its own lints would let pass.
+#[test]
+fn no_unsafe_code_is_there_and_none_can_come() {
+    let manifest = table("Cargo.toml");
+    assert_eq!(manifest["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    let word = concat!("un", "safe");
+    let mut files = 0;
+    for file in ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+    {
+        files += 1;
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            let code = line.split("//").next().unwrap();
+            let mut words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            assert!(!words.any(|found| found == word), "{}: {line}", file.display());
+        }
+    }
+    assert!(files > 100, "{files}");
+}
