@@ -30,7 +30,7 @@ const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// After a renewal that failed while the old ones are valid, the next try waits this long.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
 /// Attempts that were under way when credentials were renewed still report the old ones as expired. Within this time
-/// (that of the longest attempt) such a report is answered by the renewal that was.
+/// (that of the longest attempt) such a report is answered by the renewal that was, be it in vain.
 const REFRESH_SHARED: Duration = Duration::from_secs(30);
 
 /// What can be set of the chain.
@@ -62,13 +62,15 @@ pub struct CredentialsChain {
     resolver: Option<Resolver>,
     /// Held for a copy only, never across an await.
     found: Mutex<Option<Found>>,
-    /// Held while the chain is asked: when it last gave newer ones, and when it last failed to.
+    /// Held while the chain is asked.
     renewal: tokio::sync::Mutex<Renewal>,
 }
 
 #[derive(Default)]
 struct Renewal {
-    renewed: Option<Instant>,
+    /// When the chain was last asked for newer ones, and whether it had any.
+    asked: Option<(Instant, bool)>,
+    /// When it last failed to give newer ones in time.
     failed: Option<Instant>,
 }
 
@@ -124,17 +126,18 @@ impl CredentialsChain {
             return Ok(false);
         };
         let mut renewal = self.renewal.lock().await;
-        if renewal.renewed.is_some_and(|at| at.elapsed() < REFRESH_SHARED) {
-            return Ok(true);
+        if let Some((at, newer)) = renewal.asked
+            && at.elapsed() < REFRESH_SHARED
+        {
+            return Ok(newer);
         }
+        renewal.asked = Some((Instant::now(), false));
         let newer = resolver.resolve().await?;
         let changed = self
             .cached()
             .is_none_or(|old| !old.credentials.same_as(&newer.credentials));
         self.keep(newer);
-        if changed {
-            renewal.renewed = Some(Instant::now());
-        }
+        renewal.asked = Some((Instant::now(), changed));
         Ok(changed)
     }
 
@@ -175,7 +178,7 @@ impl CredentialsChain {
                 // A source that has nothing newer yet is asked again after the pause, not by every attempt.
                 renewal.failed = matches!(age(&newer), Age::Ageing).then(Instant::now);
                 if changed {
-                    renewal.renewed = Some(Instant::now());
+                    renewal.asked = Some((Instant::now(), true));
                 }
                 self.keep(newer.clone());
                 Ok(newer)

@@ -345,13 +345,18 @@ async fn an_expired_token_is_renewed_once_for_all_who_ask() {
     assert_eq!(handed_out.load(Ordering::SeqCst), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn files_are_read_again_after_an_expired_token() {
     let machine = cli().set("ALIBABA_CLOUD_PROFILE", "sts");
     let chain = machine.chain();
     chain.get().await.unwrap();
     assert!(!chain.refresh().await.unwrap());
     let _machine = machine.file(".aliyun/config.json", &CLI.replace("SECRET3", "SECRET9"));
+    assert!(
+        !chain.refresh().await.unwrap(),
+        "it was asked for all who were under way"
+    );
+    tokio::time::advance(Duration::from_secs(31)).await;
     assert!(chain.refresh().await.unwrap());
     let found = chain.get().await.unwrap();
     assert_eq!(found.security_token().unwrap().expose_secret(), "SECRET9");

@@ -2,17 +2,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::common::server::{Answer, serve};
 use crate::common::vendor::{Vendor, error, verdict};
-use crate::common::{FRESH, Idvault};
+use crate::common::{Ended, FRESH, Idvault};
 
 const KEY: &str = "the vendor refused the credentials";
 const RIGHTS: &str = "grant the RAM user or role the permission";
 const ACCOUNT: &str = "the vendor refused the account";
+const EXPIRED: &str = "the security token is expired";
 const TIME: &str = "check that this machine's clock";
 
 /// One id whose answer stops the run.
@@ -74,13 +76,14 @@ fn a_refusal_in_xml_or_lower_case_stops_the_run_too() {
     stops(Answer::new(403, r#"{"code":"forbidden.ram","message":"no"}"#), RIGHTS);
 }
 
+/// A `Date` header of a vendor whose clock is so much ahead.
+fn date(offset: SignedDuration) -> String {
+    let at = Timestamp::now() + offset;
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 #[test]
 fn a_clock_that_is_more_than_fifteen_minutes_off_is_named() {
-    let date = |offset: SignedDuration| {
-        (Timestamp::now() + offset)
-            .strftime("%a, %d %b %Y %H:%M:%S GMT")
-            .to_string()
-    };
     let refused = |offset| error(400, "InvalidTimeStamp.Expired").header("date", &date(offset));
     stops(
         refused(SignedDuration::from_secs(20 * 60 + 59)),
@@ -99,23 +102,88 @@ fn a_clock_that_is_more_than_fifteen_minutes_off_is_named() {
     stops(refused(SignedDuration::from_mins(5)), TIME);
 }
 
+/// Calls in flight per product.
+const CONCURRENCY: usize = 8;
+const IDS: usize = 300;
+
+/// So long the vendor takes for an answer: all that may be in flight is, when the first one comes.
+const LATENCY: Duration = Duration::from_millis(60);
+
+/// A vendor that takes its time, and refuses a token before it looks at a script. Counts what it refused so.
+fn slow_vendor(refused_token: &'static str) -> (Vendor, Arc<AtomicUsize>) {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let counter = refused.clone();
+    let vendor = Vendor::start_as(move |answer| {
+        serve(move |request| {
+            std::thread::sleep(LATENCY);
+            if request.header("x-acs-security-token") == refused_token {
+                counter.fetch_add(1, Ordering::SeqCst);
+                return error(400, "InvalidSecurityToken.Expired");
+            }
+            answer(request)
+        })
+    });
+    (vendor, refused)
+}
+
+/// Writes [`IDS`] rows, of as many products as are named.
+fn many(idvault: &Idvault, products: &[&str]) {
+    let rows = (0..IDS).map(|number| format!("t{number:03},{},{FRESH}\n", products[number % products.len()]));
+    let header = "transaction_id,product_code,verified_at\n".to_owned();
+    idvault.write("pending.csv", header + &rows.collect::<String>());
+}
+
+fn run(idvault: &Idvault, vendor: &Vendor) -> Ended {
+    let concurrency = CONCURRENCY.to_string();
+    idvault.run(vendor, &["--concurrency", &concurrency, "--qps", "unlimited"])
+}
+
+/// Nothing is charged, and everything is as it was.
+#[track_caller]
+fn assert_uncharged(idvault: &Idvault, case: &str) {
+    let sum = "SELECT sum(attempts) + sum(failed_runs) + sum(not_completed_runs) FROM transactions";
+    let charged: i64 = idvault.ledger().query_row(sum, [], |row| row.get(0)).unwrap();
+    assert_eq!(charged, 0, "{case}");
+    assert_eq!(idvault.summary()["states"]["pending"], IDS, "{case}");
+    assert_eq!(idvault.report_rows("quarantine.csv").len(), 0, "{case}");
+}
+
 #[test]
-fn a_refusal_costs_no_more_calls_than_were_in_flight() {
-    let (idvault, vendor) = (Idvault::new(), Vendor::start());
-    vendor.otherwise(error(400, "SignatureDoesNotMatch"));
-    let ids: Vec<String> = (0..300).map(|number| format!("t{number:03}")).collect();
-    idvault.pending(&ids.iter().map(|id| (id.as_str(), FRESH)).collect::<Vec<_>>());
-    idvault
-        .run(&vendor, &["--concurrency", "4", "--qps", "unlimited"])
-        .exits(8);
-    let calls = vendor.calls().len();
-    assert!((1..=4).contains(&calls), "{calls} calls");
-    let charged: i64 = idvault
-        .ledger()
-        .query_row("SELECT sum(attempts) FROM transactions", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(charged, 0);
-    assert_eq!(idvault.summary()["states"]["pending"], 300);
+fn a_refusal_costs_no_more_calls_than_were_in_flight_and_charges_none() {
+    let late = date(SignedDuration::from_secs(20 * 60 + 30));
+    for (answer, sentence) in [
+        (error(400, "SignatureDoesNotMatch"), KEY),
+        (error(404, "InvalidAccessKeyId.NotFound"), KEY),
+        (error(403, "Forbidden.RAM"), RIGHTS),
+        (error(400, "Account.Arrearage"), ACCOUNT),
+        (error(400, "InvalidAccountStatus.NotEnoughBalance"), ACCOUNT),
+        (
+            error(400, "InvalidTimeStamp.Expired").header("date", &late),
+            "this machine's clock is 20 min",
+        ),
+        // Nothing newer can be had for a key in the environment.
+        (error(400, "InvalidSecurityToken.Expired"), EXPIRED),
+    ] {
+        for products in [&["FACE_LIVENESS"][..], &["FACE_LIVENESS", "eKYC", "ID_OCR"]] {
+            let case = format!("{sentence}, {} products", products.len());
+            let (idvault, (vendor, _)) = (Idvault::new(), slow_vendor("none"));
+            vendor.otherwise(answer.clone());
+            many(&idvault, products);
+            let ended = run(&idvault, &vendor).exits(8).says(sentence);
+            assert_eq!(
+                ended.stderr.matches(sentence).count(),
+                1,
+                "{case}: said once: {}",
+                ended.stderr
+            );
+            let calls = vendor.calls().len();
+            assert!(
+                (1..=CONCURRENCY * products.len()).contains(&calls),
+                "{case}: {calls} calls"
+            );
+            assert_uncharged(&idvault, &case);
+        }
+    }
 }
 
 #[test]
@@ -184,13 +252,40 @@ fn an_expired_token_is_renewed_once_and_the_call_goes_on_uncharged() {
 }
 
 #[test]
-fn an_expired_token_that_can_not_be_renewed_stops_the_run() {
-    for (source, calls) in [(vec!["canary-old"], 1), (vec!["canary-old", "canary-new"], 2)] {
-        let (uri, asked) = tokens(&source);
-        let (idvault, vendor) = (with_tokens(&uri), Vendor::start());
-        vendor.script("t1", vec![error(400, "InvalidSecurityToken.Expired"); calls]);
-        idvault.run(&vendor, &[]).exits(8).says("the security token is expired");
-        assert_eq!(asked.load(Ordering::SeqCst), 2, "{source:?}");
-        assert_eq!(idvault.row("t1").attempts, 0, "{source:?}");
+fn a_token_that_expires_in_mid_run_is_renewed_once_for_all_calls_in_flight() {
+    let (uri, asked) = tokens(&["canary-old", "canary-new"]);
+    let (idvault, (vendor, refused)) = (with_tokens(&uri), slow_vendor("canary-old"));
+    vendor.otherwise(verdict("Y", "200"));
+    many(&idvault, &["FACE_LIVENESS"]);
+    run(&idvault, &vendor).exits(0);
+    let refused = refused.load(Ordering::SeqCst);
+    assert!((1..=CONCURRENCY).contains(&refused), "{refused}");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(vendor.calls().len(), IDS);
+    assert_eq!(idvault.archived().len(), IDS);
+    let sql = "SELECT count(*) FROM transactions WHERE attempts = 1";
+    let once: usize = idvault.ledger().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(once, IDS, "the refused attempts were not charged");
+}
+
+#[test]
+fn a_token_that_is_renewed_in_vain_stops_the_run_for_all_calls_in_flight() {
+    for (source, tries) in [(&["canary-old"][..], 1), (&["canary-old", "canary-new"], 2)] {
+        let (uri, asked) = tokens(source);
+        let (idvault, (vendor, _)) = (with_tokens(&uri), slow_vendor("none"));
+        vendor.otherwise(error(400, "InvalidSecurityToken.Expired"));
+        many(&idvault, &["FACE_LIVENESS"]);
+        run(&idvault, &vendor).exits(8).says(EXPIRED);
+        let calls = vendor.calls().len();
+        assert!(
+            (tries..=tries * CONCURRENCY).contains(&calls),
+            "{source:?}: {calls} calls"
+        );
+        assert_eq!(
+            asked.load(Ordering::SeqCst),
+            2,
+            "{source:?}: once at first, and once more"
+        );
+        assert_uncharged(&idvault, &format!("{source:?}"));
     }
 }

@@ -321,6 +321,11 @@ struct Vendor {
 
 impl Vendor {
     fn start(answers: Mix, latency: Duration) -> Self {
+        Self::start_by(Arc::new(WallClock), answers, latency)
+    }
+
+    /// By another clock.
+    fn start_by(clock: Arc<dyn Clock>, answers: Mix, latency: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -331,7 +336,7 @@ impl Vendor {
             latency: latency..=latency,
             ..SandboxSettings::default()
         };
-        let sandbox = runtime.block_on(Sandbox::bind(settings, Arc::new(WallClock))).unwrap();
+        let sandbox = runtime.block_on(Sandbox::bind(settings, clock)).unwrap();
         let (url, counters) = (format!("http://{}", sandbox.local_addr()), sandbox.counters());
         runtime.spawn(sandbox.run(std::future::pending()));
         Self {
