@@ -1,6 +1,4 @@
 -- How every connection to the ledger is set up; each line has its reason.
--- Readers (status, the plan) go on while the writer commits.
-PRAGMA journal_mode = WAL;
 -- A commit is on the disk before a reply counts; NORMAL could lose the last ones with the power.
 PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;

@@ -59,6 +59,12 @@ pub enum LedgerError {
         /// The file system.
         network: &'static str,
     },
+    /// SQLite can't turn the file to WAL mode, and does not say why.
+    #[error("failed to set the journal mode of the ledger {path}; check its disk, and that no other program holds it")]
+    JournalMode {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file's pages contradict each other.
     #[error(
         "the ledger {path} is damaged: {what}; nothing was changed in it: keep it, and restore ledger and archive together from a backup"

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Ledger, LedgerError, migrate};
@@ -88,6 +89,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut ledger = Self::connect(path, flags)?;
         ledger.check_pages()?;
+        ledger.set_journal_mode()?;
         let failed = ledger.failed("set up a connection");
         ledger.connection.wal_hook(Some(checkpoint_when_long)).map_err(failed)?;
         migrate::migrate(&mut ledger)?;
@@ -110,15 +112,33 @@ impl Ledger {
     /// At the start of a run that is more than tidying: where the run before ended with a sync that failed, the kernel may
     /// have dropped pages of the WAL that it still shows. Here they are written once more, elsewhere.
     fn checkpoint(&self) -> Result<(), LedgerError> {
-        let sql = include_str!("../../sql/checkpoint.sql");
-        let done = self.connection.query_row(sql, [], |_| Ok(()));
-        done.map_err(self.failed("write the last commits back"))
+        let busy: Result<i64, _> = self.answer(include_str!("../../sql/checkpoint.sql"));
+        busy.map_err(self.failed("write the last commits back"))?;
+        Ok(())
+    }
+
+    /// What a PRAGMA answers. It is carried out to its end, where a commit may still fail: `query_row` stops at the answer.
+    fn answer<T: FromSql>(&self, sql: &str) -> rusqlite::Result<T> {
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let answer = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?.get(0)?;
+        while rows.next()?.is_some() {}
+        Ok(answer)
+    }
+
+    fn set_journal_mode(&self) -> Result<(), LedgerError> {
+        let mode: Result<String, _> = self.answer(include_str!("../../sql/journal_mode.sql"));
+        match mode.map_err(self.failed("set the journal mode"))?.as_str() {
+            "wal" => Ok(()),
+            _ => Err(LedgerError::JournalMode {
+                path: self.path.clone(),
+            }),
+        }
     }
 
     /// Refuses a file whose pages contradict each other, before anything is written to it.
     fn check_pages(&self) -> Result<(), LedgerError> {
-        let sql = include_str!("../../sql/check_pages.sql");
-        let found: Result<String, _> = self.connection.query_row(sql, [], |row| row.get(0));
+        let found: Result<String, _> = self.answer(include_str!("../../sql/check_pages.sql"));
         match found.map_err(self.failed("check the pages"))?.as_str() {
             "ok" => Ok(()),
             what => Err(LedgerError::Damaged {
@@ -167,7 +187,7 @@ impl Ledger {
             .connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .map_err(ledger.failed("set up a connection"))?;
-        // WAL mode is written into the file, so whose it is comes first.
+        // Settings may write to the file, so whose it is comes first.
         migrate::schema_version(&ledger)?;
         let set_up = ledger.connection.execute_batch(include_str!("../../sql/pragmas.sql"));
         set_up.map_err(ledger.failed("set up a connection"))?;

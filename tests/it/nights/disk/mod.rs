@@ -2,8 +2,14 @@
 //! into the unmodified program: it obeys one [`Rule`] and says that it did, so that no point is missed silently.
 //!
 //! - `points`: killed at every step of a night
+//! - `conditions`: a ledger that can't be used, and a disk without room
+//! - `faults`: every write and every sync fails once, or for good
+//! - `night`: the runs over one data folder
 //! - [`Disk`]: the rule of one run, and what came of it
 
+mod conditions;
+mod faults;
+mod night;
 mod points;
 
 use std::path::PathBuf;

@@ -3,29 +3,13 @@
 //! Started again, a plain run loses nothing, archives nothing twice, leaves nothing over, and asks again for no more ids
 //! than were in flight. `IDVAULT_CRASH_CALLS` sets how many calls are drawn, `IDVAULT_CRASH_SEED` which.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::time::Duration;
+use super::super::setting;
+use super::night::{CONCURRENCY, Night};
+use super::{ANY_CALL, calls_of};
 
-use idvault::sandbox::Mix;
-
-use super::super::checker::{check, committed, reports_are_whole};
-use super::super::{Ended, Place, Vendor, made_up, setting};
-use super::{ANY_CALL, Disk, calls_of};
-
-/// Calls in flight: what a kill may cost in calls.
-const CONCURRENCY: u64 = 8;
-/// Enough for several commits while the calls are made; three billing days.
-const IDS: usize = 60;
-/// With faces a night of as many is slow.
-const IDS_WITH_IMAGES: usize = 12;
 /// Calls that are drawn.
 const CALLS: u64 = 8;
 const SEED: u64 = 20_261_122;
-
-/// How long the vendor takes to answer.
-const LATENCY: Duration = Duration::from_millis(2);
-
-const SIGKILL: i32 = 9;
 
 /// By its name: the rules of the runs, one after the other, each of which ends the run.
 type Point = (&'static str, &'static [&'static str]);
@@ -203,78 +187,6 @@ const IMAGE_POINTS: &[Point] = &[
         ],
     ),
 ];
-
-/// One series of runs over the same data folder.
-struct Night {
-    place: Place,
-    vendor: Vendor,
-    text: String,
-    args: Vec<String>,
-    kills: u64,
-}
-
-impl Night {
-    fn new(images: bool) -> Self {
-        let (place, vendor) = (Place::new(), Vendor::start(Mix::Realistic, LATENCY));
-        let text = made_up(if images { IDS_WITH_IMAGES } else { IDS }, 3, "FACE_LIVENESS");
-        let source = place.write("pending.csv", &text);
-        let mut args = vec![
-            "--pending".to_owned(),
-            source,
-            "--concurrency".to_owned(),
-            CONCURRENCY.to_string(),
-        ];
-        args.extend(images.then(|| "--images".to_owned()));
-        Self {
-            place,
-            vendor,
-            text,
-            args,
-            kills: 0,
-        }
-    }
-
-    fn command(&self) -> std::process::Command {
-        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        self.place.night_of(&self.vendor, &args)
-    }
-
-    /// A run that the rule kills; false where the run ended before that.
-    fn is_killed(&mut self, rule: &str, why: &str) -> bool {
-        let disk = Disk::that(rule);
-        let output = disk.under(&mut self.command()).output().unwrap();
-        if output.status.signal() != Some(SIGKILL) {
-            assert!(disk.fired().is_none(), "{why}: not killed");
-            Ended::of(output).expect(4);
-            return false;
-        }
-        assert!(disk.fired().is_some(), "{why}: killed by something else");
-        self.kills += 1;
-        self.lost_no_more_than_in_flight(why);
-        reports_are_whole(&self.place, why);
-        true
-    }
-
-    /// Answers that were given and are not kept.
-    #[track_caller]
-    fn lost_no_more_than_in_flight(&self, why: &str) -> u64 {
-        let lost = self.vendor.counts().finals.saturating_sub(committed(&self.place));
-        let in_flight = self.kills * CONCURRENCY;
-        assert!(
-            lost <= in_flight,
-            "{why}: {lost} answers are lost, {in_flight} were in flight"
-        );
-        lost
-    }
-
-    /// A plain run, and the checks. Gives the answers that had to be asked for again.
-    fn ends_well(&self, why: &str) -> u64 {
-        Ended::of(self.command().output().unwrap()).expect(4);
-        check(&self.place, &self.text, why);
-        self.place.idvault(&["verify", "--read-data"]).expect(0);
-        self.lost_no_more_than_in_flight(why)
-    }
-}
 
 /// What a series of kills cost.
 #[derive(Default)]

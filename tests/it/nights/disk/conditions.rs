@@ -1,0 +1,265 @@
+//! What is found at the start: a ledger that can't be used, or a disk without room. No call is made, nothing is changed,
+//! the sentence says which file and what to do, and once it is mended a plain run completes.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::process::Command;
+
+use idvault::disk::{FLOOR_BYTES, RECORD_BYTES};
+use rusqlite::Connection;
+
+use super::super::checker::{check, finals};
+use super::super::{Ended, made_up};
+use super::Disk;
+use super::night::Night;
+
+/// Not enough for anything.
+const LITTLE: u64 = 1_000_000;
+
+/// Done to a file.
+type Damage<'a> = &'a dyn Fn(&File);
+
+/// A night that was, and a new source with twice its records.
+fn after_a_night() -> Night {
+    let mut night = Night::new(false);
+    night.source(&[("FACE_LIVENESS", 20)]);
+    Ended::of(night.command().output().unwrap()).expect(0);
+    night.source(&[("FACE_LIVENESS", 40)]);
+    night
+}
+
+/// The run must end with this code and these words, without a call or a changed byte in ledger and archive.
+#[track_caller]
+fn is_refused(night: &Night, command: &mut Command, code: i32, words: &[&str]) {
+    let state = || {
+        let ledger = fs::read(night.place.data().join("ledger.sqlite")).ok();
+        (ledger, night.place.archive_files(), night.vendor.counts().calls)
+    };
+    let before = state();
+    let ended = Ended::of(command.output().unwrap()).expect(code);
+    for word in words {
+        assert!(ended.stderr.contains(word), "{word:?} is not in {}", ended.stderr);
+    }
+    assert!(before == state(), "a call was made or a file was changed: {words:?}");
+}
+
+#[track_caller]
+fn completes(night: &Night) {
+    let ended = Ended::of(night.command().output().unwrap());
+    assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.stderr);
+    check(&night.place, &night.text, "afterwards");
+    night.place.idvault(&["verify", "--read-data"]).expect(0);
+}
+
+#[test]
+fn a_ledger_that_another_program_holds_is_left_alone() {
+    let night = after_a_night();
+    let theirs = Connection::open(night.place.data().join("ledger.sqlite")).unwrap();
+    theirs.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let words = [
+        "ledger.sqlite; another program holds it: end that program",
+        "database is locked",
+    ];
+    is_refused(&night, &mut night.command(), 6, &words);
+    drop(theirs);
+    completes(&night);
+}
+
+#[test]
+fn a_ledger_that_can_not_be_written_is_left_alone() {
+    let night = after_a_night();
+    for error in ["EROFS", "EACCES"] {
+        for (files, words) in [
+            (
+                "*/data/*",
+                [
+                    "failed to lock ",
+                    "/data/lock; check that the data folder can be written",
+                ],
+            ),
+            (
+                "*/ledger.sqlite*",
+                ["ledger.sqlite; check that this user can write the file", "read-only"],
+            ),
+        ] {
+            let disk = Disk::that(&format!("create:{files} fail:{error}"));
+            is_refused(&night, disk.under(&mut night.command()), 6, &words);
+            assert!(disk.fired().is_some());
+        }
+    }
+    completes(&night);
+}
+
+#[test]
+fn a_damaged_ledger_is_left_alone() {
+    let night = after_a_night();
+    let path = night.place.data().join("ledger.sqlite");
+    let good = fs::read(&path).unwrap();
+    let pages = good.len() / 4096;
+    let damage: [(&str, Damage<'_>); 5] = [
+        ("file is not a database", &|file| {
+            file.write_all_at(&[0xFF; 100], 0).unwrap();
+        }),
+        ("is damaged", &|file| {
+            // The pages behind the first: every table and index begins with one.
+            (1..pages).for_each(|page| file.write_all_at(&[0xAA; 64], page as u64 * 4096).unwrap());
+        }),
+        ("is damaged", &|file| file.write_all_at(&[0; 4096], 4096).unwrap()),
+        ("is damaged", &|file| file.set_len(good.len() as u64 / 2).unwrap()),
+        ("file is not a database", &|file| file.set_len(10).unwrap()),
+    ];
+    for (words, damage) in damage {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(0).unwrap();
+        file.write_all_at(&good, 0).unwrap();
+        damage(&file);
+        let words = [
+            words,
+            "ledger.sqlite",
+            "restore ledger and archive together from a backup",
+        ];
+        is_refused(&night, &mut night.command(), 6, &words);
+    }
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .write_all_at(&good, 0)
+        .unwrap();
+    completes(&night);
+}
+
+#[test]
+fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one() {
+    let night = after_a_night();
+    let (ledger, elsewhere) = (night.place.data().join("ledger.sqlite"), night.place.path("elsewhere"));
+    #[expect(clippy::disallowed_methods, reason = "as an operator would")]
+    let put = |from: &std::path::Path, to: &std::path::Path| fs::rename(from, to).unwrap();
+    put(&ledger, &elsewhere);
+    let words = [
+        "there is an archive and no ledger at ",
+        "ledger.sqlite; restore it from a backup",
+    ];
+    is_refused(&night, &mut night.command(), 6, &words);
+    put(&elsewhere, &ledger);
+    completes(&night);
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_not_written_into() {
+    let night = Night::new(false);
+    let missing = night.place.path("mnt");
+    let mut command = night
+        .place
+        .bare(&["run", "--endpoint", &night.vendor.url, "--data-dir"]);
+    command.arg(missing.join("idvault-data"));
+    let there = missing.display().to_string();
+    is_refused(
+        &night,
+        &mut command,
+        6,
+        &["there is no folder ", &there, "mount its disk"],
+    );
+    assert!(!missing.exists(), "nothing is made");
+    // The data folder itself is made.
+    fs::create_dir(&missing).unwrap();
+    assert_ne!(command.output().unwrap().status.code(), Some(6));
+    assert!(missing.join("idvault-data/ledger.sqlite").exists());
+}
+
+#[test]
+fn a_ledger_on_a_network_is_refused_and_one_on_fuse_is_warned_of() {
+    let night = after_a_night();
+    for (magic, name) in [
+        ("0x6969", "NFS"),
+        ("0xFF534D42", "CIFS"),
+        ("0xFE534D42", "SMB2"),
+        ("0x01021997", "9P"),
+    ] {
+        let disk = Disk::that(&format!("statfs:* magic:{magic}"));
+        let words = [&*format!("is on {name}, a network file system"), "use a local disk"];
+        is_refused(&night, disk.under(&mut night.command()), 6, &words);
+        is_refused(&night, disk.under(&mut night.place.command(&["status"])), 6, &words);
+    }
+    let new = Night::new(false);
+    let disk = Disk::that("statfs:* magic:0x00C36400");
+    is_refused(&new, disk.under(&mut new.command()), 6, &["is on Ceph"]);
+    assert!(!new.place.data().exists(), "nothing is made");
+
+    let disk = Disk::that("statfs:* magic:0x65735546");
+    let ended = Ended::of(disk.under(&mut night.command()).output().unwrap());
+    assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.stderr);
+    assert!(ended.stderr.contains("is on FUSE"), "{}", ended.stderr);
+    completes(&night);
+}
+
+#[test]
+fn nothing_is_asked_for_where_the_staging_folder_or_the_ledger_can_not_be_written() {
+    let mut night = Night::new(false);
+    for rule in [
+        "create:*/.staging/probe fail:ENOSPC",
+        "write:*/.staging/probe short:ENOSPC",
+        "sync:*/.staging/probe fail-once:EIO",
+        "mkdir:*/.staging write:*-wal fail:ENOSPC",
+        "create:*/rejected.csv sync:*-wal fail-once:EIO",
+    ] {
+        // The first makes the data folder, and the others find it.
+        fs::remove_dir_all(night.place.data()).ok();
+        let (ended, calls) = night.fails(rule, rule);
+        assert!(matches!(ended.code, Some(6 | 7)), "{rule}: {}", ended.stderr);
+        assert!(!calls.is_empty(), "{rule}: never came");
+        assert_eq!(night.vendor.counts().calls, 0, "{rule}");
+    }
+    completes(&night);
+}
+
+#[test]
+fn where_the_disk_has_no_room_nothing_is_asked_for() {
+    let night = after_a_night();
+    let disk = Disk::that(&format!("statvfs:* space:{LITTLE}"));
+    let before = night.vendor.counts().calls;
+    let ended = Ended::of(disk.under(&mut night.command()).output().unwrap()).expect(7);
+    assert_eq!(night.vendor.counts().calls, before);
+    let data = night.place.data().display().to_string();
+    for word in [
+        "the disk of ",
+        &data,
+        " has 0 MiB free, and 256 MiB are needed",
+        "free some",
+    ] {
+        assert!(ended.stderr.contains(word), "{word:?} is not in {}", ended.stderr);
+    }
+    assert_eq!(night.place.summary()["exit_code"], 7);
+    completes(&night);
+}
+
+#[test]
+fn where_the_room_is_less_than_the_plan_may_need_that_is_said_and_what_fits_is_fetched() {
+    let night = Night::new(false);
+    let disk = Disk::that(&format!("statvfs:* space:{}", FLOOR_BYTES + 31 * RECORD_BYTES));
+    let ended = Ended::of(disk.under(&mut night.command()).output().unwrap()).expect(4);
+    let said = "has room for about 31 of 60 due records";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    // They turn out to be smaller.
+    check(&night.place, &night.text, "with little room");
+}
+
+#[test]
+fn a_disk_that_fills_up_stops_the_run_while_all_that_was_fetched_can_be_published() {
+    let mut night = Night::new(false);
+    let text = made_up(60, 3, "FACE_LIVENESS");
+    let rule = format!("recv:socket:* sync:*-wal#3 statvfs:* space:{LITTLE}");
+    let (ended, calls) = night.fails(&rule, &rule);
+    assert!(!calls.is_empty(), "never came");
+    let ended = ended.expect(7);
+    assert!(ended.stderr.contains(" has 0 MiB free"), "{}", ended.stderr);
+    let kept = night.place.archived("verifications").len();
+    assert!(kept > 0 && kept < finals(&text).len(), "{kept}");
+    assert_eq!(night.place.count("SELECT count(*) FROM journal"), 0);
+    assert_eq!(
+        night.vendor.counts().finals,
+        kept as u64,
+        "what was in flight is kept too"
+    );
+    assert_eq!(night.ends_well("afterwards"), 0, "and nothing is asked for again");
+}
