@@ -67,10 +67,11 @@ fn keep_memory_private() -> rustix::io::Result<()> {
 /// in the source can't.
 fn say_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let message = panic.payload().downcast_ref::<&'static str>().unwrap_or(&"no message");
+    let message = panic.payload().downcast_ref::<&'static str>();
+    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
     let _ = writeln!(
         io::stderr(),
-        "idvault: a part of this program failed unexpectedly, please report it: {message} ({place})"
+        "idvault: a part of this program failed unexpectedly at {place}{message}; please report this line"
     );
 }
 

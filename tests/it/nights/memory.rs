@@ -81,3 +81,33 @@ fn no_other_program_of_the_same_user_can_look_into_a_run() {
         environment_of(sleep.0.id()).is_some_and(|seen| seen.windows(11).any(|text| text == b"CANARY=seen"))
     });
 }
+
+/// The decoder of Parquet 60.1 panics on some damage: on a page of numbers, say, whose encoding is one that needs a
+/// dictionary where the page has none. It is the one panic that is known.
+#[test]
+fn a_panic_is_one_line_whatever_the_environment_says() {
+    let place = Place::new();
+    let source = place.write("pending.csv", made_up(20, 1, "FACE_LIVENESS"));
+    place.night(&["--pending", &source]).expect(4);
+    let path = place.data().join("archive").join(&place.archive_files()[0]);
+    let good = std::fs::read(&path).unwrap();
+    let plain_page = [0x15, 0x00, 0x15, 0x06, 0x15, 0x06];
+    let pages = (0..good.len()).filter(|at| good[*at..].starts_with(&plain_page));
+    let mut panicked = pages.filter_map(|at| {
+        let mut bytes = good.clone();
+        bytes[at + 1] = 0x04;
+        std::fs::write(&path, bytes).unwrap();
+        let mut verify = place.command(&["verify", "--read-data"]);
+        let ended = super::Ended::of(verify.env("RUST_BACKTRACE", "full").output().unwrap()).expect(9);
+        ended.stdout.contains("the decoder panicked").then_some(ended.stderr)
+    });
+    let said = panicked.next().expect("a page on which the decoder panics");
+    assert!(!said.is_empty());
+    for line in said.lines() {
+        let start = "idvault: a part of this program failed unexpectedly at ";
+        assert!(
+            line.starts_with(start) && line.ends_with("; please report this line"),
+            "{said}"
+        );
+    }
+}
