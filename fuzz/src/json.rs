@@ -59,7 +59,11 @@ fn same(ours: &Node<'_>, theirs: &serde_json::Value) -> bool {
         (Value::Null, serde_json::Value::Null)
         | (Value::Deep, serde_json::Value::Array(_) | serde_json::Value::Object(_)) => true,
         (Value::Bool(ours), serde_json::Value::Bool(theirs)) => ours == theirs,
-        (Value::Number(digits), serde_json::Value::Number(theirs)) => digits.parse().ok() == theirs.as_f64(),
+        (Value::Number(digits), serde_json::Value::Number(theirs)) => {
+            // serde rounds a long number in its own way.
+            let (ours, theirs) = (digits.parse().unwrap_or(f64::NAN), theirs.as_f64().unwrap_or(f64::NAN));
+            (ours - theirs).abs() <= ours.abs() * 4.0 * f64::EPSILON
+        }
         (Value::Text(_), serde_json::Value::String(theirs)) => ours.text().is_some_and(|ours| ours == *theirs),
         (Value::Array(ours), serde_json::Value::Array(theirs)) => {
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))

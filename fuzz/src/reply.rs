@@ -47,10 +47,7 @@ fn shown(classified: &Classified) {
     assert_shown(classified.request_id.as_deref().unwrap_or_default(), WORD_CHARS);
     match &classified.answer {
         Answer::Final { sub_code, .. } => assert_shown(sub_code, WORD_CHARS),
-        Answer::Undecided { passed: Some(word) } => {
-            assert_shown(word, WORD_CHARS);
-            assert!(!matches!(word.as_str(), "Y" | "y" | "N" | "n"), "{word}");
-        }
+        Answer::Undecided { passed: Some(word) } => assert_shown(word, WORD_CHARS),
         _ => {}
     }
 }

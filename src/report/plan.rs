@@ -1,6 +1,7 @@
 //! The plan as CSV, for `--dry-run`: what would be asked for, in that order.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io::Write;
 
 use jiff::Timestamp;
@@ -12,8 +13,10 @@ use crate::record::{Due, ProductCode, expires_at};
 
 const HEADER: [&str; 5] = ["transaction_id", "product_code", "region", "verified_at", "expires_at"];
 
-/// Rows of each product that are in memory at a time.
+/// Rows of a product that are in memory at a time.
 const PAGE_ROWS: usize = 256;
+/// Rows of all products together, but for one a product: a source can name as many products as it has rows.
+const MAX_ROWS: usize = 16 * PAGE_ROWS;
 
 /// Writes the due records in the order in which they would be asked for: the products side by side, each earliest
 /// possible deletion first, and what is past its deadline at the very end.
@@ -21,12 +24,21 @@ pub fn write(ledger: &Ledger, now: Timestamp, out: impl Write) -> Result<(), Rep
     let mut out = writer(out);
     out.write_record(HEADER)?;
     for phase in [Phase::Live, Phase::Overdue] {
+        let products = ledger.due_products(now)?;
+        let page_rows = (MAX_ROWS / products.len().max(1)).clamp(1, PAGE_ROWS);
         let mut lanes = Vec::new();
-        for product in ledger.due_products(now)? {
-            lanes.push(Lane::new(product.product_code));
+        let mut heads = BinaryHeap::new();
+        for (index, product) in products.into_iter().enumerate() {
+            let mut lane = Lane::new(product.product_code, page_rows);
+            heads.extend(lane.head(ledger, phase, now)?.map(|head| Reverse((head, index))));
+            lanes.push(lane);
         }
-        while let Some(due) = next(&mut lanes, ledger, phase, now)? {
-            out.write_record(cells(&due))?;
+        while let Some(Reverse((_, index))) = heads.pop() {
+            let lane = &mut lanes[index];
+            if let Some(due) = lane.rows.pop_front() {
+                out.write_record(cells(&due))?;
+            }
+            heads.extend(lane.head(ledger, phase, now)?.map(|head| Reverse((head, index))));
         }
     }
     out.flush()?;
@@ -37,45 +49,39 @@ pub fn write(ledger: &Ledger, now: Timestamp, out: impl Write) -> Result<(), Rep
 struct Lane {
     product_code: ProductCode,
     rows: VecDeque<Due>,
+    page_rows: usize,
     /// `None` once the last page is read.
     after: Option<Cursor>,
 }
 
+/// What rows are ordered by: the earliest time at which the vendor may delete one, which for unknown age may be any time
+/// from when it was first seen; then its id.
+type Urgency = (Timestamp, Box<str>);
+
 impl Lane {
-    fn new(product_code: ProductCode) -> Self {
+    fn new(product_code: ProductCode, page_rows: usize) -> Self {
         Self {
             product_code,
             rows: VecDeque::new(),
+            page_rows,
             after: Some(Cursor::start()),
         }
     }
 
-    fn fill(&mut self, ledger: &Ledger, phase: Phase, now: Timestamp) -> Result<(), LedgerError> {
+    /// How urgent its first row is, if it has one.
+    fn head(&mut self, ledger: &Ledger, phase: Phase, now: Timestamp) -> Result<Option<Urgency>, LedgerError> {
         if self.rows.is_empty()
             && let Some(after) = self.after.take()
         {
-            let page = ledger.due_page(&self.product_code, phase, &after, now, PAGE_ROWS)?;
-            self.after = (page.rows.len() == PAGE_ROWS).then_some(page.next);
+            let page = ledger.due_page(&self.product_code, phase, &after, now, self.page_rows)?;
+            self.after = (page.rows.len() == self.page_rows).then_some(page.next);
             self.rows = page.rows.into();
         }
-        Ok(())
+        Ok(self.rows.front().map(urgency))
     }
 }
 
-/// The most urgent row at the head of any lane.
-fn next(lanes: &mut [Lane], ledger: &Ledger, phase: Phase, now: Timestamp) -> Result<Option<Due>, LedgerError> {
-    for lane in lanes.iter_mut() {
-        lane.fill(ledger, phase, now)?;
-    }
-    let urgent = lanes
-        .iter_mut()
-        .filter(|lane| !lane.rows.is_empty())
-        .min_by_key(|lane| lane.rows.front().map(urgency));
-    Ok(urgent.and_then(|lane| lane.rows.pop_front()))
-}
-
-/// The earliest time at which the vendor may delete it; of unknown age, that may be any time.
-fn urgency(due: &Due) -> (Timestamp, Box<str>) {
+fn urgency(due: &Due) -> Urgency {
     let deleted_from = due.verified_at.map_or(due.first_seen_at, expires_at);
     (deleted_from, due.transaction_id.as_str().into())
 }

@@ -1,6 +1,7 @@
 //! Sources that are too long, and sources that never end: what is good in them is taken, memory stays small, and a run can
 //! always be stopped.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -171,6 +172,28 @@ fn huge_cells_of_a_database_never_get_into_memory() {
     let rejected = place.report("rejected.csv");
     assert_eq!((rejected.len(), rejected[0]["line"].as_str()), (1, "5002"));
     assert!(rejected[0]["reason"].contains("longer than 64 KiB"), "{rejected:?}");
+}
+
+/// Each row of a product of its own: the plan merges as many lanes as there are rows.
+#[test]
+fn a_source_of_as_many_products_as_rows_is_planned_in_order() {
+    let place = Place::new();
+    let rows = (0..1_500_u32).map(|number| {
+        let (minute, second) = (number * 7 % 50, number % 60);
+        format!("id{number:04},P{number},2026-11-20T10:{minute:02}:{second:02}Z")
+    });
+    let rows: Vec<String> = rows.collect();
+    let source = place.write(
+        "pending.csv",
+        format!("transaction_id,product_code,verified_at\n{}\n", rows.join("\n")),
+    );
+    let command = place.command(&["run", "--dry-run", "--pending", &source]);
+    let (ended, peak_kib) = watched(command, |_| {});
+    assert!(peak_kib < MOST_MEMORY_KIB, "{peak_kib} KiB");
+    let plan = lines(&ended.expect(0).stdout);
+    let order = |row: &BTreeMap<String, String>| (row["verified_at"].clone(), row["transaction_id"].clone());
+    assert_eq!(plan.len(), rows.len());
+    assert!(plan.is_sorted_by_key(order));
 }
 
 /// How many [`endless`] gives.
