@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::common::server::{Answer, serve};
-use crate::common::tls::{Authority, Heard, Identity, serve_tls, vendor_as};
+use crate::common::tls::{Authority, Heard, Identity, proxy_as, serve_tls, vendor_as};
 use crate::common::vendor::{Vendor, verdict};
-use crate::common::{FRESH, Idvault, NOW};
+use crate::common::{FRESH, Idvault, KEY_ID, NOW};
 
 /// The years in which a good certificate is valid.
 const GOOD: (i32, i32) = (2000, 3000);
@@ -85,6 +85,51 @@ fn with_a_ca_of_ones_own_a_run_goes_over_real_tls_and_keeps_its_connection() {
     assert!(heard.application_bytes() > 0);
     assert_eq!(idvault.archived().len(), 40);
     idvault.execute(&["verify", "--read-data"]).exits(0);
+}
+
+/// A proxy of a company's, or of somebody between it and the vendor.
+#[test]
+fn a_proxy_that_looks_into_tls_gets_nothing_unless_its_ca_is_trusted() {
+    let (trusted, other) = (Authority::new("trusted"), Authority::new("other"));
+    for (authority, code) in [(&other, 8), (&trusted, 0)] {
+        let (vendor, heard) = proxy_as(authority.signs("vendor.invalid", GOOD));
+        let mut idvault = trusting(&trusted, 1);
+        idvault.env("HTTPS_PROXY", &vendor.url);
+        if code == 0 {
+            vendor.otherwise(verdict("Y", "200"));
+        }
+        let endpoint = "https://vendor.invalid";
+        let args = [
+            "run",
+            "--pending",
+            "pending.csv",
+            "--now",
+            NOW,
+            "--endpoint",
+            endpoint,
+            "-vv",
+        ];
+        let ended = idvault.execute(&args).exits(code);
+        assert_eq!(heard.connections(), 1);
+        let tunnels = heard.tunnels();
+        assert!(
+            tunnels[0].starts_with("CONNECT vendor.invalid:443 HTTP/1.1\r\n"),
+            "{tunnels:?}"
+        );
+        assert!(
+            !tunnels[0].contains(KEY_ID) && !tunnels[0].contains("t000"),
+            "{tunnels:?}"
+        );
+        if code == 0 {
+            assert_eq!(idvault.archived().len(), 1);
+        } else {
+            ended.says(&format!(
+                "the certificate of vendor.invalid is not trusted: {UNTRUSTED}"
+            ));
+            assert_eq!(heard.application_bytes(), 0);
+            assert_eq!(idvault.row("t000").attempts, 0);
+        }
+    }
 }
 
 #[test]

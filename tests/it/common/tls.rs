@@ -5,9 +5,9 @@
 //! - [`TlsVendor`]: the scripted vendor behind one
 
 use std::io::{self, Read, Write};
-use std::net::TcpListener;
-use std::sync::Arc;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -78,6 +78,8 @@ pub(crate) struct Heard {
     wire: AtomicUsize,
     /// Bytes within TLS: requests.
     application: AtomicUsize,
+    /// What a proxy was asked in the clear, headers too.
+    tunnels: Mutex<Vec<String>>,
 }
 
 impl Heard {
@@ -87,6 +89,10 @@ impl Heard {
 
     pub(crate) fn wire_bytes(&self) -> usize {
         self.wire.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn tunnels(&self) -> Vec<String> {
+        self.tunnels.lock().unwrap().clone()
     }
 
     pub(crate) fn application_bytes(&self) -> usize {
@@ -102,12 +108,29 @@ pub(crate) fn vendor_as(identity: Identity) -> (Vendor, Arc<Heard>) {
     (vendor, heard)
 }
 
+/// A proxy that looks into TLS: answers as `identity` for whomever it is asked to connect to.
+pub(crate) fn proxy_as(identity: Identity) -> (Vendor, Arc<Heard>) {
+    let heard = Arc::new(Heard::default());
+    let shared = heard.clone();
+    let vendor = Vendor::start_as(move |answer| format!("http://127.0.0.1:{}", listen(true, identity, shared, answer)));
+    (vendor, heard)
+}
+
 /// Serves as `identity` on a free port until the test's process ends; gives the URL.
 pub(crate) fn serve_tls(
     identity: Identity,
     heard: Arc<Heard>,
     answer: impl Fn(Request) -> Answer + Send + Sync + 'static,
 ) -> String {
+    format!("https://localhost:{}", listen(false, identity, heard, answer))
+}
+
+fn listen(
+    proxy: bool,
+    identity: Identity,
+    heard: Arc<Heard>,
+    answer: impl Fn(Request) -> Answer + Send + Sync + 'static,
+) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -117,20 +140,35 @@ pub(crate) fn serve_tls(
         .unwrap();
     let (config, answer) = (Arc::new(config), Arc::new(answer));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             heard.connections.fetch_add(1, Ordering::SeqCst);
             let (heard, answer) = (heard.clone(), answer.clone());
             let tls = ServerConnection::new(config.clone()).unwrap();
             std::thread::spawn(move || {
-                let wire = Counted(stream.unwrap(), |heard: &Heard| &heard.wire, heard.clone());
+                let mut stream = stream.unwrap();
+                if proxy {
+                    take_connect(&mut stream, &heard);
+                }
+                let wire = Counted(stream, |heard: &Heard| &heard.wire, heard.clone());
                 let inside = Counted(StreamOwned::new(tls, wire), |heard: &Heard| &heard.application, heard);
                 connection(inside, &*answer);
             });
         }
     });
-    url
+    port
+}
+
+/// Opens a tunnel, which ends here.
+fn take_connect(stream: &mut TcpStream, heard: &Heard) {
+    let (mut asked, mut byte) = (Vec::new(), [0]);
+    while !asked.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        asked.push(byte[0]);
+    }
+    heard.tunnels.lock().unwrap().push(String::from_utf8(asked).unwrap());
+    stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
 }
 
 /// A stream, and which count its read bytes are added to.
