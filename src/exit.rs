@@ -22,7 +22,7 @@ pub enum Exit {
     Expiry = 5,
     /// The ledger can't be used.
     Ledger = 6,
-    /// The archive or a report can't be written.
+    /// The archive or a report can't be written, or the disk has no room for more.
     Archive = 7,
     /// The vendor refused the credentials or the account, or its server's certificate is not trusted; no attempt was
     /// charged to any id.
