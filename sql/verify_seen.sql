@@ -1,3 +1,7 @@
--- Ids that the archive holds, while it is verified.
-CREATE TEMP TABLE IF NOT EXISTS seen (transaction_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;
-DELETE FROM seen;
+-- Ids that the archive holds, while it is verified: the file of its verification, and that of its faces.
+CREATE TEMP TABLE seen (
+    transaction_id    TEXT    NOT NULL PRIMARY KEY,
+    file              INTEGER NOT NULL,
+    face_image_sha256 TEXT,
+    face_file         INTEGER
+) STRICT, WITHOUT ROWID;

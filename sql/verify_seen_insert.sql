@@ -1,1 +1,2 @@
-INSERT OR IGNORE INTO temp.seen (transaction_id) VALUES (:transaction_id)
+INSERT OR IGNORE INTO temp.seen (transaction_id, file, face_image_sha256)
+VALUES (:transaction_id, :file, :face_image_sha256)

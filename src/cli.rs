@@ -189,9 +189,29 @@ pub enum QuarantineCommand {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Read every file and compare its rows with the ledger
+    /// Decode every column of every file, faces too, or of a random sample of this share of the bytes (1 to 100).
+    /// Without it every file is hashed, and the columns that the ledger has too are compared with it
+    #[arg(
+        long,
+        value_name = "n%",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "100%",
+        value_parser = parse_percent
+    )]
+    pub read_data: Option<u8>,
+    /// Draws the sample; a sampled `verify` prints it
+    #[arg(long, value_name = "N", requires = "read_data")]
+    pub seed: Option<u64>,
+    /// Mend what can be mended without guessing, and say what was done; deletes no data
     #[arg(long)]
-    pub read_data: bool,
+    pub repair: bool,
+}
+
+fn parse_percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse();
+    let number = number.ok().filter(|percent| (1..=100).contains(percent));
+    number.ok_or_else(|| "a share is from 1% to 100%".to_owned())
 }
 
 /// Options of `sandbox`.

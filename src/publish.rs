@@ -5,6 +5,7 @@
 //!
 //! - [`Publisher`]: publishes what is journalled
 //! - [`Published`]: what it wrote
+//! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use jiff::civil::Date;
 use crate::archive::{Archive, ArchiveError, Dataset, Row, StagedDay, StagedFile};
 use crate::day::BillingZone;
 use crate::ledger::{DayRange, JournalledRow, Ledger, LedgerError, NewFile, Run, Tally};
-use crate::record::{Record, sha256_hex};
+use crate::record::{Record, State, sha256_hex};
 use crate::tables::SubCodes;
 use crate::vendor::wire;
 
@@ -60,17 +61,53 @@ pub struct Publisher<'a> {
     pub now: Timestamp,
 }
 
-impl Publisher<'_> {
-    /// Removes what an interrupted publication left behind; its rows are all still journalled. Gives the number of files.
-    pub fn recover(&mut self) -> Result<u64, PublishError> {
-        let mut removed = self.archive.clear_staging()?;
-        for path in self.ledger.staged_files()? {
-            removed += u64::from(self.archive.discard(&path)?);
-            self.ledger.forget_staged(&path)?;
-        }
-        Ok(removed)
-    }
+/// What an interrupted publication had left behind.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Files and folders in the staging folder.
+    pub staging: u64,
+    /// Files that had their name and were never taken into the manifest, below archive/.
+    pub files: Vec<String>,
+}
 
+/// Removes what an interrupted publication left behind; its rows are all still journalled.
+pub fn recover(ledger: &mut Ledger, archive: &Archive) -> Result<Recovered, PublishError> {
+    let staged = ledger.staged_files()?;
+    for path in &staged {
+        if let Some(what) = not_left_over(ledger, archive, path)? {
+            let (path, what) = (ledger.path().to_owned(), format!("{path}: {what}"));
+            return Err(LedgerError::Inconsistent { path, what }.into());
+        }
+    }
+    let mut recovered = Recovered {
+        staging: archive.clear_staging()?,
+        ..Recovered::default()
+    };
+    for path in staged {
+        let removed = archive.discard(&path)?;
+        ledger.forget_staged(&path)?;
+        recovered.files.extend(removed.then_some(path));
+    }
+    Ok(recovered)
+}
+
+/// Why a file that the manifest has as staged is not one that a crash left behind, and must stay: some of its rows are
+/// nowhere else. `None` where it is one, or is not there. A left-over that can't be read holds nothing.
+pub fn not_left_over(ledger: &Ledger, archive: &Archive, path: &str) -> Result<Option<String>, LedgerError> {
+    let mut looked_up = Ok(None);
+    // What can't be read of it was never published.
+    let _ = archive.read_ids(path, &mut |id| {
+        if matches!(looked_up, Ok(None)) {
+            looked_up = ledger.known(id).map(|known| {
+                let journalled = known.is_some_and(|known| known.state == Some(State::Journalled));
+                (!journalled).then(|| format!("it is staged, and {id} in it is not in the journal"))
+            });
+        }
+    });
+    looked_up
+}
+
+impl Publisher<'_> {
     /// Publishes everything that is journalled, one file a dataset and billing day.
     pub fn publish(&mut self) -> Result<Published, PublishError> {
         let mut published = Published::default();

@@ -25,7 +25,7 @@ use crate::intake::{IntakeError, Item, Reading, Source};
 use crate::ledger::{Admission, Admitted, AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
-use crate::publish::{PublishError, Published, Publisher};
+use crate::publish::{self, PublishError, Published, Publisher};
 use crate::report::billing::{self, BillingTotals};
 use crate::report::expiry::{self, ExpiryTotals};
 use crate::report::forecast::{BacklogForecast, SetPace};
@@ -50,6 +50,15 @@ pub enum RunError {
     /// A report can't be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+}
+
+impl From<PublishError> for RunError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Archive(error) => Self::Archive(error),
+            PublishError::Ledger(error) => Self::Ledger(error),
+        }
+    }
 }
 
 impl RunError {
@@ -107,10 +116,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let answered_by = (!night.dry_run).then(|| night.answered_by());
     let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
-    night
-        .publisher(&mut ledger, &archive, &run)
-        .recover()
-        .map_err(published)?;
+    publish::recover(&mut ledger, &archive)?;
     let reports = ReportDir::create(data_dir, &run.id)?;
     let intake = night.intake(&mut ledger, &run, &reports)?;
     let mut story = Story {
@@ -122,10 +128,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         archive.probe()?;
         ledger = night.fetch(ledger, &run, &mut story).await?;
         tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");
-        story.published = night
-            .publisher(&mut ledger, &archive, &run)
-            .publish()
-            .map_err(published)?;
+        story.published = night.publisher(&mut ledger, &archive, &run).publish()?;
         // What was fetched is safe now; that a part of the plan could not be read is worth the whole exit code.
         if let Some(error) = story.fetch_error.take() {
             return Err(error.into());
@@ -153,13 +156,6 @@ struct Story {
     fetch_error: Option<LedgerError>,
     /// Quarantined records whose 30 days ended before a person had helped them.
     expired: u64,
-}
-
-fn published(error: PublishError) -> RunError {
-    match error {
-        PublishError::Archive(error) => RunError::Archive(error),
-        PublishError::Ledger(error) => RunError::Ledger(error),
-    }
 }
 
 impl Night {

@@ -1,75 +1,32 @@
 //! The ledger against the archive: nothing missing, nothing extra, nothing changed, nothing twice.
 //!
-//! - [`verify`]: the comparison
-//! - [`Verified`], [`Difference`]: what it found
+//! - [`verify`]: the comparison; [`Scope`]: how much is decoded
+//! - [`Verified`], [`Difference`], [`Differences`]: what it found
+//! - [`repair`]: mends what can be mended without guessing; [`Mended`]: what it did
+
+mod difference;
+mod repair;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, Columns, FoundFile};
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
+use crate::publish::not_left_over;
 use crate::record::State;
 use crate::run::RunError;
 
-/// Where ledger and archive disagree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
-    /// In the manifest, not on the disk.
-    MissingFile(String),
-    /// On the disk, not in the manifest.
-    ExtraFile(String),
-    /// Other bytes than were published.
-    ChangedFile {
-        /// Below archive/.
-        path: String,
-        /// In what.
-        what: String,
-    },
-    /// A file can't be decoded.
-    UnreadableFile {
-        /// Below archive/.
-        path: String,
-        /// Why.
-        why: String,
-    },
-    /// The numbers of archived ids, of rows and of tallied verifications differ.
-    Counts(String),
-    /// A file's rows are not what they were tallied as, so that the billing report is wrong.
-    Tallies {
-        /// Below archive/.
-        path: String,
-        /// In what.
-        what: String,
-    },
-    /// A row whose id the ledger doesn't have as archived.
-    NotArchived {
-        /// The transaction.
-        transaction_id: String,
-        /// The file, below archive/.
-        path: String,
-    },
-    /// A transaction is in the archive more than once.
-    Twice(String),
-}
+pub use difference::{Difference, Differences};
+pub use repair::{Mended, repair};
+use rows::Rows;
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MissingFile(path) => write!(f, "missing: {path} is in the manifest and not on the disk"),
-            Self::ExtraFile(path) => write!(f, "extra: {path} is on the disk and not in the manifest"),
-            Self::ChangedFile { path, what } => write!(f, "changed: {path} has {what}"),
-            Self::UnreadableFile { path, why } => write!(f, "unreadable: {path}: {why}"),
-            Self::Counts(what) => write!(f, "counts: {what}"),
-            Self::Tallies { path, what } => write!(f, "tallies: {path}: {what}"),
-            Self::NotArchived { transaction_id, path } => {
-                write!(
-                    f,
-                    "not archived: {transaction_id} is in {path} and the ledger doesn't have it as archived"
-                )
-            }
-            Self::Twice(transaction_id) => write!(f, "twice: {transaction_id} is in the archive more than once"),
-        }
-    }
+/// How much of the archive's files is decoded beyond the columns that the ledger has too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// This share of the bytes, 0 to 100.
+    pub percent: u8,
+    /// Draws the files where it is not all of them.
+    pub seed: u64,
 }
 
 /// What was compared, and the differences.
@@ -81,53 +38,130 @@ pub struct Verified {
     pub bytes: u64,
     /// Archived ids.
     pub archived: u64,
+    /// Files that were decoded whole.
+    pub read_files: u64,
+    /// Their bytes, by the manifest.
+    pub read_bytes: u64,
+    /// Files of a publication that a crash cut off: no difference, as the next run knows and mends them.
+    pub left_over: Vec<String>,
     /// Where ledger and archive disagree.
-    pub differences: Vec<Difference>,
+    pub differences: Differences,
 }
 
-/// Compares every file of the manifest by size and SHA-256, and the counts; with `read_data` every row too, and the
-/// tallies of which the billing report is made.
-pub fn verify(ledger: &Ledger, archive: &Archive, read_data: bool) -> Result<Verified, RunError> {
+/// Compares every file of the manifest by size and SHA-256, and every row with the ledger, the tallies and the faces. A
+/// ledger that is damaged is an error; whatever else is wrong is a difference.
+pub fn verify(ledger: &Ledger, archive: &Archive, scope: Scope) -> Result<Verified, RunError> {
+    ledger.check_integrity()?;
     let manifest = ledger.manifest()?;
     let mut verified = Verified {
         files: manifest.len() as u64,
-        bytes: manifest.iter().map(|file| file.bytes).sum(),
+        bytes: sum_of(manifest.iter().map(|file| file.bytes)),
         archived: ledger.state_counts()?.of(State::Archived),
         ..Verified::default()
     };
-    let mut on_disk: BTreeSet<String> = archive
-        .files_on_disk()?
-        .into_iter()
-        .map(|file| file.relative_path)
-        .collect();
-    for file in &manifest {
-        if on_disk.remove(&file.path) {
-            verified.differences.extend(compare_bytes(archive, file)?);
+    let found = &mut verified.differences;
+    ledger.contradictions(&mut |what| found.add(Difference::Ledger(what)))?;
+    check_counts(ledger, verified.archived, found)?;
+    let mut there = compare_files(ledger, archive, &manifest, &mut verified)?;
+    let found = &mut verified.differences;
+    let sample = sample(&manifest, &there, scope);
+    verified.read_files = sample.len() as u64;
+    verified.read_bytes = sum_of(sample.iter().map(|number| manifest[*number].bytes));
+    // Faces are held to the verifications, which come first.
+    there.sort_by_key(|number| manifest[*number].dataset != "verifications");
+    let mut rows = Rows::new(ledger, archive, &manifest)?;
+    for number in there {
+        let columns = if sample.contains(&number) {
+            Columns::All
         } else {
-            verified.differences.push(Difference::MissingFile(file.path.clone()));
-        }
+            Columns::Compared
+        };
+        rows.read(number, columns, found)?;
     }
-    // What a crash cut off is known, and the next run mends it.
-    for path in ledger.staged_files()? {
-        on_disk.remove(&path);
-    }
-    verified
-        .differences
-        .extend(on_disk.into_iter().map(Difference::ExtraFile));
-    if let Err(error) = ledger.check_archived(verified.archived) {
-        match error {
-            LedgerError::Inconsistent { what, .. } => verified.differences.push(Difference::Counts(what)),
-            other => return Err(other.into()),
-        }
-    }
-    if read_data {
-        read_rows(ledger, archive, &manifest, &mut verified)?;
-    }
+    rows.finish(verified.archived, found)?;
     Ok(verified)
 }
 
-fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Difference>, ArchiveError> {
-    let found = archive.check(&file.path)?;
+/// Holds what is on the disk to the manifest. Gives the numbers of the files that are there.
+fn compare_files(
+    ledger: &Ledger,
+    archive: &Archive,
+    manifest: &[ManifestFile],
+    verified: &mut Verified,
+) -> Result<Vec<usize>, RunError> {
+    let found = &mut verified.differences;
+    let mut on_disk = files_on_disk(archive)?;
+    let mut there = Vec::new();
+    for (number, file) in manifest.iter().enumerate() {
+        if let Some(what) = misnamed(file) {
+            let path = file.path.clone();
+            found.add(Difference::Manifest { path, what });
+        }
+        let difference = compare_bytes(archive, file, on_disk.remove(&file.path))?;
+        // A changed file is read all the same: it may say more.
+        if !matches!(difference, Some(Difference::MissingFile(_) | Difference::ExtraFile(_))) {
+            there.push(number);
+        }
+        if let Some(difference) = difference {
+            found.add(difference);
+        }
+    }
+    for path in ledger.staged_files()? {
+        if !on_disk.get(&path).is_some_and(|file| file.regular) {
+            continue;
+        }
+        on_disk.remove(&path);
+        match not_left_over(ledger, archive, &path)? {
+            None => verified.left_over.push(path),
+            Some(what) => found.add(Difference::Manifest { path, what }),
+        }
+    }
+    for path in on_disk.into_keys() {
+        found.add(Difference::ExtraFile(path));
+    }
+    Ok(there)
+}
+
+fn check_counts(ledger: &Ledger, archived: u64, found: &mut Differences) -> Result<(), LedgerError> {
+    match ledger.check_archived(archived) {
+        Err(LedgerError::Inconsistent { what, .. }) => found.add(Difference::Counts(what)),
+        other => other?,
+    }
+    Ok(())
+}
+
+fn files_on_disk(archive: &Archive) -> Result<BTreeMap<String, FoundFile>, ArchiveError> {
+    let files = archive.files_on_disk()?.into_iter();
+    Ok(files.map(|file| (file.relative_path.clone(), file)).collect())
+}
+
+/// What is wrong with a manifest entry in itself: a file's path says its dataset, its day and its run too.
+fn misnamed(file: &ManifestFile) -> Option<String> {
+    let folder = Archive::folder_of(&file.dataset, file.billing_day.as_deref());
+    let named = format!("{folder}/{}-", file.run_id);
+    (!file.path.starts_with(&named)).then(|| "its dataset, billing day or run is another than its path says".to_owned())
+}
+
+fn compare_bytes(
+    archive: &Archive,
+    file: &ManifestFile,
+    found: Option<FoundFile>,
+) -> Result<Option<Difference>, ArchiveError> {
+    let path = || file.path.clone();
+    match found {
+        None => return Ok(Some(Difference::MissingFile(path()))),
+        // A link or a socket where the file should be.
+        Some(found) if !found.regular => return Ok(Some(Difference::ExtraFile(path()))),
+        Some(_) => {}
+    }
+    let found = match archive.check(&file.path) {
+        Ok(found) => found,
+        Err(error @ ArchiveError::File(_)) => {
+            let why = crate::error_chain(&error);
+            return Ok(Some(Difference::UnreadableFile { path: path(), why }));
+        }
+        Err(other) => return Err(other),
+    };
     let what = if found.bytes != file.bytes {
         format!("{} bytes, the manifest says {}", found.bytes, file.bytes)
     } else if found.sha256 != file.sha256 {
@@ -135,102 +169,28 @@ fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Differ
     } else {
         return Ok(None);
     };
-    Ok(Some(Difference::ChangedFile {
-        path: file.path.clone(),
-        what,
-    }))
+    Ok(Some(Difference::ChangedFile { path: path(), what }))
 }
 
-/// Counts the rows of a file and compares that with its tallies.
-fn compare_tallies(ledger: &Ledger, archive: &Archive, path: &str) -> Result<Option<Difference>, RunError> {
-    let mut counted: BTreeMap<[String; 3], u64> = BTreeMap::new();
-    archive.read_tallies(path, &mut |row| {
-        let key = [row.product_code, row.region, row.sub_code].map(str::to_owned);
-        *counted.entry(key).or_default() += 1;
-    })?;
-    let tallied = ledger.tallies_of(path)?;
-    let number = |of: &BTreeMap<[String; 3], u64>, key: &[String; 3]| of.get(key).copied().unwrap_or(0);
-    let differing = counted
-        .keys()
-        .chain(tallied.keys())
-        .find(|key| number(&counted, key) != number(&tallied, key));
-    Ok(differing.map(|key| Difference::Tallies {
-        path: path.to_owned(),
-        what: format!(
-            "{} rows of {}, tallied as {}",
-            number(&counted, key),
-            key.join(" "),
-            number(&tallied, key)
-        ),
-    }))
+/// Files to be decoded whole, by their number: drawn until they hold the share of the bytes that is asked for.
+fn sample(manifest: &[ManifestFile], there: &[usize], scope: Scope) -> BTreeSet<usize> {
+    if scope.percent >= 100 {
+        return there.iter().copied().collect();
+    }
+    let bytes_of = |number: &usize| u128::from(manifest[*number].bytes);
+    let wanted = there.iter().map(bytes_of).sum::<u128>() * u128::from(scope.percent);
+    let mut drawn = there.to_vec();
+    fastrand::Rng::with_seed(scope.seed).shuffle(&mut drawn);
+    let mut taken = 0;
+    drawn.retain(|number| {
+        let more = taken * 100 < wanted;
+        taken += if more { bytes_of(number) } else { 0 };
+        more
+    });
+    drawn.into_iter().collect()
 }
 
-/// Decodes every column of every file, and looks each id of `verifications` up.
-fn read_rows(
-    ledger: &Ledger,
-    archive: &Archive,
-    manifest: &[ManifestFile],
-    verified: &mut Verified,
-) -> Result<(), RunError> {
-    let mut seen = ledger.seen_ids()?;
-    for file in manifest {
-        let verifications = file.dataset == "verifications";
-        let mut looked_up: Result<(), LedgerError> = Ok(());
-        let mut found = Vec::new();
-        let read = archive.read_ids(&file.path, &mut |id| {
-            if !verifications || looked_up.is_err() {
-                return;
-            }
-            match seen.add(id) {
-                Ok(true) => {}
-                Ok(false) => found.push(id.to_owned()),
-                Err(error) => looked_up = Err(error),
-            }
-        });
-        looked_up?;
-        for transaction_id in found {
-            verified.differences.push(Difference::NotArchived {
-                transaction_id,
-                path: file.path.clone(),
-            });
-        }
-        match read {
-            Ok(rows) if rows == file.rows => {
-                if verifications {
-                    verified
-                        .differences
-                        .extend(compare_tallies(ledger, archive, &file.path)?);
-                }
-            }
-            Ok(rows) => {
-                let what = format!("{rows} rows, the manifest says {}", file.rows);
-                verified.differences.push(Difference::ChangedFile {
-                    path: file.path.clone(),
-                    what,
-                });
-            }
-            // A file that can't be opened is said already, as missing.
-            Err(ArchiveError::File(_)) => {}
-            Err(error @ ArchiveError::Unreadable { .. }) => {
-                let why = crate::error_chain(&error);
-                verified.differences.push(Difference::UnreadableFile {
-                    path: file.path.clone(),
-                    why,
-                });
-            }
-            Err(other) => return Err(other.into()),
-        }
-    }
-    if seen.distinct() != verified.archived {
-        let what = format!(
-            "{} ids are archived, the files hold {}",
-            verified.archived,
-            seen.distinct()
-        );
-        verified.differences.push(Difference::Counts(what));
-    }
-    verified
-        .differences
-        .extend(seen.twice().into_iter().map(Difference::Twice));
-    Ok(())
+fn sum_of(bytes: impl Iterator<Item = u64>) -> u64 {
+    // The ledger is not trusted here: what a person put there may be any number.
+    bytes.fold(0, u64::saturating_add)
 }

@@ -3,15 +3,18 @@
 //! - [`Archive`]: the folder `archive/` of a data folder, and `.staging/` beside it
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
 //! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published
-//! - [`FoundFile`], [`CheckedFile`], [`TallyRow`]: what is on the disk
+//! - [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
-//! The rooms: `schema` (what the files look like), `encode` (rows to columns), `publish` (staging), `check` (reading
-//! back). A file passes through them in that order, and is never changed once it is published.
+//! The rooms: `schema` (what the files look like), `encode` (rows to columns), `publish` (staging), `check` and `rows`
+//! (reading back). A file passes through them in that order, and is never changed once it is published. `mend` puts files
+//! that were moved back where they belong.
 
 mod check;
 mod encode;
+mod mend;
 mod publish;
+mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -26,8 +29,10 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use parquet::errors::ParquetError;
 
-pub use check::{CheckedFile, FoundFile, TallyRow};
+pub use check::{CheckedFile, FoundFile};
+pub use mend::{Room, Stray};
 pub use publish::{StagedDay, StagedFile};
+pub use rows::{Columns, StoredFace, StoredRow};
 
 use crate::files::{self, FileError};
 use crate::record::Record;
@@ -155,24 +160,42 @@ impl ArchiveError {
     }
 }
 
-/// The folder `archive/` of a data folder, and `.staging/` beside it. One writer at a time: the run's lock sees to that.
+/// The folder `archive/` of a data folder, `.staging/` and `set-aside/` beside it. One writer at a time: the run's lock
+/// sees to that.
 #[derive(Debug, Clone)]
 pub struct Archive {
     root: PathBuf,
     staging: PathBuf,
+    set_aside: PathBuf,
 }
 
 impl Archive {
     /// Opens the archive under `data_dir`, and creates its folders (0700) where they are missing.
     pub fn open(data_dir: &Path) -> Result<Self, ArchiveError> {
-        let (root, staging) = (data_dir.join("archive"), data_dir.join(".staging"));
-        files::create_private_dir(&root)?;
-        files::create_private_dir(&staging)?;
+        let archive = Self::for_reading(data_dir);
+        let (root, staging) = (&archive.root, &archive.staging);
+        files::create_private_dir(root)?;
+        files::create_private_dir(staging)?;
         files::sync(data_dir)?;
-        if device(&root)? != device(&staging)? {
-            return Err(ArchiveError::TwoFileSystems { archive: root, staging });
+        if device(root)? != device(staging)? {
+            let (archive, staging) = (root.clone(), staging.clone());
+            return Err(ArchiveError::TwoFileSystems { archive, staging });
         }
-        Ok(Self { root, staging })
+        Ok(archive)
+    }
+
+    /// The archive under `data_dir` as it is: nothing is created, so it may be on a disk that can't be written.
+    pub fn for_reading(data_dir: &Path) -> Self {
+        Self {
+            root: data_dir.join("archive"),
+            staging: data_dir.join(".staging"),
+            set_aside: data_dir.join("set-aside"),
+        }
+    }
+
+    /// The folder under `archive/` of a dataset's billing day; `None` is the unknown day.
+    pub fn folder_of(dataset: &str, billing_day: Option<&str>) -> String {
+        format!("{dataset}/billing_day={}", billing_day.unwrap_or(UNKNOWN_DAY))
     }
 
     /// Whether a data folder has an archive with files in it.
@@ -182,7 +205,8 @@ impl Archive {
             return Ok(false);
         }
         let found = check::files_under(&root)?;
-        Ok(found.iter().any(|file| file.relative_path.ends_with(".parquet")))
+        let parquet = |file: &FoundFile| file.regular && file.relative_path.ends_with(".parquet");
+        Ok(found.iter().any(parquet))
     }
 
     /// Writes a file into the staging folder as a Parquet file would be, and removes it: whether an answer could be kept
@@ -258,7 +282,7 @@ impl Archive {
         Ok(true)
     }
 
-    /// Every regular file under `archive/`, in the order of the paths.
+    /// Everything under `archive/` but folders, in the order of the paths.
     pub fn files_on_disk(&self) -> Result<Vec<FoundFile>, ArchiveError> {
         check::files_under(&self.root)
     }
@@ -271,36 +295,54 @@ impl Archive {
     /// Decodes every column of every row of a file, so that damage shows, and hands each row's transaction id to
     /// `each`. Returns the rows.
     pub fn read_ids(&self, relative_path: &str, each: &mut dyn FnMut(&str)) -> Result<u64, ArchiveError> {
-        check::read_ids(&self.locate(relative_path)?, each)
+        rows::read_ids(&self.locate(relative_path)?, each)
     }
 
-    /// Hands product, region and sub code of every row of a file of `verifications` to `each`, for a count that does
-    /// not depend on the ledger. Only these columns are read.
-    pub fn read_tallies(&self, relative_path: &str, each: &mut dyn FnMut(TallyRow<'_>)) -> Result<(), ArchiveError> {
-        check::read_tallies(&self.locate(relative_path)?, each)
+    /// Hands every row of a file of `verifications` to `each`, until that fails. Returns the rows.
+    pub fn read_verifications<E: From<ArchiveError>>(
+        &self,
+        relative_path: &str,
+        columns: Columns,
+        each: &mut dyn FnMut(StoredRow<'_>) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        rows::read_verifications(&self.locate(relative_path)?, columns, each)
     }
 
-    /// The full path of `relative_path`, which must stay inside `archive/`: plain names only, and no link on the way,
-    /// as that could lead anywhere.
+    /// Hands every row of a file of `face_images` to `each`, until that fails. Returns the rows.
+    pub fn read_faces<E: From<ArchiveError>>(
+        &self,
+        relative_path: &str,
+        columns: Columns,
+        each: &mut dyn FnMut(StoredFace<'_>) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        rows::read_faces(&self.locate(relative_path)?, columns, each)
+    }
+
     fn locate(&self, relative_path: &str) -> Result<PathBuf, ArchiveError> {
-        let outside = || ArchiveError::Outside {
-            relative_path: relative_path.to_owned(),
+        locate_in(&self.root, relative_path)
+    }
+}
+
+/// The full path of `relative_path`, which must stay inside `root`: plain names only, and no link on the way, as that
+/// could lead anywhere.
+fn locate_in(root: &Path, relative_path: &str) -> Result<PathBuf, ArchiveError> {
+    let outside = || ArchiveError::Outside {
+        relative_path: relative_path.to_owned(),
+    };
+    let mut path = root.to_owned();
+    for component in Path::new(relative_path).components() {
+        let Component::Normal(name) = component else {
+            return Err(outside());
         };
-        let mut path = self.root.clone();
-        for component in Path::new(relative_path).components() {
-            let Component::Normal(name) = component else {
-                return Err(outside());
-            };
-            path.push(name);
-            if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
-                return Err(outside());
-            }
-        }
-        if path == self.root {
+        path.push(name);
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
             return Err(outside());
         }
-        Ok(path)
     }
+    if path == root {
+        return Err(outside());
+    }
+    Ok(path)
 }
 
 fn device(folder: &Path) -> Result<u64, FileError> {

@@ -1,9 +1,11 @@
 //! What the tests share: an archive in a temporary folder, and rows.
 //!
 //! - `round_trip`: what is written is read on an independent path, column by column
+//! - `reading`: what the comparison with the ledger reads
 //! - `storage`: how it is stored: row groups, bloom filter, statistics, metadata
 //! - `staging`: what happens to files: publication, damage, left-overs, permissions
 
+mod reading;
 mod round_trip;
 mod staging;
 mod storage;

@@ -1,24 +1,68 @@
 //! `idvault verify`: the ledger against the archive.
 
-use std::io::Write as _;
+use std::fmt::Display;
+use std::io::{self, Write};
 
 use super::{CommandError, Context};
 use crate::archive::Archive;
 use crate::cli::{Global, VerifyArgs};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, Lock};
-use crate::verify::verify;
+use crate::plain;
+use crate::verify::{Scope, Verified, repair, verify};
 
 pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.settings(global.overrides())?;
-    let ledger = Ledger::open_read_only(&settings.data_dir)?;
+    let data_dir = &settings.data_dir;
+    let ledger = Ledger::open_read_only(data_dir)?;
     // A run that publishes meanwhile would look like differences.
-    let _lock = Lock::acquire(&settings.data_dir)?;
-    let archive = Archive::open(&settings.data_dir)?;
-    let mut out = std::io::stdout().lock();
-    let verified = verify(&ledger, &archive, args.read_data)?;
-    for difference in &verified.differences {
-        writeln!(out, "{difference}")?;
+    let lock = Lock::acquire(data_dir)?;
+    let mut out = io::stdout().lock();
+    if args.repair {
+        let mut written = Ok(());
+        let mut ledger = Ledger::open(data_dir, &lock)?;
+        let repaired = repair(&mut ledger, &Archive::open(data_dir)?, &mut |mended| {
+            if written.is_ok() {
+                written = say(&mut out, mended);
+            }
+        });
+        written?;
+        repaired?;
+        ledger.close()?;
+    }
+    let scope = Scope {
+        percent: args.read_data.unwrap_or(0),
+        seed: args.seed.unwrap_or(context.seed),
+    };
+    let verified = verify(&ledger, &Archive::for_reading(data_dir), scope)?;
+    print(&mut out, &verified, scope)?;
+    Ok(if verified.differences.total() == 0 {
+        Exit::Done
+    } else {
+        Exit::Difference
+    })
+}
+
+fn print(out: &mut dyn Write, verified: &Verified, scope: Scope) -> io::Result<()> {
+    for path in &verified.left_over {
+        say(
+            out,
+            &format!("left over: {path}, of a run that was cut off; the next run removes it, or --repair"),
+        )?;
+    }
+    let differences = &verified.differences;
+    for difference in differences.shown() {
+        say(out, difference)?;
+    }
+    for (kind, more) in differences.more() {
+        writeln!(out, "{kind}: and {more} more")?;
+    }
+    if (1..100).contains(&scope.percent) {
+        writeln!(
+            out,
+            "read a sample of {} files, {} bytes; --seed {} draws it again",
+            verified.read_files, verified.read_bytes, scope.seed
+        )?;
     }
     writeln!(
         out,
@@ -26,11 +70,11 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
         verified.files,
         verified.bytes,
         verified.archived,
-        verified.differences.len()
-    )?;
-    Ok(if verified.differences.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Difference
-    })
+        differences.total()
+    )
+}
+
+/// A line, with nothing in it that a terminal would obey: names of files and texts of an edited ledger can hold anything.
+fn say(out: &mut dyn Write, line: &dyn Display) -> io::Result<()> {
+    writeln!(out, "{}", plain::clean(&line.to_string()))
 }

@@ -37,7 +37,7 @@ pub use publish::{DayRange, JournalledRow, ManifestFile, NewFile, Tally};
 pub use quarantine::Decision;
 pub use report::{BillingLine, ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};
-pub use verify::SeenIds;
+pub use verify::{KnownRow, SeenFace, SeenIds};
 pub use writer::{Writer, WriterHandle};
 
 use crate::record::{MerchantBizId, TransactionId};

@@ -138,7 +138,16 @@ impl Ledger {
 
     /// Refuses a file whose pages contradict each other, before anything is written to it.
     fn check_pages(&self) -> Result<(), LedgerError> {
-        let found: Result<String, _> = self.answer(include_str!("../../sql/check_pages.sql"));
+        self.check(include_str!("../../sql/check_pages.sql"))
+    }
+
+    /// Holds the indices to the tables, too, which takes longer.
+    pub fn check_integrity(&self) -> Result<(), LedgerError> {
+        self.check(include_str!("../../sql/check_integrity.sql"))
+    }
+
+    fn check(&self, sql: &str) -> Result<(), LedgerError> {
+        let found: Result<String, _> = self.answer(sql);
         match found.map_err(self.failed("check the pages"))?.as_str() {
             "ok" => Ok(()),
             what => Err(LedgerError::Damaged {

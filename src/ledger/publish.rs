@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 
 use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
@@ -85,6 +85,20 @@ pub struct Tally {
     pub verifications: u64,
 }
 
+impl Tally {
+    pub(super) fn insert(&self, commit: &Connection, path: &str) -> rusqlite::Result<()> {
+        let insert = named_params! {
+            ":path": path,
+            ":product_code": self.product_code,
+            ":region": self.region,
+            ":sub_code": self.sub_code,
+            ":verifications": self.verifications,
+        };
+        commit.execute(include_str!("../../sql/tally_insert.sql"), insert)?;
+        Ok(())
+    }
+}
+
 /// A file of the manifest.
 #[derive(Debug, Clone)]
 pub struct ManifestFile {
@@ -100,6 +114,8 @@ pub struct ManifestFile {
     pub bytes: u64,
     /// The SHA-256 of its bytes in hex.
     pub sha256: String,
+    /// The run that published it.
+    pub run_id: String,
 }
 
 impl Ledger {
@@ -177,16 +193,7 @@ impl Ledger {
             }
             if let Some(counted) = files.iter().find(|file| file.dataset == "verifications") {
                 for tally in tallies {
-                    commit.execute(
-                        include_str!("../../sql/tally_insert.sql"),
-                        named_params! {
-                            ":path": counted.path,
-                            ":product_code": tally.product_code,
-                            ":region": tally.region,
-                            ":sub_code": tally.sub_code,
-                            ":verifications": tally.verifications,
-                        },
-                    )?;
+                    tally.insert(&commit, &counted.path)?;
                 }
             }
             let day = named_params! { ":first": range.first, ":last": range.last };
@@ -237,6 +244,7 @@ impl Ledger {
                     rows: row.get(3)?,
                     bytes: row.get(4)?,
                     sha256: row.get(5)?,
+                    run_id: row.get(6)?,
                 })
             })?;
             files.collect::<rusqlite::Result<Vec<_>>>()

@@ -1,11 +1,48 @@
-//! Looking the archive's rows up, for `idvault verify`.
+//! The ledger's side of `idvault verify`: whether it is sound in itself, and what it knows of the archive's rows.
+//!
+//! - [`SeenIds`]: the ids that were read from the archive so far; [`SeenFace`]: how a face fits them
+//! - [`KnownRow`]: what the ledger knows of one
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::{Ledger, LedgerError};
-use crate::record::State;
+use super::{Ledger, LedgerError, Tally};
+use crate::record::{MerchantBizId, State, TransactionId};
+
+/// What the ledger knows of an id, of that which the archive holds too. Times are microseconds since 1970 UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRow {
+    /// Where it stands; `None` for a word that is no state.
+    pub state: Option<State>,
+    /// The company's own id, derived where none was given.
+    pub merchant_biz_id: String,
+    /// The product.
+    pub product_code: String,
+    /// The region.
+    pub region: String,
+    /// When it was made.
+    pub verified_at: Option<i64>,
+    /// When the last answer came.
+    pub last_call_at: Option<i64>,
+    /// The verdict.
+    pub passed: Option<bool>,
+    /// The sub code.
+    pub sub_code: Option<String>,
+}
+
+/// How a face fits what was seen of its transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeenFace {
+    /// No file of verifications has the transaction.
+    Unknown,
+    /// Its verification's first face, and its hash there, where it has one.
+    First(Option<String>),
+    /// One more face in the same file.
+    Further,
+    /// Its faces are in this file too, by its number.
+    Twice(u64),
+}
 
 /// The ids that were read from the archive so far. They are kept in SQLite's temporary database, which spills to the
 /// disk: memory does not grow with the archive.
@@ -13,19 +50,74 @@ use crate::record::State;
 pub struct SeenIds<'ledger> {
     ledger: &'ledger Ledger,
     distinct: u64,
-    twice: BTreeSet<String>,
+}
+
+/// A row of the temporary table.
+struct Seen {
+    file: u64,
+    face_image_sha256: Option<String>,
+    face_file: Option<u64>,
 }
 
 impl Ledger {
-    /// Starts with none seen.
+    /// Says where the ledger's tables contradict each other.
+    pub fn contradictions(&self, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+        let mut read = || -> rusqlite::Result<()> {
+            let mut references = self
+                .connection
+                .prepare(include_str!("../../sql/verify_references.sql"))?;
+            let mut broken = references.query([])?;
+            while let Some(row) = broken.next()? {
+                let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+                each(format!("a row of {table} refers to one of {parent} that is not there"));
+            }
+            let mut tables = self
+                .connection
+                .prepare(include_str!("../../sql/verify_contradictions.sql"))?;
+            let mut contradictions = tables.query([])?;
+            while let Some(row) = contradictions.next()? {
+                each(row.get(0)?);
+            }
+            Ok(())
+        };
+        read().map_err(self.failed("compare the tables"))
+    }
+
+    /// The ids of all runs.
+    pub fn run_ids(&self) -> Result<BTreeSet<String>, LedgerError> {
+        let read = || {
+            let mut statement = self.connection.prepare(include_str!("../../sql/verify_runs.sql"))?;
+            statement
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(self.failed("read the runs"))
+    }
+
+    /// What is known of an id.
+    pub fn known(&self, transaction_id: &str) -> Result<Option<KnownRow>, LedgerError> {
+        let read = || {
+            let mut lookup = self
+                .connection
+                .prepare_cached(include_str!("../../sql/verify_known.sql"))?;
+            let id = named_params! { ":transaction_id": transaction_id };
+            lookup.query_row(id, known).optional()
+        };
+        read().map_err(self.failed("look an archived id up"))
+    }
+
+    /// Starts with none seen. Only one may be there at a time.
     pub fn seen_ids(&self) -> Result<SeenIds<'_>, LedgerError> {
-        let created = self.connection.execute_batch(include_str!("../../sql/verify_seen.sql"));
-        created.map_err(self.failed("start to verify"))?;
-        Ok(SeenIds {
+        let failed = self.failed("start to verify");
+        // One commit that never comes, instead of one an id; it also holds still what is read of the ledger meanwhile.
+        self.connection.execute_batch("BEGIN").map_err(&failed)?;
+        let seen = SeenIds {
             ledger: self,
             distinct: 0,
-            twice: BTreeSet::new(),
-        })
+        };
+        let created = self.connection.execute_batch(include_str!("../../sql/verify_seen.sql"));
+        created.map_err(failed)?;
+        Ok(seen)
     }
 
     /// The tallies of a file: verifications by product, region and sub code.
@@ -41,18 +133,87 @@ impl Ledger {
         };
         read().map_err(self.failed("read the tallies of a file"))
     }
+
+    /// Puts `tallies` in the place of those of a file, in one commit.
+    pub fn retally(&mut self, path: &str, tallies: &[Tally]) -> Result<(), LedgerError> {
+        let failed = self.failed("tally a file again");
+        let commit = self.connection.transaction().map_err(&failed)?;
+        let retally = || -> rusqlite::Result<()> {
+            commit.execute(
+                include_str!("../../sql/tally_forget.sql"),
+                named_params! { ":path": path },
+            )?;
+            tallies.iter().try_for_each(|tally| tally.insert(&commit, path))
+        };
+        retally().map_err(&failed)?;
+        commit.commit().map_err(&failed)
+    }
+}
+
+/// Nothing is checked: what a person may have put there is to be compared, not refused.
+fn known(row: &Row<'_>) -> rusqlite::Result<KnownRow> {
+    let derived = || -> rusqlite::Result<String> {
+        let id = TransactionId::parse(row.get_ref(0)?.as_str()?).ok();
+        Ok(id.map_or_else(String::new, |id| MerchantBizId::derive(&id).as_str().to_owned()))
+    };
+    Ok(KnownRow {
+        state: State::from_word(row.get_ref(2)?.as_str()?),
+        merchant_biz_id: row.get::<_, Option<String>>(1)?.map_or_else(derived, Ok)?,
+        product_code: row.get(3)?,
+        region: row.get(4)?,
+        verified_at: row.get(5)?,
+        last_call_at: row.get(6)?,
+        passed: row.get(7)?,
+        sub_code: row.get(8)?,
+    })
 }
 
 impl SeenIds<'_> {
-    /// An id that the archive holds; false where the ledger doesn't have it as archived.
-    pub fn add(&mut self, transaction_id: &str) -> Result<bool, LedgerError> {
-        let failed = self.ledger.failed("look an archived id up");
-        if self.try_insert(transaction_id).map_err(&failed)? {
+    /// An id that a file of verifications holds, and the hash of its first face; gives the number of the file that had
+    /// it before, if any.
+    pub fn add(
+        &mut self,
+        transaction_id: &str,
+        file: u64,
+        face_image_sha256: Option<&str>,
+    ) -> Result<Option<u64>, LedgerError> {
+        let insert = || {
+            let mut insert = self
+                .ledger
+                .connection
+                .prepare_cached(include_str!("../../sql/verify_seen_insert.sql"))?;
+            insert.execute(named_params! {
+                ":transaction_id": transaction_id,
+                ":file": file,
+                ":face_image_sha256": face_image_sha256,
+            })
+        };
+        if insert().map_err(self.ledger.failed("note an archived id"))? == 1 {
             self.distinct += 1;
-        } else {
-            self.twice.insert(transaction_id.to_owned());
+            return Ok(None);
         }
-        Ok(self.state_of(transaction_id).map_err(&failed)? == Some(State::Archived))
+        Ok(self.lookup(transaction_id)?.map(|seen| seen.file))
+    }
+
+    /// A face that a file holds.
+    pub fn add_face(&mut self, transaction_id: &str, file: u64) -> Result<SeenFace, LedgerError> {
+        let Some(seen) = self.lookup(transaction_id)? else {
+            return Ok(SeenFace::Unknown);
+        };
+        match seen.face_file {
+            Some(before) if before == file => Ok(SeenFace::Further),
+            Some(before) => Ok(SeenFace::Twice(before)),
+            None => {
+                let update = || {
+                    self.ledger
+                        .connection
+                        .prepare_cached(include_str!("../../sql/verify_seen_face.sql"))?
+                        .execute(named_params! { ":transaction_id": transaction_id, ":file": file })
+                };
+                update().map_err(self.ledger.failed("note a face"))?;
+                Ok(SeenFace::First(seen.face_image_sha256))
+            }
+        }
     }
 
     /// How many different ids were seen.
@@ -60,28 +221,51 @@ impl SeenIds<'_> {
         self.distinct
     }
 
-    /// Those that were seen more than once.
-    pub fn twice(self) -> BTreeSet<String> {
-        self.twice
+    /// Names those whose face was not seen.
+    pub fn faceless(&self, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+        self.each_id(include_str!("../../sql/verify_faceless.sql"), each)
     }
 
-    fn try_insert(&self, transaction_id: &str) -> rusqlite::Result<bool> {
-        let mut insert = self
-            .ledger
-            .connection
-            .prepare_cached(include_str!("../../sql/verify_seen_insert.sql"))?;
-        Ok(insert.execute(named_params! { ":transaction_id": transaction_id })? == 1)
+    /// Names the archived ids that were not seen.
+    pub fn unseen(&self, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+        self.each_id(include_str!("../../sql/verify_unseen.sql"), each)
     }
 
-    fn state_of(&self, transaction_id: &str) -> rusqlite::Result<Option<State>> {
-        let mut lookup = self
-            .ledger
-            .connection
-            .prepare_cached(include_str!("../../sql/verify_state.sql"))?;
-        let id = named_params! { ":transaction_id": transaction_id };
-        let state = lookup
-            .query_row(id, |row| Ok(State::from_word(row.get_ref(0)?.as_str()?)))
-            .optional()?;
-        Ok(state.flatten())
+    fn each_id(&self, sql: &'static str, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+        let mut read = || -> rusqlite::Result<()> {
+            let mut statement = self.ledger.connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                each(row.get(0)?);
+            }
+            Ok(())
+        };
+        read().map_err(self.ledger.failed("compare the archived ids"))
+    }
+
+    fn lookup(&self, transaction_id: &str) -> Result<Option<Seen>, LedgerError> {
+        let read = || {
+            let mut lookup = self
+                .ledger
+                .connection
+                .prepare_cached(include_str!("../../sql/verify_seen_lookup.sql"))?;
+            let id = named_params! { ":transaction_id": transaction_id };
+            let seen = lookup.query_row(id, |row| {
+                Ok(Seen {
+                    file: row.get(0)?,
+                    face_image_sha256: row.get(1)?,
+                    face_file: row.get(2)?,
+                })
+            });
+            seen.optional()
+        };
+        read().map_err(self.ledger.failed("look an archived id up"))
+    }
+}
+
+impl Drop for SeenIds<'_> {
+    fn drop(&mut self) {
+        // The connection rolls back by itself when it is closed; this only does it sooner.
+        drop(self.ledger.connection.execute_batch("ROLLBACK"));
     }
 }

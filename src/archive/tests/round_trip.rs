@@ -12,7 +12,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::{Fixture, bare_row, finish, full_row, publish, row};
-use crate::archive::{Archive, Row};
+use crate::archive::Row;
 use crate::record::{DuplicateFace, FaceImage, FaceInfo, ParseStatus, Record, sha256_hex};
 
 type Columns = Vec<(String, Value)>;
@@ -153,29 +153,6 @@ fn rows_come_back_across_batches() {
         .map(|i| if i % 7 == 0 { full_row(i) } else { row(i) })
         .collect();
     holds(&rows);
-}
-
-#[test]
-fn ids_and_tallies_are_read_in_order() {
-    let fixture = Fixture::new();
-    let rows: Vec<Row> = (0..1500).map(row).collect();
-    let files = finish(fixture.stage(), rows.clone());
-    assert_eq!(files.len(), 1);
-    let path = &publish(files)[0];
-    let archive = Archive::open(fixture.data_dir.path()).unwrap();
-
-    let mut ids = Vec::new();
-    let read = archive.read_ids(path, &mut |id| ids.push(id.to_owned())).unwrap();
-    assert_eq!(read, 1500);
-    assert!(ids.iter().eq(rows.iter().map(|row| &row.transaction_id)));
-
-    let mut failed = 0;
-    let each = &mut |row: crate::archive::TallyRow<'_>| {
-        assert_eq!((row.product_code, row.region), ("FACE_LIVENESS", "ap-southeast-1"));
-        failed += u32::from(row.sub_code == "205");
-    };
-    archive.read_tallies(path, each).unwrap();
-    assert_eq!(failed, 150);
 }
 
 fn any_text() -> impl Strategy<Value = Option<String>> {

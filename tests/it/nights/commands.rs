@@ -1,12 +1,12 @@
-//! The commands that read what a night left: status, report, verify; and those that only write: init, completions, man.
+//! The commands that read what a night left: status, report (and `verify` where there is nothing); and those that only write: init, completions, man.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 
-use rusqlite::{Connection, Statement};
+use rusqlite::Statement;
 use serde_json::Value;
 
-use super::{Archived, Ended, Place, lines, made_up, samples};
+use super::{Archived, Ended, Place, lines, samples};
 
 /// A folder after the README's night.
 fn after_the_sample() -> Place {
@@ -164,114 +164,6 @@ fn the_expiry_report_puts_each_unfetched_record_into_its_band_earliest_first() {
     assert_eq!(printed, kept);
     let bands = &place.summary()["expiry"]["bands"];
     assert_eq!(bands.to_string(), r#"{"lost":1,"1d":2,"3d":1,"7d":1,"unknown":1}"#);
-}
-
-/// A folder with a few archived rows, sound, and the archive's files.
-fn sound() -> (Place, Vec<String>) {
-    let place = Place::new();
-    let source = place.write("pending.csv", made_up(20, 2, "FACE_LIVENESS"));
-    place.night(&["--pending", &source]);
-    place.idvault(&["verify", "--read-data"]).expect(0);
-    let files = place.archive_files();
-    assert_eq!(files.len(), 2);
-    (place, files)
-}
-
-fn edit(place: &Place, sql: &str) {
-    let ledger = Connection::open(place.data().join("ledger.sqlite")).unwrap();
-    ledger.execute_batch(sql).unwrap();
-}
-
-/// `verify` finds a difference and says so.
-#[track_caller]
-fn assert_found(place: &Place, args: &[&str], said: &str) {
-    let ended = place.idvault(args).expect(9);
-    assert!(ended.stdout.contains(said), "{said}: {}", ended.stdout);
-}
-
-#[test]
-fn verify_finds_a_missing_file() {
-    let (place, files) = sound();
-    std::fs::remove_file(place.data().join("archive").join(&files[0])).unwrap();
-    assert_found(&place, &["verify"], &format!("missing: {}", files[0]));
-    assert_found(&place, &["verify", "--read-data"], &format!("missing: {}", files[0]));
-}
-
-#[test]
-fn verify_finds_an_extra_file() {
-    let (place, files) = sound();
-    let archive = place.data().join("archive");
-    let extra = files[0].replace(".parquet", "-copy.parquet");
-    std::fs::copy(archive.join(&files[0]), archive.join(&extra)).unwrap();
-    assert_found(&place, &["verify"], &format!("extra: {extra}"));
-}
-
-#[test]
-fn verify_finds_a_flipped_byte_wherever_it_is() {
-    let (place, files) = sound();
-    let path = place.data().join("archive").join(&files[1]);
-    let sound = std::fs::read(&path).unwrap();
-    for at in [0, sound.len() / 2, sound.len() - 1] {
-        let mut flipped = sound.clone();
-        flipped[at] ^= 1;
-        place.write(&format!("data/archive/{}", files[1]), flipped);
-        assert_found(&place, &["verify"], &format!("changed: {}", files[1]));
-        assert_found(&place, &["verify", "--read-data"], &format!("changed: {}", files[1]));
-    }
-    place.write(&format!("data/archive/{}", files[1]), sound);
-    place.idvault(&["verify", "--read-data"]).expect(0);
-}
-
-#[test]
-fn verify_finds_a_ledger_row_that_was_edited() {
-    let (place, _) = sound();
-    let id = place.archived("verifications")[0].id().to_owned();
-    edit(
-        &place,
-        &format!(
-            "UPDATE transactions SET state = 'lost', passed = NULL, sub_code = NULL WHERE transaction_id = '{id}'"
-        ),
-    );
-    assert_found(&place, &["verify"], "counts: ");
-    assert_found(&place, &["verify", "--read-data"], &format!("not archived: {id}"));
-}
-
-#[test]
-fn verify_that_reads_finds_an_id_that_was_renamed_where_the_counts_still_agree() {
-    let (place, _) = sound();
-    let id = place.archived("verifications")[0].id().to_owned();
-    edit(
-        &place,
-        &format!("UPDATE transactions SET transaction_id = 'renamed' WHERE transaction_id = '{id}'"),
-    );
-    place.idvault(&["verify"]).expect(0);
-    assert_found(&place, &["verify", "--read-data"], &format!("not archived: {id}"));
-}
-
-#[test]
-fn verify_that_reads_finds_a_tally_that_was_edited_where_the_sums_still_agree() {
-    let (place, _) = sound();
-    edit(&place, "UPDATE tallies SET sub_code = '999' WHERE sub_code = '200'");
-    place.idvault(&["verify"]).expect(0);
-    assert_found(&place, &["verify", "--read-data"], "tallies: verifications/");
-}
-
-#[test]
-fn verify_finds_rows_that_are_twice_in_the_archive_even_where_the_manifest_has_them_so() {
-    let (place, files) = sound();
-    let archive = place.data().join("archive");
-    let copy = files[0].replace(".parquet", "-copy.parquet");
-    std::fs::copy(archive.join(&files[0]), archive.join(&copy)).unwrap();
-    edit(
-        &place,
-        &format!(
-            "INSERT INTO files SELECT '{copy}', dataset, billing_day, rows, bytes, sha256, run_id, state, published_at
-             FROM files WHERE path = '{}'",
-            files[0]
-        ),
-    );
-    let id = place.rows_of(&copy)[0].id().to_owned();
-    assert_found(&place, &["verify", "--read-data"], &format!("twice: {id}"));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod nightly;
 mod order;
 mod permissions;
 mod sandbox;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,0 +1,2 @@
+-- Drops a file's tallies, to be counted again.
+DELETE FROM tallies WHERE path = :path

@@ -1,0 +1,4 @@
+-- Verifications whose face is in no file of face_images.
+SELECT transaction_id FROM temp.seen
+WHERE face_image_sha256 IS NOT NULL AND face_file IS NULL
+ORDER BY transaction_id

@@ -1,1 +1,0 @@
-SELECT state FROM transactions WHERE transaction_id = :transaction_id
