@@ -1,4 +1,4 @@
-//! What is left when a run is cut off, by `kill -9` at any moment, by a signal, by its time limit, or by another run.
+//! What is left when a run is cut off, by `kill -9` at any moment, by a signal or by its time limit.
 //!
 //! `IDVAULT_CRASH_KILLS` sets the number of kills, `IDVAULT_CRASH_SEED` their moments.
 
@@ -240,31 +240,4 @@ fn a_time_limit_begins_no_more_calls_and_publishes_what_it_has() {
         "{}",
         reasons(&place)
     );
-}
-
-#[test]
-fn of_five_runs_at_once_one_works_and_the_others_leave_while_it_does() {
-    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(100));
-    let place = Place::new();
-    // 60 calls one after the other take 6 s at least.
-    let source = place.write("pending.csv", made_up(60, 3, "FACE_LIVENESS"));
-    let args = ["--pending", &source, "--concurrency", "1"];
-    let mut runs: Vec<Running> = (0..5)
-        .map(|_| Running::start(&mut place.night_of(&vendor, &args)))
-        .collect();
-    let mut left = Vec::new();
-    wait_until("four have left", || {
-        left.extend(runs.extract_if(.., Running::ended));
-        left.len() >= 4
-    });
-    assert_eq!(runs.len(), 1, "one is still at work");
-    assert!(vendor.counts().calls < 60, "and has not finished");
-    for run in left {
-        let ended = run.end().expect(75);
-        assert!(ended.stderr.contains("another run holds the lock"), "{}", ended.stderr);
-    }
-    runs.remove(0).end().expect(0);
-    assert_eq!(vendor.counts().calls, 60, "no id was asked for twice");
-    assert_eq!(place.states(), BTreeMap::from([("archived".to_owned(), 60)]));
-    assert_eq!(place.count("SELECT count(*) FROM runs"), 1);
 }

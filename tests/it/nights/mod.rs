@@ -19,6 +19,7 @@ mod memory;
 mod migration;
 mod nightly;
 mod order;
+mod overlap;
 mod permissions;
 mod sandbox;
 mod verify;
