@@ -6,8 +6,17 @@
 mod rules;
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use idvault::clock::FixedClock;
+use idvault::host::Host;
+use idvault::intake::{IntakeSettings, Item, Source};
+use idvault::plain::clean;
+use idvault::vendor::{CredentialsChain, CredentialsSettings};
+use idvault::{error_chain, files, intake};
+use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -210,6 +219,73 @@ const WORDS: &[&str] = &[
     "＝",
 ];
 
+const CREDENTIALS: &[&str] = &[
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    ":",
+    "=",
+    ",",
+    "\n",
+    " ",
+    "#",
+    "[default]\n",
+    "[work]\n",
+    "type = sts\n",
+    "access_key_id = id\n",
+    "access_key_secret = \n",
+    "\"mode\":\"StsToken\",",
+    "\"profiles\":[",
+    "\"current\":\"default\",",
+    "é",
+    "\u{1b}[2J",
+    "\u{202e}",
+    "\0",
+];
+
+/// Credentials of a home folder with these two files: they can be sent in a header, or the error steers nothing.
+fn find_credentials(cli: &[u8], ini: &[u8]) {
+    let home = tempfile::tempdir().unwrap();
+    for (folder, name, bytes) in [(".aliyun", "config.json", cli), (".alibabacloud", "credentials", ini)] {
+        let folder = home.path().join(folder);
+        files::create_private_dir(&folder).unwrap();
+        files::create_private(&folder.join(name))
+            .unwrap()
+            .write_all(bytes)
+            .unwrap();
+    }
+    let env = [
+        ("HOME", home.path().to_str().unwrap()),
+        ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true"),
+    ];
+    let host = Host {
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        clock: Arc::new(FixedClock(Timestamp::UNIX_EPOCH)),
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+    };
+    let chain = CredentialsChain::new(host, CredentialsSettings::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    match runtime.block_on(chain.get()) {
+        Ok(found) => {
+            let id = found.access_key_id();
+            assert!(
+                !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()),
+                "{id:?}"
+            );
+        }
+        Err(error) => {
+            let text = error_chain(&error);
+            assert_eq!(clean(&text), text);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -234,6 +310,11 @@ proptest! {
     }
 
     #[test]
+    fn credentials_files(cli in input("credentials", CREDENTIALS), ini in input("credentials", CREDENTIALS)) {
+        find_credentials(&cli.0, &ini.0);
+    }
+
+    #[test]
     fn words(bytes in input("words", WORDS)) {
         rules::words(&bytes.0);
     }
@@ -250,9 +331,9 @@ proptest! {
         }
         let mut ids = Vec::new();
         let source = std::io::Cursor::new(writer.into_inner().unwrap());
-        let settings = idvault::intake::IntakeSettings::default();
-        idvault::intake::read(&idvault::intake::Source::Stdin, Box::new(source), &settings, &mut |item| {
-            if let idvault::intake::Item::Good { row, .. } = item {
+        let settings = IntakeSettings::default();
+        intake::read(&Source::Stdin, Box::new(source), &settings, &mut |item| {
+            if let Item::Good { row, .. } = item {
                 ids.push(row.transaction_id.to_string());
             }
             std::ops::ControlFlow::Continue(())

@@ -128,6 +128,11 @@ fn names_of_folders_and_profiles_steer_no_terminal() {
     );
     assert_names(&idvault.run(&vendor, &data), 0, "a run into it");
 
+    idvault.write(&format!("{EVIL}/archive/verifications/{EVIL}"), "a stranger's file");
+    let verified = idvault.execute(&[&["verify"], &data[..]].concat());
+    assert_steers_nothing(&verified, 9, "a file that should not be there");
+    assert!(verified.stdout.contains("evil"), "{}", verified.stdout);
+
     let mut idvault = Idvault::without_credentials();
     idvault.env("ALIBABA_CLOUD_PROFILE", EVIL);
     idvault.write(".alibabacloud/credentials", "[default]\n");
