@@ -36,8 +36,11 @@ const FIRST_DECREASE: f64 = 0.8;
 /// What is left of it after each further one, while no good one comes between.
 const NEXT_DECREASE: f64 = 0.5;
 
-/// The share of the set rate by which it recovers in a second of success.
+/// The share of the set rate by which it recovers in a second of success, near where it was throttled.
 const INCREASE: f64 = 0.05;
+
+/// By how much it recovers in a second of success, far below that: a minute of throttling must not cost another one.
+const DOUBLING: f64 = 2.0;
 
 /// The rate never falls below this share of the set rate.
 const FLOOR: f64 = 0.01;
@@ -47,6 +50,12 @@ const RECOVERY_STEP: Duration = Duration::from_secs(1);
 
 /// The shortest pause after a throttled answer: a vendor that says "at once" would burn every call otherwise.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// After a pause one attempt goes first and the others wait for its answer, but not for longer than this: it may be lost.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often those who wait for that answer look again.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The slowest rate that can be set, in calls per second.
 const SLOWEST: f64 = 0.001;
@@ -127,9 +136,20 @@ fn lock(lane: &Mutex<Lane>) -> std::sync::MutexGuard<'_, Lane> {
 struct Lane {
     /// `None`: unlimited.
     limited: Option<Limited>,
-    resume_at: Option<Instant>,
+    gate: Gate,
     /// Since when every answer was a throttled one.
     throttled_since: Option<Instant>,
+}
+
+/// What the vendor's answers let through.
+#[derive(Debug, Clone, Copy)]
+enum Gate {
+    /// Whatever the rate allows.
+    Open,
+    /// Nothing until then: the vendor throttled.
+    Shut(Instant),
+    /// The one attempt, since then, that asks whether it still does.
+    Ajar(Instant),
 }
 
 #[derive(Debug)]
@@ -148,26 +168,34 @@ impl Lane {
     fn over(limited: Option<Limited>) -> Self {
         Self {
             limited,
-            resume_at: None,
+            gate: Gate::Open,
             throttled_since: None,
         }
     }
 
     fn try_admit(&mut self, now: Instant) -> Result<Admitted, Duration> {
-        if let Some(resume_at) = self.resume_at.filter(|at| *at > now) {
-            return Err(resume_at - now);
+        match self.gate {
+            Gate::Shut(until) if now < until => return Err(until - now),
+            Gate::Ajar(since) if now < since + ANSWER_PATIENCE => return Err(LOOK_EVERY),
+            Gate::Open | Gate::Shut(_) | Gate::Ajar(_) => {}
         }
-        let Some(limited) = &self.limited else {
-            return Ok(Admitted { epoch: 0 });
-        };
-        limited.limiter.try_pass(now)?;
-        let epoch = limited.rate.epoch;
+        let mut epoch = 0;
+        if let Some(limited) = &self.limited {
+            limited.limiter.try_pass(now)?;
+            epoch = limited.rate.epoch;
+        }
+        if !matches!(self.gate, Gate::Open) {
+            self.gate = Gate::Ajar(now);
+        }
         Ok(Admitted { epoch })
     }
 
     fn throttled(&mut self, admitted: Admitted, retry_after: Option<Duration>, now: Instant) {
         let pause = retry_after.unwrap_or_default().max(SHORTEST_PAUSE);
-        self.resume_at = self.resume_at.max(Some(now + pause));
+        self.gate = match self.gate {
+            Gate::Shut(until) => Gate::Shut(until.max(now + pause)),
+            Gate::Open | Gate::Ajar(_) => Gate::Shut(now + pause),
+        };
         self.throttled_since = self.throttled_since.or(Some(now));
         if let Some(limited) = &mut self.limited
             && limited.rate.decrease(admitted.epoch, now)
@@ -178,6 +206,9 @@ impl Lane {
 
     fn answered(&mut self, now: Instant) {
         self.throttled_since = None;
+        if matches!(self.gate, Gate::Ajar(_)) {
+            self.gate = Gate::Open;
+        }
         if let Some(limited) = &mut self.limited
             && limited.rate.recover(now)
         {
@@ -191,6 +222,8 @@ impl Lane {
 pub struct Rate {
     set: f64,
     current: f64,
+    /// What was left after the first throttled answer in a row: up to there it may recover fast.
+    nearly: f64,
     changed_at: Instant,
     epoch: u32,
     /// The last answer was a throttled one.
@@ -204,6 +237,7 @@ impl Rate {
         Self {
             set,
             current: set,
+            nearly: set,
             changed_at: now,
             epoch: 0,
             throttled: false,
@@ -217,8 +251,10 @@ impl Rate {
             return false;
         }
         let left = if self.throttled { NEXT_DECREASE } else { FIRST_DECREASE };
-        self.throttled = true;
         self.current = (self.current * left).max(self.set * FLOOR);
+        if !std::mem::replace(&mut self.throttled, true) {
+            self.nearly = self.current;
+        }
         self.changed_at = now;
         self.epoch = self.epoch.wrapping_add(1);
         true
@@ -230,7 +266,11 @@ impl Rate {
         if self.current >= self.set || now.duration_since(self.changed_at) < RECOVERY_STEP {
             return false;
         }
-        self.current = (self.current + self.set * INCREASE).min(self.set);
+        self.current = if self.current < self.nearly {
+            (self.current * DOUBLING).min(self.nearly)
+        } else {
+            (self.current + self.set * INCREASE).min(self.set)
+        };
         self.changed_at = now;
         true
     }

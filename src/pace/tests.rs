@@ -107,6 +107,51 @@ fn the_rate_has_a_floor_from_which_it_recovers_within_thirty_seconds() {
     assert!((rate.calls_per_second() - 50.0).abs() < 1e-9);
 }
 
+/// A vendor that throttles everything for two minutes, as told by its header, and answers within 20 to 200 ms. Gives the
+/// seconds at which attempts were admitted.
+fn throttled_for_two_minutes(retry_after: Option<Duration>) -> Vec<f64> {
+    let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(3));
+    let mut lane = Lane::new(50.0, start);
+    let (mut now, mut admitted) = (0.0, Vec::new());
+    // Answers on their way: when they come, to which attempt, and whether they are throttled ones.
+    let mut answers: Vec<(f64, Admitted, bool)> = Vec::new();
+    while now < 200.0 {
+        answers.sort_by(|a, b| b.0.total_cmp(&a.0));
+        while let Some((came, attempt, throttled)) = answers.pop_if(|answer| answer.0 <= now) {
+            if throttled {
+                lane.throttled(attempt, retry_after, at(start, came));
+            } else {
+                lane.answered(at(start, came));
+            }
+        }
+        match lane.try_admit(at(start, now)) {
+            Ok(attempt) => {
+                admitted.push(now);
+                let throttled = (10.0..130.0).contains(&now);
+                answers.push((now + 0.02 + 0.18 * random.f64(), attempt, throttled));
+            }
+            Err(_) => now += 0.001,
+        }
+    }
+    admitted
+}
+
+#[test]
+fn minutes_of_throttling_cost_a_tenth_of_the_rate_within_five_seconds_and_thirty_seconds_after() {
+    // Good, missing or garbage (both are none), and huge, as the client caps it.
+    for retry_after in [Some(300), Some(2_000), None, Some(10_000)] {
+        let admitted = throttled_for_two_minutes(retry_after.map(Duration::from_millis));
+        let within = |from: f64, to: f64| admitted.iter().filter(|at| (from..to).contains(*at)).count();
+        assert!(within(9.0, 10.0) >= 48, "{retry_after:?}: at full pace before");
+        for second in 15..129 {
+            let calls = within(f64::from(second), f64::from(second) + 1.0);
+            assert!(calls < 5, "{retry_after:?}: {calls} calls in second {second}");
+        }
+        let back = (130..200).find(|second| within(f64::from(*second), f64::from(*second) + 1.0) >= 48);
+        assert!(back.is_some_and(|second| second <= 160), "{retry_after:?}: {back:?}");
+    }
+}
+
 #[test]
 fn a_retry_after_is_obeyed_and_never_shorter_than_our_own_pause() {
     let start = Instant::now();
