@@ -31,6 +31,13 @@ pub struct Passage {
     probes: bool,
 }
 
+impl Passage {
+    /// Whether it is this attempt that asks if the outage is over.
+    pub const fn probes(self) -> bool {
+        self.probes
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     in_a_row: u32,

@@ -3,36 +3,35 @@
 //! Every product has a lane of its own, so none waits for another. A lane is one stream: the plan's rows, page by page,
 //! one concurrent stage, and the writer's acknowledgement. Memory is bounded by a page and the calls in flight.
 //!
-//! - [`Fetch`]: all lanes of a run
+//! - [`Fetch`]: all lanes of a run; [`Lane`]: a product's gates (`lane`)
 //! - [`FetchSettings`]: how many at a time, how often
 //! - [`Counts`]: what came of it so far (`counts`)
 //! - [`Step`]: what follows from an answer (`step`), the design's table
 
 mod counts;
+mod lane;
 mod step;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use counts::Outcome;
 pub use counts::{Counts, Totals};
+pub use lane::Lane;
+use lane::Passed;
 pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 
-use crate::breaker::{Breaker, Passage};
 use crate::clock::Clock;
 use crate::disk::Space;
 use crate::error_chain;
 use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Readers, Settled, Settlement, WriterHandle};
-use crate::pace::{Admitted, Pacer};
+use crate::pace::Admitted;
 use crate::record::{Due, ProductCode};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stop::{Stop, StopReason};
-use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, classify};
+use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, Room, classify};
 
 /// Rows of the plan that are read at a time.
 const PAGE_ROWS: usize = 256;
@@ -44,9 +43,6 @@ const LANES: usize = 16;
 /// Calls in flight per product.
 pub const CONCURRENCY: usize = 64;
 
-/// A lane in which the vendor has only throttled, or not answered at all, for so long is left for the next run.
-const PATIENCE: Duration = Duration::from_mins(30);
-
 /// How many calls at a time, and how often each is tried.
 #[derive(Debug, Clone)]
 pub struct FetchSettings {
@@ -56,68 +52,6 @@ pub struct FetchSettings {
     pub retry: RetryPolicy,
     /// When an id is given up.
     pub limits: Limits,
-}
-
-/// One product's calls.
-#[derive(Debug)]
-pub struct Lane {
-    /// The product.
-    pub product_code: ProductCode,
-    /// Keeps the pace; lanes share it where one rate is set for everything.
-    pub pacer: Arc<Pacer>,
-    breaker: Breaker,
-    /// The service has answered in this run, whatever it said.
-    reached: AtomicBool,
-    gave_up: watch::Sender<bool>,
-}
-
-/// An attempt that passed both gates.
-#[derive(Debug, Clone, Copy)]
-struct Passed {
-    breaker: Passage,
-    pacer: Admitted,
-}
-
-impl Lane {
-    /// A lane with its gates.
-    pub fn new(product_code: ProductCode, pacer: Arc<Pacer>) -> Self {
-        Self {
-            product_code,
-            pacer,
-            breaker: Breaker::default(),
-            reached: AtomicBool::new(false),
-            gave_up: watch::Sender::new(false),
-        }
-    }
-
-    /// The gates before every attempt, retries too: an outage first, then the pace. `None` where the lane gave up.
-    async fn pass(&self) -> Option<Passed> {
-        let gates = async {
-            let breaker = self.breaker.pass().await;
-            let pacer = self.pacer.admit().await;
-            Passed { breaker, pacer }
-        };
-        // Giving up ends the waiting too: a passage that is dropped here would leave the breaker waiting for its end.
-        tokio::select! {
-            biased;
-            () = self.gave_up() => None,
-            passed = gates => Some(passed),
-        }
-    }
-
-    /// What is left of the lane is left for the next run where nothing was got for too long.
-    fn give_up_after(&self, nothing_for: Duration) {
-        if nothing_for > PATIENCE && !self.gave_up.send_replace(true) {
-            tracing::warn!(product_code = %self.product_code, "no answers for {PATIENCE:?}: left for the next run");
-        }
-    }
-
-    /// Returns once the lane gave up.
-    async fn gave_up(&self) {
-        let mut gave_up = self.gave_up.subscribe();
-        // The sender lives as long as `self`, so this can't fail.
-        let _ = gave_up.wait_for(|gave_up| *gave_up).await;
-    }
 }
 
 /// All lanes of a run.
@@ -185,7 +119,11 @@ impl Fetch {
         readers: Readers,
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
-        plan(readers.open()?, lane.product_code.clone(), &*self.clock)
+        let reader = readers.open()?;
+        if let Some(likely) = reader.probe_record(&lane.product_code, self.clock.now())? {
+            lane.probes.likely(likely);
+        }
+        plan(reader, lane.product_code.clone(), &*self.clock)
             .take_until(self.stop.requested())
             .take_until(lane.gave_up())
             .map_ok(|due| self.call(&lane, due, &writer))
@@ -201,7 +139,7 @@ impl Fetch {
             self.stop.request(StopReason::NoSpace(none));
         }
         let outcome = match self.attempts(lane, &due).await {
-            Some(settlement) => {
+            Some((settlement, _room)) => {
                 let outcome = Outcome::of(&settlement.settled);
                 if let Settled::Journalled { body, .. } = &settlement.settled {
                     self.space.keep(body.len());
@@ -215,25 +153,24 @@ impl Fetch {
         Ok(())
     }
 
-    /// Attempts for one id until there is something to settle; `None` where the run stops first.
-    async fn attempts(&self, lane: &Lane, due: &Due) -> Option<Settlement> {
+    /// Attempts for one id until there is something to settle, and the room that its reply takes until then; `None` where
+    /// the run stops first.
+    async fn attempts(&self, lane: &Lane, due: &Due) -> Option<(Settlement, Room)> {
         let (mut charged, mut refreshed, mut failed) = (0, false, false);
         if !self.client.serves(&due.region) {
-            return Some(self.unserved(due));
+            return Some((self.unserved(due), Room::default()));
         }
         self.budget.earn();
         loop {
-            let (passed, tried) = self.attempt(lane, due).await?;
+            let passed = self.pass(lane).await?;
+            if let Some(other) = passed.breaker.probes().then(|| lane.probes.next()).flatten() {
+                self.probe(lane, passed, other).await?;
+                continue;
+            }
+            let tried = self.exchange(due).await?;
             let now = self.clock.now();
-            let seen = self.read(lane, passed.pacer, due, tried.as_ref(), now);
-            let outage = if seen.reached {
-                lane.reached.store(true, Ordering::Relaxed);
-                lane.breaker.answered();
-                false
-            } else {
-                lane.breaker
-                    .failed(passed.breaker, !std::mem::replace(&mut failed, true))
-            };
+            let seen = self.read(lane, passed.pacer, due, tried.as_ref().map(|(reply, _)| reply), now);
+            let outage = lane.tell(seen.reached, passed.breaker, !std::mem::replace(&mut failed, true));
             let settlement = |attempts, settled| Settlement {
                 transaction_id: due.transaction_id.clone(),
                 attempts,
@@ -244,17 +181,19 @@ impl Fetch {
             };
             match seen.step {
                 Step::Journal { passed, sub_code } => {
-                    let body = tried.map(|reply| reply.body).unwrap_or_default();
-                    return Some(settlement(charged + 1, Settled::Journalled { passed, sub_code, body }));
+                    lane.probes.answered(due);
+                    let (body, room) = tried.map(|(reply, room)| (reply.body, room)).unwrap_or_default();
+                    let journalled = Settled::Journalled { passed, sub_code, body };
+                    return Some((settlement(charged + 1, journalled), room));
                 }
-                Step::Settle(settled) => return Some(settlement(charged + 1, settled)),
+                Step::Settle(settled) => return Some((settlement(charged + 1, settled), Room::default())),
                 Step::Again { .. } if outage => lane.give_up_after(lane.breaker.outage()),
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
-                        let answered = answered && lane.reached.load(Ordering::Relaxed);
+                        let answered = answered && lane.is_reached();
                         let settled = self.settings.limits.give_up(due, answered);
-                        return Some(settlement(charged, settled));
+                        return Some((settlement(charged, settled), Room::default()));
                     }
                     self.counts.retried();
                     self.back_off(charged).await?;
@@ -272,6 +211,20 @@ impl Fetch {
         }
     }
 
+    /// In an outage, asks about another record whether it is over. What the answer says of that record is not kept.
+    async fn probe(&self, lane: &Lane, passed: Passed, other: &Due) -> Option<()> {
+        let tried = self.exchange(other).await?;
+        let reply = tried.as_ref().map(|(reply, _)| reply);
+        let seen = self.read(lane, passed.pacer, other, reply, self.clock.now());
+        if lane.tell(seen.reached, passed.breaker, false) {
+            lane.give_up_after(lane.breaker.outage());
+        }
+        if let Step::Stop(why) = seen.step {
+            self.stop.request(why);
+        }
+        Some(())
+    }
+
     /// A record whose region has lost its endpoint since it came in: nothing can be asked.
     fn unserved(&self, due: &Due) -> Settlement {
         Settlement {
@@ -284,16 +237,20 @@ impl Fetch {
         }
     }
 
-    /// One attempt behind the gates; `None` where the run stops before it is made or answered.
-    async fn attempt(&self, lane: &Lane, due: &Due) -> Option<(Passed, Result<Reply, Fault>)> {
-        let passed = tokio::select! {
+    /// Passes the gates; `None` where the run stops before that.
+    async fn pass(&self, lane: &Lane) -> Option<Passed> {
+        tokio::select! {
             biased;
-            () = self.stop.requested() => return None,
-            passed = lane.pass() => passed?,
-        };
+            () = self.stop.requested() => None,
+            passed = lane.pass() => passed,
+        }
+    }
+
+    /// One attempt; `None` where the run stops before it is answered.
+    async fn exchange(&self, due: &Due) -> Option<Result<(Reply, Room), Fault>> {
         self.counts.attempted();
         tokio::select! {
-            tried = self.client.attempt(due) => Some((passed, tried)),
+            tried = self.client.attempt(due) => Some(tried),
             () = self.stop.grace_over() => None,
         }
     }
@@ -397,29 +354,4 @@ fn plan(reader: Ledger, product_code: ProductCode, clock: &dyn Clock) -> impl St
         }
     })
     .try_flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lane_that_gives_up_lets_every_waiting_attempt_go() {
-        let product_code = ProductCode::parse("FACE_LIVENESS").unwrap();
-        let lane = Arc::new(Lane::new(product_code, Arc::new(Pacer::unlimited())));
-        let mut outage = false;
-        for _ in 0..20 {
-            let passage = lane.breaker.pass().await;
-            outage = lane.breaker.failed(passage, true);
-        }
-        assert!(outage);
-        let mut waiting = tokio::task::JoinSet::new();
-        for _ in 0..5 {
-            let lane = lane.clone();
-            waiting.spawn(async move { lane.pass().await.is_none() });
-        }
-        tokio::task::yield_now().await;
-        lane.give_up_after(PATIENCE * 2);
-        assert_eq!(waiting.join_all().await, [true; 5]);
-    }
 }

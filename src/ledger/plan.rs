@@ -1,7 +1,7 @@
 //! What is due, in which order: read page by page, so that memory does not grow with the number of ids.
 
 use jiff::Timestamp;
-use rusqlite::{Row, named_params};
+use rusqlite::{OptionalExtension, Row, named_params};
 
 use super::{Ledger, LedgerError, checked, ids, optional_timestamp, timestamp};
 use crate::record::{Due, ProductCode, Region};
@@ -111,6 +111,21 @@ impl Ledger {
             Ok(page)
         };
         read().map_err(self.failed("plan"))
+    }
+
+    /// A record of a product that the vendor should be able to answer: one that it has answered and not deleted yet, else
+    /// the pending one that comes last in the plan.
+    pub fn probe_record(&self, product_code: &ProductCode, now: Timestamp) -> Result<Option<Due>, LedgerError> {
+        let product = named_params! { ":product_code": product_code.as_str(), ":now": now.as_microsecond() };
+        let archived = include_str!("../../sql/probe_archived.sql");
+        let found = self.connection.query_row(archived, product, due).optional();
+        if let Some(found) = found.map_err(self.failed("plan"))? {
+            return Ok(Some(found));
+        }
+        let pending = include_str!("../../sql/probe_pending.sql");
+        let product = named_params! { ":product_code": product_code.as_str() };
+        let found = self.connection.query_row(pending, product, due).optional();
+        found.map_err(self.failed("plan"))
     }
 
     /// Calls `each` with the product and deadline of every pending row that is due by `due_by`, by product and in the order of the

@@ -4,16 +4,12 @@
 use std::sync::Arc;
 use std::thread;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{Ledger, LedgerError, Settled, Settlement};
+use super::{Ledger, LedgerError, Settlement};
 
-/// Settlements that may wait for the writer.
+/// Settlements that may wait for the writer. Their replies are bounded by `vendor::room`.
 const QUEUE: usize = 1_024;
-
-/// What the replies of settlements may take together, queued or being committed: 32 MiB in KiB. A reply with a face in
-/// it has several hundred.
-const QUEUE_KIB: u32 = 32 * 1_024;
 
 /// Settlements a commit at most.
 const BATCH: usize = 512;
@@ -21,7 +17,6 @@ const BATCH: usize = 512;
 struct Job {
     settlement: Settlement,
     committed: oneshot::Sender<()>,
-    _room: OwnedSemaphorePermit,
 }
 
 /// The running thread.
@@ -35,7 +30,6 @@ pub struct Writer {
 #[derive(Debug, Clone)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Job>,
-    room: Arc<Semaphore>,
 }
 
 impl Writer {
@@ -46,10 +40,7 @@ impl Writer {
         let thread = thread::spawn(move || write(ledger, &run_id, jobs).inspect_err(|_| failed()));
         Self {
             thread,
-            handle: WriterHandle {
-                queue,
-                room: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
-            },
+            handle: WriterHandle { queue },
         }
     }
 
@@ -69,24 +60,11 @@ impl WriterHandle {
     /// Returns once the settlement is committed. An error means that the writer has stopped; [`Writer::finish`] tells
     /// why.
     pub async fn settle(&self, settlement: Settlement) -> Result<(), LedgerError> {
-        let room = self.room.clone().acquire_many_owned(kib_of(&settlement)).await;
         let (committed, acknowledged) = oneshot::channel();
-        let job = Job {
-            settlement,
-            committed,
-            _room: room.map_err(|_| LedgerError::WriterGone)?,
-        };
+        let job = Job { settlement, committed };
         self.queue.send(job).await.map_err(|_| LedgerError::WriterGone)?;
         acknowledged.await.map_err(|_| LedgerError::WriterGone)
     }
-}
-
-fn kib_of(settlement: &Settlement) -> u32 {
-    let bytes = match &settlement.settled {
-        Settled::Journalled { body, .. } => body.len(),
-        _ => 0,
-    };
-    u32::try_from(bytes / 1_024 + 1).map_or(QUEUE_KIB, |kib| kib.min(QUEUE_KIB))
 }
 
 fn write(mut ledger: Ledger, run_id: &str, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {

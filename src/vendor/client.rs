@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use super::credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSource};
 use super::endpoint::{BaseUrl, Endpoints};
 use super::reply::Classified;
+use super::room::{Room, Rooms};
 use super::transport::CaBundle;
 use super::{sign, transport};
 use crate::clock::Clock;
@@ -32,8 +33,9 @@ pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(10);
 pub const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Idle connections that are kept.
 pub const DEFAULT_MAX_IDLE_CONNECTIONS: usize = 64;
-/// The longest wait that is taken from `x-acs-retry-after` (the vendor's SDK's cap).
-pub const MAX_RETRY_AFTER: Duration = Duration::from_mins(2);
+/// The longest wait that is taken from `x-acs-retry-after`. The quota counts single seconds, so a longer one is more
+/// likely wrong than needed (the vendor's SDK takes up to 120 s). One call then asks whether it is over.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 const ACTION: &str = "CheckResult";
 const VERSION: &str = "2022-08-09";
@@ -85,7 +87,8 @@ pub struct Reply {
     pub http_status: u16,
     /// The body, decompressed, at most [`MAX_REPLY_BYTES`].
     pub body: Vec<u8>,
-    /// The header `x-acs-retry-after`: a positive number of milliseconds, capped at 120 s; anything else is `None`.
+    /// The header `x-acs-retry-after`: a positive number of milliseconds, at most [`MAX_RETRY_AFTER`]; anything else is
+    /// `None`.
     pub retry_after: Option<Duration>,
     /// The header `Date`: the time at the vendor.
     pub date: Option<Timestamp>,
@@ -218,6 +221,7 @@ pub struct Client {
     /// For all others. A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`) by reqwest itself.
     outward: reqwest::Client,
     nonces: Nonces,
+    rooms: Rooms,
 }
 
 impl Client {
@@ -249,6 +253,7 @@ impl Client {
             direct,
             outward,
             nonces: Nonces::new(),
+            rooms: Rooms::default(),
         })
     }
 
@@ -257,8 +262,8 @@ impl Client {
         self.endpoints.knows(region)
     }
 
-    /// Exactly one HTTP exchange, signed anew.
-    pub async fn attempt(&self, due: &Due) -> Result<Reply, Fault> {
+    /// Exactly one HTTP exchange, signed anew. The reply's room is to be kept as long as its body.
+    pub async fn attempt(&self, due: &Due) -> Result<(Reply, Room), Fault> {
         let Some(url) = self.endpoints.get(&due.region) else {
             let region = due.region.clone();
             return Err(Fault::NoEndpoint { region });
@@ -279,7 +284,7 @@ impl Client {
             .send()
             .await
             .map_err(|error| Fault::of(error, url.host_header()))?;
-        read(response, url.host_header()).await
+        read(response, url.host_header(), &self.rooms).await
     }
 
     /// Finds the credentials, so that it is known whether there are any before anything is asked; says where they come
@@ -353,29 +358,39 @@ fn unsendable() -> Fault {
     })
 }
 
-async fn read(mut response: reqwest::Response, host: &str) -> Result<Reply, Fault> {
+async fn read(mut response: reqwest::Response, host: &str, rooms: &Rooms) -> Result<(Reply, Room), Fault> {
     let too_large = || Fault::TooLarge { host: host.to_owned() };
-    let limit = MAX_REPLY_BYTES as u64;
-    if response.content_length().is_some_and(|length| length > limit) {
+    // Not known of what is compressed, or comes in chunks.
+    let declared = response
+        .content_length()
+        .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let at_most = declared.unwrap_or(MAX_REPLY_BYTES);
+    if at_most > MAX_REPLY_BYTES {
         return Err(too_large());
     }
     let http_status = response.status().as_u16();
     let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = text(RETRY_AFTER).and_then(parse_retry_after);
     let date = text(DATE).and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
-    let mut body = Vec::new();
+    let (mut body, mut room) = (Vec::new(), Room::default());
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(error, host))? {
-        if body.len() + chunk.len() > MAX_REPLY_BYTES {
+        let bytes = body.len() + chunk.len();
+        if bytes > MAX_REPLY_BYTES {
             return Err(too_large());
+        }
+        if rooms.hold(&mut room, bytes, at_most).await {
+            // A vector that doubles would take up to twice its room.
+            body.reserve_exact(at_most.saturating_sub(body.len()));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply {
+    let reply = Reply {
         http_status,
         body,
         retry_after,
         date,
-    })
+    };
+    Ok((reply, room))
 }
 
 /// A positive number of milliseconds, as the vendor's SDK reads it.

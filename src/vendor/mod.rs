@@ -6,6 +6,7 @@
 //! - [`json`]: reads the vendor's JSON, valid or nearly
 //! - [`reply`]: what an answer means
 //! - [`account`]: the answers that stop a run
+//! - [`room`]: how much memory replies may take
 //! - [`sign`]: the signature ACS3-HMAC-SHA256, pure
 //! - [`transport`]: what all HTTP clients share, TLS above all
 //! - [`wire`]: a final reply, normalized
@@ -20,6 +21,7 @@ mod envelope;
 mod image;
 pub mod json;
 pub mod reply;
+pub mod room;
 pub mod sign;
 mod transport;
 pub mod wire;
@@ -29,5 +31,6 @@ pub use client::{Client, ClientError, ClientSettings, Disposition, Fault, MAX_RE
 pub use credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSettings, CredentialsSource};
 pub use endpoint::{BaseUrl, Endpoints, InvalidUrl, Network};
 pub use reply::{Answer, Classified, FaultyReply, classify};
+pub use room::Room;
 pub use transport::{CaBundle, CaBundleError};
 pub use wire::{NotAFinalReply, normalize};

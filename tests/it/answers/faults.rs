@@ -110,7 +110,7 @@ fn four_attempts_are_made_where_nothing_is_set() {
 
 /// Thirty ids at once find the vendor down. From the twentieth on it is an outage: a second goes by before the next call,
 /// which is one, and no id has used its attempts up by the time it ends. Without that they would come again within half
-/// a second.
+/// a second. The question is about the last id of the plan.
 #[test]
 fn an_outage_is_waited_out_and_costs_no_id_its_attempts() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
@@ -118,6 +118,7 @@ fn an_outage_is_waited_out_and_costs_no_id_its_attempts() {
     for id in &ids {
         vendor.script(id, [error(503, "ServiceUnavailable"), verdict("Y", "200")]);
     }
+    vendor.script("t29", [verdict("Y", "200")]);
     idvault.pending(&ids.iter().map(|id| (id.as_str(), FRESH)).collect::<Vec<_>>());
     idvault
         .run(&vendor, &["--concurrency", "30"])
@@ -129,6 +130,7 @@ fn an_outage_is_waited_out_and_costs_no_id_its_attempts() {
     answered.sort();
     let wait = calls[30].request.at.duration_since(answered[19]);
     assert!(wait >= Duration::from_secs(1), "{wait:?}");
+    assert_eq!(calls[30].transaction_id, "t29");
     let charged: u32 = ids.iter().map(|id| idvault.row(id).attempts).sum();
     assert_eq!(
         charged,
