@@ -3,7 +3,7 @@
 //! Whenever it is cut off, every row is either still journalled or in a file of the manifest: a file gets its name only
 //! after the ledger says that it might, so what a crash leaves under that name is known to be a left-over.
 //!
-//! - [`Publisher`]: publishes what is journalled
+//! - [`Publisher`]: publishes what is journalled, unless the run has to end first
 //! - [`Published`]: what it wrote
 //! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
 
@@ -17,6 +17,7 @@ use crate::archive::{Archive, ArchiveError, Dataset, Row, StagedDay, StagedFile}
 use crate::day::BillingZone;
 use crate::ledger::{DayRange, JournalledRow, Ledger, LedgerError, NewFile, Run, Tally};
 use crate::record::{Record, State, sha256_hex};
+use crate::stop::Stop;
 use crate::tables::SubCodes;
 use crate::vendor::wire;
 
@@ -31,9 +32,30 @@ pub enum PublishError {
     Ledger(#[from] LedgerError),
 }
 
+/// Why a day is not published.
+enum Unpublished {
+    /// The run has to end: the next one publishes it.
+    Overdue,
+    Failed(PublishError),
+}
+
+impl From<LedgerError> for Unpublished {
+    fn from(error: LedgerError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<ArchiveError> for Unpublished {
+    fn from(error: ArchiveError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 /// What was published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Published {
+    /// Billing days; one comes twice where an earlier run had left some of it.
+    pub days: u32,
     /// Files of both datasets.
     pub files: u64,
     /// Rows of `verifications`.
@@ -59,6 +81,8 @@ pub struct Publisher<'a> {
     pub sub_codes: &'a SubCodes,
     /// The ledger's time.
     pub now: Timestamp,
+    /// Says when the run has to end.
+    pub stop: &'a Stop,
 }
 
 /// What an interrupted publication had left behind.
@@ -108,29 +132,30 @@ pub fn not_left_over(ledger: &Ledger, archive: &Archive, path: &str) -> Result<O
 }
 
 impl Publisher<'_> {
-    /// Publishes everything that is journalled, one file a dataset and billing day.
-    pub fn publish(&mut self) -> Result<Published, PublishError> {
-        let mut published = Published::default();
-        let mut sequence = 0;
+    /// Publishes everything that is journalled, one file a dataset and billing day, and adds that to `published`. A run
+    /// that has to end leaves the rest journalled.
+    pub fn publish(&mut self, published: &mut Published) -> Result<(), PublishError> {
         while let Some(verified_at) = self.ledger.next_to_publish()? {
-            sequence += 1;
-            self.publish_day(verified_at, sequence, &mut published)?;
+            published.days += 1;
+            match self.publish_day(verified_at, published) {
+                Ok(()) => {}
+                Err(Unpublished::Overdue) => break,
+                Err(Unpublished::Failed(error)) => return Err(error),
+            }
         }
-        Ok(published)
+        Ok(())
     }
 
-    fn publish_day(
-        &mut self,
-        verified_at: Option<Timestamp>,
-        sequence: u32,
-        published: &mut Published,
-    ) -> Result<(), PublishError> {
+    fn publish_day(&mut self, verified_at: Option<Timestamp>, published: &mut Published) -> Result<(), Unpublished> {
         let day = verified_at.map(|time| self.zone.day_of(time));
         let bounds = day.and_then(|day| self.zone.bounds(day));
         let range = bounds.map_or(DayRange::UNKNOWN, |(start, end)| DayRange::between(start, end));
-        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, sequence)?);
+        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, published.days)?);
         self.ledger.for_each_journalled(range, |row| {
-            staging.append(row, self.sub_codes).map_err(PublishError::from)
+            if self.stop.is_overdue() {
+                return Err(Unpublished::Overdue);
+            }
+            staging.append(row, self.sub_codes).map_err(Unpublished::from)
         })?;
         let (files, rows, tallies) = staging.finish()?;
         let manifest: Vec<NewFile> = files.iter().map(|file| new_file(file, day)).collect();

@@ -26,6 +26,7 @@ use crate::ledger::{Admission, Admitted, AnsweredBy, Ledger, LedgerError, Lock, 
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
 use crate::publish::{self, PublishError, Published, Publisher};
+use crate::record::State;
 use crate::report::billing::{self, BillingTotals};
 use crate::report::expiry::{self, ExpiryTotals};
 use crate::report::forecast::{BacklogForecast, SetPace};
@@ -125,10 +126,16 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         ..Story::default()
     };
     if !night.dry_run {
+        // What an earlier run left behind goes first: were it left to the end, a time limit could leave it there for ever.
+        night
+            .publisher(&mut ledger, &archive, &run)
+            .publish(&mut story.published)?;
         archive.probe()?;
         ledger = night.fetch(ledger, &run, &mut story).await?;
         tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");
-        story.published = night.publisher(&mut ledger, &archive, &run).publish()?;
+        night
+            .publisher(&mut ledger, &archive, &run)
+            .publish(&mut story.published)?;
         // What was fetched is safe now; that a part of the plan could not be read is worth the whole exit code.
         if let Some(error) = story.fetch_error.take() {
             return Err(error.into());
@@ -175,6 +182,7 @@ impl Night {
             zone: &self.settings.billing_zone,
             sub_codes: &self.settings.sub_codes,
             now: self.clock.now(),
+            stop: &self.stop,
         }
     }
 
@@ -185,6 +193,10 @@ impl Night {
         let mut rejected = RejectedReport::new(file).map_err(ReportError::from)?;
         let mut totals = IntakeTotals::default();
         for name in &self.settings.pending {
+            if self.stop.is_hurried() {
+                totals.cut_short = true;
+                break;
+            }
             let mut admission = ledger.admission(&self.settings.defaults, run, self.clock.now());
             match self.read_source(name, &mut admission, &mut rejected, &mut totals)? {
                 Ok(()) => {}
@@ -221,12 +233,16 @@ impl Night {
             Err(error) => return Ok(Err(error)),
         };
         loop {
-            match reading.next(&|| self.stop.reason().is_some()) {
+            match reading.next(&|| self.stop.is_hurried()) {
                 Ok(Some(item)) => {
                     totals.rows += 1;
                     take(item, &source, admission, rejected, totals)?;
                 }
                 Ok(None) => return Ok(Ok(())),
+                Err(IntakeError::Stopped { .. }) => {
+                    totals.cut_short = true;
+                    return Ok(Ok(()));
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
@@ -244,9 +260,12 @@ impl Night {
 
     /// Asks for what is due. The writer thread owns the ledger meanwhile.
     async fn fetch(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
-        if let Err(error) = self.client.credentials_source().await {
-            self.stop
-                .request(StopReason::Credentials(crate::error_chain(&error).into()));
+        tokio::select! {
+            () = self.stop.requested() => {}
+            source = self.client.credentials_source() => if let Err(error) = source {
+                self.stop
+                    .request(StopReason::Credentials(crate::error_chain(&error).into()));
+            },
         }
         let products = ledger.due_products(self.clock.now())?;
         story.due = products.iter().map(|product| product.due).sum();
@@ -319,6 +338,7 @@ impl Night {
             expiry: &expiry,
             quarantined,
             left: if self.dry_run { 0 } else { forecast.due },
+            unpublished: if self.dry_run { 0 } else { states.of(State::Journalled) },
             at_next_run: &at_next_run,
             expired: story.expired,
             endangered: ledger.count_expiring(now, next_run)?,
@@ -432,5 +452,5 @@ fn write_billing(
 
 /// What came in = what is in the archive + what is not, in every run.
 fn check_counts(ledger: &Ledger, states: &StateCounts) -> Result<(), LedgerError> {
-    ledger.check_archived(states.of(crate::record::State::Archived))
+    ledger.check_archived(states.of(State::Archived))
 }

@@ -1,18 +1,23 @@
 //! How a run is told to stop: once asked, no new call begins; replies in flight are still journalled.
 //!
-//! - [`Stop`]: asked for once, seen by every lane
+//! - [`Stop`]: asked for once, seen by everyone who works on the run
 //! - [`StopReason`]: the reason
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::disk::NoSpace;
 use crate::vendor::AccountFault;
 
 /// How long a reply in flight is waited for after a stop.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long after a signal or the time limit a file may still be begun or filled: with what it takes to complete the last
+/// one and to report, the run ends within 10 s.
+const HURRY: Duration = Duration::from_secs(7);
 
 /// Why a run stops before its plan is done.
 #[derive(Debug, Clone)]
@@ -37,12 +42,15 @@ pub enum StopReason {
 #[derive(Debug, Clone)]
 pub struct Stop {
     reason: Arc<watch::Sender<Option<StopReason>>>,
+    /// Since when somebody waits for the run to end.
+    hurried: Arc<OnceLock<Instant>>,
 }
 
 impl Default for Stop {
     fn default() -> Self {
         Self {
             reason: Arc::new(watch::Sender::new(None)),
+            hurried: Arc::default(),
         }
     }
 }
@@ -50,6 +58,9 @@ impl Default for Stop {
 impl Stop {
     /// Asks everyone to stop.
     pub fn request(&self, why: StopReason) {
+        if matches!(why, StopReason::Signal | StopReason::TimeLimit) {
+            self.hurried.get_or_init(Instant::now);
+        }
         self.reason.send_if_modified(|reason| {
             let first = reason.is_none();
             reason.get_or_insert(why);
@@ -60,6 +71,16 @@ impl Stop {
     /// Why, where it was asked for.
     pub fn reason(&self) -> Option<StopReason> {
         self.reason.borrow().clone()
+    }
+
+    /// Whether somebody waits for the run to end, so that nothing new may begin.
+    pub fn is_hurried(&self) -> bool {
+        self.hurried.get().is_some()
+    }
+
+    /// Whether the run has to end now: what is not in the archive yet stays in the journal.
+    pub fn is_overdue(&self) -> bool {
+        self.hurried.get().is_some_and(|since| since.elapsed() > HURRY)
     }
 
     /// Returns once it is asked for.
@@ -75,5 +96,26 @@ impl Stop {
         if !matches!(self.reason(), Some(StopReason::LedgerFailed)) {
             tokio::time::sleep(GRACE).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_somebody_waits_for_is_overdue() {
+        let stop = Stop::default();
+        stop.request(StopReason::Credentials("none".into()));
+        tokio::time::advance(HURRY * 2).await;
+        assert!(!stop.is_overdue() && !stop.is_hurried());
+        stop.request(StopReason::Signal);
+        assert!(
+            matches!(stop.reason(), Some(StopReason::Credentials(_))),
+            "the first reason stands"
+        );
+        assert!(stop.is_hurried() && !stop.is_overdue());
+        tokio::time::advance(HURRY * 2).await;
+        assert!(stop.is_overdue());
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
@@ -122,15 +123,16 @@ async fn start_sandbox(
 /// The first SIGTERM or SIGINT asks the run to stop, the second ends the process at once.
 fn listen_for_signals(stop: &Stop) {
     use tokio::signal::unix::{SignalKind, signal};
+    let signalled = Arc::new(AtomicBool::new(false));
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let Ok(mut signals) = signal(kind) else {
             tracing::warn!("signals can't be listened for: a stop will cut the run off, and the next one mends it");
             return;
         };
-        let stop = stop.clone();
+        let (stop, signalled) = (stop.clone(), signalled.clone());
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                if stop.reason().is_some() {
+                if signalled.swap(true, Ordering::Relaxed) {
                     std::process::exit(128 + kind.as_raw_value());
                 }
                 tracing::warn!("stopping: no new calls, replies in flight are kept; a second signal ends at once");

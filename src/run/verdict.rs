@@ -18,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub(super) quarantined: u64,
     /// Records that are still due.
     pub(super) left: u64,
+    /// Replies that are journalled and not published.
+    pub(super) unpublished: u64,
     /// The forecast of the next run, without what the customer has not finished.
     pub(super) at_next_run: &'a BacklogForecast,
     /// Quarantined records whose 30 days ended.
@@ -34,7 +36,8 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
         Some(StopReason::Account(fault)) => say(Exit::Account, fault.to_string()),
         Some(StopReason::Credentials(why) | StopReason::Certificate(why)) => say(Exit::Account, why.to_string()),
         // A stop that cut nothing short is not worth a look.
-        Some(StopReason::Signal | StopReason::TimeLimit) if facts.left == 0 => {}
+        Some(StopReason::Signal | StopReason::TimeLimit)
+            if facts.left == 0 && facts.unpublished == 0 && !facts.intake.cut_short => {}
         Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),
         Some(StopReason::TimeLimit) => say(Exit::NeedsALook, "the time limit stopped the run".to_owned()),
         Some(StopReason::NoSpace(none)) => say(Exit::Archive, none.to_string()),
@@ -43,6 +46,10 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     }
     for error in &facts.intake.failed_sources {
         say(Exit::Configuration, error.clone());
+    }
+    if facts.intake.cut_short {
+        let why = "the pending sources were not read to their end; the next run reads them";
+        say(Exit::NeedsALook, why.to_owned());
     }
     let mut count = |exit, number: u64, one: &str, many: &str| match number {
         0 => {}
@@ -72,6 +79,12 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
         facts.left,
         "due record is left for the next run",
         "due records are left for the next run",
+    );
+    count(
+        Exit::NeedsALook,
+        facts.unpublished,
+        "reply is kept and not in the archive yet; the next run publishes it",
+        "replies are kept and not in the archive yet; the next run publishes them",
     );
     count(
         Exit::NeedsALook,
