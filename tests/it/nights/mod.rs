@@ -22,6 +22,7 @@ mod order;
 mod overlap;
 mod permissions;
 mod sandbox;
+mod stop;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -331,16 +332,22 @@ impl Vendor {
 
     /// By another clock.
     fn start_by(clock: Arc<dyn Clock>, answers: Mix, latency: Duration) -> Self {
+        Self::with(
+            clock,
+            SandboxSettings {
+                answers,
+                latency: latency..=latency,
+                ..SandboxSettings::default()
+            },
+        )
+    }
+
+    fn with(clock: Arc<dyn Clock>, settings: SandboxSettings) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let settings = SandboxSettings {
-            answers,
-            latency: latency..=latency,
-            ..SandboxSettings::default()
-        };
         let sandbox = runtime.block_on(Sandbox::bind(settings, clock)).unwrap();
         let (url, counters) = (format!("http://{}", sandbox.local_addr()), sandbox.counters());
         runtime.spawn(sandbox.run(std::future::pending()));
@@ -383,8 +390,12 @@ impl Running {
     }
 
     fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
-        let sent = Command::new("/bin/kill").args(["-TERM", &id]).status().unwrap();
+        let sent = Command::new("/bin/kill").args([name, &id]).status().unwrap();
         assert!(sent.success());
     }
 }

@@ -1,0 +1,136 @@
+//! A run that is told to end, by a signal or by its time limit, ends within 10 s whatever it is doing, and loses nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use idvault::sandbox::Mix;
+
+use super::{Place, Running, Vendor, made_up, wait_until};
+
+/// A run that was told to end has ended after this time.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// No answer comes at all.
+const NEVER: Duration = Duration::from_mins(1);
+
+#[test]
+fn calls_that_hang_do_not_hold_the_end_up() {
+    let vendor = Vendor::start(Mix::AllFinal, NEVER);
+    for (args, signal) in [(&["--concurrency", "8"][..], true), (&["--time-limit", "1s"], false)] {
+        let place = Place::new();
+        let source = place.write("pending.csv", made_up(100, 3, "FACE_LIVENESS"));
+        let calls = vendor.counts().calls;
+        let run = Running::start(place.night_of(&vendor, args).args(["--pending", &source]));
+        wait_until("calls are in flight", || vendor.counts().calls >= calls + 8);
+        let told = Instant::now();
+        if signal {
+            run.terminate();
+        }
+        run.end().expect(4);
+        assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+        assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), 100)]));
+    }
+}
+
+/// An endless source, so that only the signal can end it.
+#[test]
+fn a_source_is_left_where_it_is_and_what_was_read_is_kept() {
+    let place = Place::new();
+    let endless = "echo transaction_id,verified_at; i=0; while :; do i=$((i+1)); echo id$i,2026-11-20T10:00:00Z; done";
+    let mut writer = Command::new("/bin/sh")
+        .args(["-c", endless])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut command = place.command(&["run", "--sandbox", "--pending", "-"]);
+    let run = Running::start(command.stdin(writer.stdout.take().unwrap()));
+    // Its first rows are committed before the source ends, because it doesn't.
+    wait_until("the ledger is there", || place.data().join("ledger.sqlite").exists());
+    std::thread::sleep(Duration::from_secs(1));
+    let told = Instant::now();
+    run.terminate();
+    let ended = run.end().expect(4);
+    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    // It ends by SIGPIPE, unless the shell's own loop outlives it.
+    let _ = writer.kill();
+    writer.wait().unwrap();
+    let summary = place.summary();
+    assert_eq!(summary["intake"]["cut_short"], true);
+    let rows = summary["intake"]["rows"].as_u64().unwrap();
+    assert!(rows > 0);
+    assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), rows)]));
+    assert!(
+        ended.stderr.contains("the pending sources were not read to their end"),
+        "{}",
+        ended.stderr
+    );
+}
+
+/// Journalled replies of `rows` ids, as a run leaves them that was killed before it published.
+fn journalled(place: &Place, rows: usize) {
+    let source = place.write("pending.csv", made_up(10, 1, "FACE_LIVENESS"));
+    place.night(&["--pending", &source, "--dry-run"]).expect(0);
+    let ledger = rusqlite::Connection::open(place.data().join("ledger.sqlite")).unwrap();
+    let mut sql = String::from("BEGIN;");
+    let body = format!(
+        r#"{{"Code":"Success","Result":{{"Passed":"Y","SubCode":"200","ExtInfo":"{:0>2000}"}}}}"#,
+        0
+    );
+    write!(
+        sql,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+         INSERT INTO transactions (transaction_id, product_code, product_assumed, region, region_assumed, verified_at,
+             first_seen_at, first_run, state, passed, sub_code)
+         SELECT 'many' || i, product_code, 0, region, 0, verified_at, first_seen_at, 1, 'journalled', 1, '200'
+         FROM n, (SELECT * FROM transactions LIMIT 1);
+         INSERT INTO journal SELECT transaction_id, (SELECT run_id FROM runs LIMIT 1), first_seen_at, '{body}'
+         FROM transactions WHERE state = 'journalled';
+         COMMIT;"
+    )
+    .unwrap();
+    ledger
+        .execute_batch(&sql.replace(&format!("'{body}'"), &format!("CAST('{body}' AS BLOB)")))
+        .unwrap();
+}
+
+/// The process is held for as long as it has, so that it does not depend on the machine whether it gets done.
+#[test]
+fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
+    const ROWS: usize = 20_000;
+    let place = Place::new();
+    journalled(&place, ROWS);
+    let vendor = Vendor::start(Mix::AllFinal, Duration::ZERO);
+    let run = Running::start(&mut place.night_of(&vendor, &[]));
+    wait_until("a file is being written", || {
+        std::fs::read_dir(place.data().join(".staging")).is_ok_and(|files| {
+            files
+                .flatten()
+                .any(|file| file.path().extension().is_some_and(|extension| extension == "parquet"))
+        })
+    });
+    let told = Instant::now();
+    run.terminate();
+    std::thread::sleep(Duration::from_millis(300));
+    run.signal("-STOP");
+    std::thread::sleep(Duration::from_secs(7));
+    run.signal("-CONT");
+    let ended = run.end().expect(4);
+    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    assert!(
+        ended
+            .stderr
+            .contains("20000 replies are kept and not in the archive yet"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(place.count("SELECT count(*) FROM journal"), ROWS as u64);
+    assert!(place.archive_files().is_empty());
+    assert_eq!(std::fs::read_dir(place.data().join(".staging")).unwrap().count(), 0);
+
+    let run = Running::start(&mut place.night_of(&vendor, &[]));
+    run.end().expect(0);
+    assert_eq!(place.states()["archived"], 10 + ROWS as u64);
+    assert_eq!(place.archived("verifications").len(), 10 + ROWS);
+}
