@@ -31,8 +31,9 @@ pub struct Lane {
     gave_up: watch::Sender<bool>,
 }
 
-/// The records that are asked about in an outage. The ids that wait may be the very ones that the vendor can't answer, so
-/// every other question is about one that it has answered before, or that comes last in the plan.
+/// The records that are asked about where it is not known whether the vendor answers at all. The ids that wait may be the
+/// very ones that it can't answer, so every other question is about one that it has answered before, or that comes last in
+/// the plan.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     /// From the ledger.
@@ -55,9 +56,14 @@ impl Probes {
         }
     }
 
-    /// What the next question is about; `None`: the id that waits.
+    /// The record that tells best whether the vendor answers.
+    pub(super) fn other(&self) -> Option<&Due> {
+        self.answered.get().or_else(|| self.likely.get())
+    }
+
+    /// What the next question in an outage is about; `None`: the id that waits.
     pub(super) fn next(&self) -> Option<&Due> {
-        let other = self.answered.get().or_else(|| self.likely.get())?;
+        let other = self.other()?;
         let own = !self.asked_own.fetch_not(Ordering::Relaxed);
         own.then_some(other)
     }

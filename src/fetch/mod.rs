@@ -191,7 +191,7 @@ impl Fetch {
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
-                        let answered = answered && lane.is_reached();
+                        let answered = answered && self.answers_others(lane).await?;
                         let settled = self.settings.limits.give_up(due, answered);
                         return Some((settlement(charged, settled), Room::default()));
                     }
@@ -211,7 +211,18 @@ impl Fetch {
         }
     }
 
-    /// In an outage, asks about another record whether it is over. What the answer says of that record is not kept.
+    /// Whether the vendor answers other ids, so that a failure is this id's. Asks where nothing has been answered yet.
+    async fn answers_others(&self, lane: &Lane) -> Option<bool> {
+        if !lane.is_reached()
+            && let Some(other) = lane.probes.other()
+        {
+            let passed = self.pass(lane).await?;
+            self.probe(lane, passed, other).await?;
+        }
+        Some(lane.is_reached())
+    }
+
+    /// Asks about another record whether the vendor answers. What it says of that record is not kept.
     async fn probe(&self, lane: &Lane, passed: Passed, other: &Due) -> Option<()> {
         let tried = self.exchange(other).await?;
         let reply = tried.as_ref().map(|(reply, _)| reply);
