@@ -193,13 +193,10 @@ impl Night {
         let mut rejected = RejectedReport::new(file).map_err(ReportError::from)?;
         let mut totals = IntakeTotals::default();
         for name in &self.settings.pending {
-            if self.stop.is_hurried() {
-                totals.cut_short = true;
-                break;
-            }
             let mut admission = ledger.admission(&self.settings.defaults, run, self.clock.now());
             match self.read_source(name, &mut admission, &mut rejected, &mut totals)? {
                 Ok(()) => {}
+                Err(error @ IntakeError::Stopped { .. }) => totals.cut_short.push(crate::error_chain(&error)),
                 Err(error) => totals.failed_sources.push(crate::error_chain(&error)),
             }
             admission.finish()?;
@@ -239,10 +236,6 @@ impl Night {
                     take(item, &source, admission, rejected, totals)?;
                 }
                 Ok(None) => return Ok(Ok(())),
-                Err(IntakeError::Stopped { .. }) => {
-                    totals.cut_short = true;
-                    return Ok(Ok(()));
-                }
                 Err(error) => return Ok(Err(error)),
             }
         }

@@ -191,7 +191,7 @@ impl Fetch {
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
-                        let answered = answered && self.answers_others(lane).await?;
+                        let answered = answered && self.answers_others(lane, due).await?;
                         let settled = self.settings.limits.give_up(due, answered);
                         return Some((settlement(charged, settled), Room::default()));
                     }
@@ -212,9 +212,10 @@ impl Fetch {
     }
 
     /// Whether the vendor answers other ids, so that a failure is this id's. Asks where nothing has been answered yet.
-    async fn answers_others(&self, lane: &Lane) -> Option<bool> {
+    async fn answers_others(&self, lane: &Lane, due: &Due) -> Option<bool> {
         if !lane.is_reached()
             && let Some(other) = lane.probes.other()
+            && other.transaction_id != due.transaction_id
         {
             let passed = self.pass(lane).await?;
             self.probe(lane, passed, other).await?;

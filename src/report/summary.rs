@@ -34,8 +34,8 @@ pub struct IntakeTotals {
     pub rejected: u64,
     /// Sources that could not be read to their end.
     pub failed_sources: Vec<String>,
-    /// The run had to end before all were read.
-    pub cut_short: bool,
+    /// Sources that were left where they were, because the run had to end.
+    pub cut_short: Vec<String>,
 }
 
 /// Why a run ended with the exit code that it has.

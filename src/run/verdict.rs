@@ -37,7 +37,7 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
         Some(StopReason::Credentials(why) | StopReason::Certificate(why)) => say(Exit::Account, why.to_string()),
         // A stop that cut nothing short is not worth a look.
         Some(StopReason::Signal | StopReason::TimeLimit)
-            if facts.left == 0 && facts.unpublished == 0 && !facts.intake.cut_short => {}
+            if facts.left == 0 && facts.unpublished == 0 && facts.intake.cut_short.is_empty() => {}
         Some(StopReason::Signal) => say(Exit::NeedsALook, "a signal stopped the run".to_owned()),
         Some(StopReason::TimeLimit) => say(Exit::NeedsALook, "the time limit stopped the run".to_owned()),
         Some(StopReason::NoSpace(none)) => say(Exit::Archive, none.to_string()),
@@ -47,9 +47,8 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     for error in &facts.intake.failed_sources {
         say(Exit::Configuration, error.clone());
     }
-    if facts.intake.cut_short {
-        let why = "the pending sources were not read to their end; the next run reads them";
-        say(Exit::NeedsALook, why.to_owned());
+    for source in &facts.intake.cut_short {
+        say(Exit::NeedsALook, source.clone());
     }
     let mut count = |exit, number: u64, one: &str, many: &str| match number {
         0 => {}

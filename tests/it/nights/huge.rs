@@ -241,9 +241,9 @@ fn assert_stopped(place: &Place, case: &str, source: &str, more: &[&str], stop: 
     let ended = running.end();
     let took = started.elapsed();
     feeding.join().unwrap();
-    assert_eq!(ended.code, Some(3), "{case}: {}", ended.stderr);
+    assert_eq!(ended.code, Some(4), "{case}: {}", ended.stderr);
     assert!(took < END_BOUND, "{case}: {took:?}");
-    let failed = ended.json()["intake"]["failed_sources"].to_string();
+    let failed = ended.json()["intake"]["cut_short"].to_string();
     assert!(
         failed.contains("not read to its end, as the run was stopped"),
         "{case}: {failed}"

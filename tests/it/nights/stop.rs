@@ -57,12 +57,14 @@ fn a_source_is_left_where_it_is_and_what_was_read_is_kept() {
     let _ = writer.kill();
     writer.wait().unwrap();
     let summary = place.summary();
-    assert_eq!(summary["intake"]["cut_short"], true);
+    assert_eq!(summary["intake"]["cut_short"].as_array().unwrap().len(), 1);
     let rows = summary["intake"]["rows"].as_u64().unwrap();
     assert!(rows > 0);
     assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), rows)]));
     assert!(
-        ended.stderr.contains("the pending sources were not read to their end"),
+        ended
+            .stderr
+            .contains("standard input was not read to its end, as the run was stopped"),
         "{}",
         ended.stderr
     );
