@@ -208,8 +208,11 @@ fn wherever_the_disk_fails_by_chance_nothing_is_lost_and_nothing_is_twice() {
         let code = ended.code.unwrap();
         match code {
             6 | 7 => {}
-            // One that is no matter: something that could not be tidied away, a folder that is synced again later.
-            4 if manner == "fail-once" => check(&night.place, &night.text, &why),
+            // One that is no matter: something that could not be tidied away, or the sync of the folder, which SQLite does
+            // not look at and idvault repeats for itself.
+            4 if !calls[0].starts_with("sync ") || calls[0].ends_with("/data") => {
+                check(&night.place, &night.text, &why);
+            }
             _ => panic!("{why}: exit {code} after {}: {}", calls[0], ended.stderr),
         }
         *codes.entry(code).or_insert(0) += 1;
