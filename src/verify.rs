@@ -2,7 +2,7 @@
 //!
 //! - [`verify`]: the comparison; [`Scope`]: how much is decoded
 //! - [`Verified`], [`Difference`], [`Differences`]: what it found
-//! - [`repair`]: mends what can be mended without guessing; [`Mended`]: what it did
+//! - [`repair()`]: mends what can be mended without guessing; [`Mended`]: what it did
 
 mod difference;
 mod repair;

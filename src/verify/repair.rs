@@ -3,7 +3,7 @@
 //! A file is put back only where size and SHA-256 say that it is the one; what is in its way is set aside. Tallies are
 //! counted again only from a file whose bytes are those that were published. All else is left to a person.
 //!
-//! - [`repair`]: does it; [`Mended`]: one thing that it did
+//! - [`repair()`]: does it; [`Mended`]: one thing that it did
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
