@@ -69,7 +69,11 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     {
         create_private_dir(parent)?;
     }
-    fs::DirBuilder::new().mode(0o700).create(path).map_err(failed())?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        // Another run made it a moment ago.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return create_private_dir(path),
+        created => created.map_err(failed())?,
+    }
     fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed())
 }
 

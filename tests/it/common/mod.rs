@@ -141,7 +141,7 @@ impl Idvault {
         }
         let stdout = child.stdout.take().map(collect);
         let stderr = child.stderr.take().map(collect);
-        let code = wait(&mut child, started);
+        let (code, peak_kib) = wait(&mut child, started);
         let text = |collected: Option<JoinHandle<String>>| collected.map_or_else(String::new, |it| it.join().unwrap());
         let (stdout, stderr) = (text(stdout), text(stderr));
         let code = code.unwrap_or_else(|| panic!("{args:?} did not end in {TIME_BOUND:?}: {stderr}"));
@@ -152,6 +152,7 @@ impl Idvault {
             stdout,
             stderr,
             took: started.elapsed(),
+            peak_kib,
         }
     }
 
@@ -240,6 +241,8 @@ pub(crate) struct Ended {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) took: Duration,
+    /// The most memory that it held, up to 5 ms before its end.
+    pub(crate) peak_kib: u64,
 }
 
 impl Ended {
@@ -284,16 +287,25 @@ fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// The exit code; `None` where the time bound passed first, or a signal ended it.
-fn wait(child: &mut Child, started: Instant) -> Option<i32> {
+/// The most memory that a process has held so far, in KiB; `None` once it has ended.
+pub(crate) fn peak_kib(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The exit code, `None` where the time bound passed first, or a signal ended it; and the most memory that it held.
+fn wait(child: &mut Child, started: Instant) -> (Option<i32>, u64) {
+    let mut peak = None;
     loop {
+        peak = peak_kib(child).max(peak);
         if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
+            return (status.code(), peak.unwrap_or(0));
         }
         if started.elapsed() > TIME_BOUND {
             child.kill().unwrap();
             child.wait().unwrap();
-            return None;
+            return (None, peak.unwrap_or(0));
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -15,6 +15,9 @@ use reqwest::Url;
 /// What is sent before the next piece of a dripping answer.
 const DRIP_PAUSE: Duration = Duration::from_millis(250);
 
+/// What a flood has, unless the client goes: 5 GB.
+const FLOOD_BYTES: usize = 5_000_000_000;
+
 /// One request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
@@ -68,6 +71,10 @@ pub(crate) enum Manner {
     Reset,
     /// Nothing is said until the client goes.
     Hang,
+    /// The body again and again, up to [`FLOOD_BYTES`]; the head says how long that will be.
+    Flood,
+    /// The same in chunks, so that nobody knows.
+    ChunkedFlood,
 }
 
 /// What is said, and how.
@@ -105,11 +112,12 @@ impl Answer {
     }
 
     fn head(&self) -> String {
-        let mut head = format!(
-            "HTTP/1.1 {} X\r\ncontent-length: {}\r\n",
-            self.http_status,
-            self.body.len()
-        );
+        let length = match self.manner {
+            Manner::ChunkedFlood => "transfer-encoding: chunked".to_owned(),
+            Manner::Flood => format!("content-length: {FLOOD_BYTES}"),
+            _ => format!("content-length: {}", self.body.len()),
+        };
+        let mut head = format!("HTTP/1.1 {} X\r\n{length}\r\n", self.http_status);
         for (name, text) in &self.headers {
             head.extend([name, ": ", text, "\r\n"]);
         }
@@ -176,6 +184,15 @@ fn give(stream: &mut (impl Read + Write), answer: &Answer) -> bool {
                 std::thread::sleep(DRIP_PAUSE);
                 going = say(&[*byte]);
             }
+            false
+        }
+        Manner::Flood | Manner::ChunkedFlood => {
+            let mut piece = answer.body.clone();
+            if answer.manner == Manner::ChunkedFlood {
+                piece = [format!("{:x}\r\n", piece.len()).as_bytes(), &piece, b"\r\n"].concat();
+            }
+            let times = FLOOD_BYTES / answer.body.len();
+            let _ = say(head.as_bytes()) && (0..times).all(|_| say(&piece));
             false
         }
         Manner::Close | Manner::Reset => false,

@@ -25,6 +25,7 @@ mod permissions;
 mod poisoned;
 mod sandbox;
 mod stop;
+mod throttled;
 mod verify;
 
 use std::collections::BTreeMap;
