@@ -9,8 +9,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many ids in a row without an answer are an outage. A few that always fail are not.
-const IDS_IN_A_ROW: u32 = 20;
+/// So many attempts in a row without an answer are an outage, if they are those of enough ids.
+const ATTEMPTS_IN_A_ROW: u32 = 20;
+
+/// A few ids that always fail are no outage.
+const IDS_IN_A_ROW: u32 = 5;
+
+/// An outage that was over at the first question was perhaps none: then it takes twice as many attempts until the next, up
+/// to so many times twice.
+const DOUBT_MOST: u32 = 4;
 
 /// The wait before the first question whether the vendor answers again; it doubles with each that fails.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -40,7 +47,10 @@ impl Passage {
 
 #[derive(Debug, Default)]
 struct State {
-    in_a_row: u32,
+    attempts_in_a_row: u32,
+    ids_in_a_row: u32,
+    /// How many outages in a row were over at the first question.
+    doubt: u32,
     outage: Option<Outage>,
 }
 
@@ -100,21 +110,25 @@ impl State {
     }
 
     fn answered(&mut self) {
-        self.in_a_row = 0;
-        if self.outage.take().is_some() {
+        (self.attempts_in_a_row, self.ids_in_a_row) = (0, 0);
+        if let Some(outage) = self.outage.take() {
+            let at_once = outage.wait == FIRST_WAIT;
+            self.doubt = if at_once { (self.doubt + 1).min(DOUBT_MOST) } else { 0 };
             tracing::warn!("the vendor answers again");
         }
     }
 
     fn failed(&mut self, passage: Passage, new_id: bool, now: Instant) -> bool {
-        self.in_a_row += u32::from(new_id);
+        self.attempts_in_a_row += 1;
+        self.ids_in_a_row += u32::from(new_id);
+        let unanswered = self.attempts_in_a_row >= ATTEMPTS_IN_A_ROW << self.doubt;
         match &mut self.outage {
             Some(outage) if passage.probes => {
                 outage.wait = (outage.wait * 2).min(LONGEST_WAIT);
                 outage.probe_at = now + outage.wait;
                 outage.probing = false;
             }
-            None if self.in_a_row >= IDS_IN_A_ROW => {
+            None if unanswered && self.ids_in_a_row >= IDS_IN_A_ROW => {
                 tracing::warn!("the vendor does not answer: waiting, and asking from time to time");
                 let probe_at = now + FIRST_WAIT;
                 self.outage = Some(Outage {
@@ -137,7 +151,7 @@ mod tests {
 
     fn broken(at: Instant) -> State {
         let mut state = State::default();
-        for _ in 0..IDS_IN_A_ROW {
+        for _ in 0..ATTEMPTS_IN_A_ROW {
             let passage = state.try_pass(at).unwrap();
             state.failed(passage, true, at);
         }
@@ -150,13 +164,46 @@ mod tests {
         let mut state = State::default();
         for attempt in 0..1_000 {
             let passage = state.try_pass(now).unwrap();
-            assert!(!state.failed(passage, attempt % 60 == 0, now), "17 ids, however often");
+            assert!(!state.failed(passage, attempt % 250 == 0, now), "4 ids, however often");
         }
+        state.answered();
         for _ in 0..1_000 {
             let passage = state.try_pass(now).unwrap();
             assert!(!state.failed(passage, true, now));
             state.answered();
         }
+    }
+
+    #[test]
+    fn few_in_flight_are_enough_to_know_an_outage() {
+        let now = Instant::now();
+        let mut state = State::default();
+        let outages = (0..24).map(|attempt| state.failed(Passage { probes: false }, attempt < 6, now));
+        assert_eq!(outages.filter(|outage| !outage).count(), 19);
+    }
+
+    #[test]
+    fn false_alarms_make_the_next_one_rarer_and_a_true_one_does_not() {
+        let mut now = Instant::now();
+        let mut state = State::default();
+        let mut attempts = 0;
+        let mut until_the_next = |state: &mut State, now| {
+            attempts = 0;
+            while !state.failed(Passage { probes: false }, true, now) {
+                attempts += 1;
+            }
+            attempts + 1
+        };
+        for expected in [20, 40, 80, 160, 320, 320] {
+            assert_eq!(until_the_next(&mut state, now), expected);
+            state.answered();
+        }
+        until_the_next(&mut state, now);
+        now += FIRST_WAIT;
+        let passage = state.try_pass(now).unwrap();
+        state.failed(passage, false, now);
+        state.answered();
+        assert_eq!(until_the_next(&mut state, now), 20);
     }
 
     #[test]

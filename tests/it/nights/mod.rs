@@ -20,6 +20,7 @@ mod migration;
 mod mixed;
 mod nightly;
 mod order;
+mod outage;
 mod overlap;
 mod permissions;
 mod poisoned;
