@@ -55,12 +55,12 @@ fn failure() -> Answer {
     error(500, "InternalError")
 }
 
-/// Every `one_in`-th id is poisoned.
+/// Every `one_in`-th id is poisoned, in the order of the plan as well as of the source.
 fn source(ids: u64, one_in: u64) -> String {
     let mut text = "transaction_id,verified_at\n".to_owned();
     for number in 0..ids {
-        let name = if number % one_in == 7 { "poison" } else { "good" };
-        writeln!(text, "{name}{number},2026-11-20T10:00:00Z").unwrap();
+        let name = if number % one_in == one_in / 2 { "poison" } else { "good" };
+        writeln!(text, "{number:06}{name},2026-11-20T10:00:00Z").unwrap();
     }
     text
 }
