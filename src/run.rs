@@ -4,6 +4,7 @@
 //! - [`Night`]: what it needs from outside
 //! - [`RunError`]: the night failed, and the stage where
 
+mod sources;
 mod verdict;
 
 use std::io::{Read, Write};
@@ -21,8 +22,7 @@ use crate::disk::Space;
 use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::FileError;
-use crate::intake::{IntakeError, Item, Reading, Source};
-use crate::ledger::{Admission, Admitted, AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
+use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
 use crate::publish::{self, PublishError, Published, Publisher};
@@ -30,7 +30,6 @@ use crate::record::State;
 use crate::report::billing::{self, BillingTotals};
 use crate::report::expiry::{self, ExpiryTotals};
 use crate::report::forecast::{BacklogForecast, SetPace};
-use crate::report::rejected::RejectedReport;
 use crate::report::summary::{IntakeTotals, Paths, Summary};
 use crate::report::{ReportDir, ReportError, plan, quarantine};
 use crate::stop::{Stop, StopReason};
@@ -186,61 +185,6 @@ impl Night {
         }
     }
 
-    /// Reads the pending sources into the ledger. A source that can't be read is named and the others go on: what the
-    /// ledger knows already must not wait for it.
-    fn intake(&self, ledger: &mut Ledger, run: &Run, reports: &ReportDir) -> Result<IntakeTotals, RunError> {
-        let file = reports.file("rejected.csv")?;
-        let mut rejected = RejectedReport::new(file).map_err(ReportError::from)?;
-        let mut totals = IntakeTotals::default();
-        for name in &self.settings.pending {
-            let mut admission = ledger.admission(&self.settings.defaults, run, self.clock.now());
-            match self.read_source(name, &mut admission, &mut rejected, &mut totals)? {
-                Ok(()) => {}
-                Err(error @ IntakeError::Stopped { .. }) => totals.cut_short.push(crate::error_chain(&error)),
-                Err(error) => totals.failed_sources.push(crate::error_chain(&error)),
-            }
-            admission.finish()?;
-        }
-        rejected.finish().map_err(ReportError::from)?;
-        tracing::info!(
-            rows = totals.rows,
-            new = totals.new,
-            completed = totals.completed,
-            known = totals.known,
-            duplicates = totals.duplicates,
-            rejected = totals.rejected,
-            "pending sources read"
-        );
-        Ok(totals)
-    }
-
-    fn read_source(
-        &self,
-        name: &str,
-        admission: &mut Admission<'_>,
-        rejected: &mut RejectedReport<impl Write>,
-        totals: &mut IntakeTotals,
-    ) -> Result<Result<(), IntakeError>, RunError> {
-        let source = match Source::parse(name) {
-            Ok(source) => source,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut reading = match Reading::start(source.clone(), (self.stdin)(), self.settings.intake.clone()) {
-            Ok(reading) => reading,
-            Err(error) => return Ok(Err(error)),
-        };
-        loop {
-            match reading.next(&|| self.stop.is_hurried()) {
-                Ok(Some(item)) => {
-                    totals.rows += 1;
-                    take(item, &source, admission, rejected, totals)?;
-                }
-                Ok(None) => return Ok(Ok(())),
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-    }
-
     /// Says what a dry run would ask for.
     fn plan(&self, ledger: &Ledger) -> Result<(), RunError> {
         if self.dry_run
@@ -384,45 +328,6 @@ fn refuse_a_lost_ledger(data_dir: &Path) -> Result<(), RunError> {
     let path = Ledger::path_in(data_dir);
     if !path.exists() && Archive::holds_files(data_dir)? {
         return Err(LedgerError::Gone { path }.into());
-    }
-    Ok(())
-}
-
-/// Takes one row in, or writes down why not.
-fn take(
-    item: Item,
-    source: &Source,
-    admission: &mut Admission<'_>,
-    rejected: &mut RejectedReport<impl Write>,
-    totals: &mut IntakeTotals,
-) -> Result<(), RunError> {
-    let mut reject = |line, id: Option<&str>, reason: &str| {
-        rejected
-            .add(&source.to_string(), line, id, reason)
-            .map_err(ReportError::from)
-    };
-    match item {
-        Item::Bad(bad) => {
-            totals.rejected += 1;
-            reject(bad.line, bad.transaction_id.as_deref(), &bad.reason)?;
-        }
-        Item::Good { line, row } => match admission.admit(&row)? {
-            Admitted::New => totals.new += 1,
-            Admitted::Completed => totals.completed += 1,
-            Admitted::Known => totals.known += 1,
-            Admitted::Duplicate => {
-                totals.duplicates += 1;
-                reject(
-                    line,
-                    Some(row.transaction_id.as_str()),
-                    "duplicate: this id came before in this run, and is taken once",
-                )?;
-            }
-            Admitted::Conflict(what) => {
-                totals.rejected += 1;
-                reject(line, Some(row.transaction_id.as_str()), &what)?;
-            }
-        },
     }
     Ok(())
 }

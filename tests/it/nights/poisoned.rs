@@ -59,7 +59,11 @@ fn failure() -> Answer {
 fn source(ids: u64, one_in: u64) -> String {
     let mut text = "transaction_id,verified_at\n".to_owned();
     for number in 0..ids {
-        let name = if number % one_in == one_in / 2 { "poison" } else { "good" };
+        let name = if number % one_in == one_in / 2 {
+            "poison"
+        } else {
+            "good"
+        };
         writeln!(text, "{number:06}{name},2026-11-20T10:00:00Z").unwrap();
     }
     text
