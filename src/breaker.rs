@@ -19,6 +19,9 @@ const IDS_IN_A_ROW: u32 = 5;
 /// to so many times twice.
 const DOUBT_MOST: u32 = 4;
 
+/// So many answers in a row take the doubt away.
+const ANSWERS_IN_A_ROW: u32 = 100;
+
 /// The wait before the first question whether the vendor answers again; it doubles with each that fails.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,7 @@ impl Passage {
 struct State {
     attempts_in_a_row: u32,
     ids_in_a_row: u32,
+    answers_in_a_row: u32,
     /// How many outages in a row were over at the first question.
     doubt: u32,
     outage: Option<Outage>,
@@ -76,8 +80,8 @@ impl Breaker {
     }
 
     /// The vendor answered, whatever it said.
-    pub fn answered(&self) {
-        self.state().answered();
+    pub fn answered(&self, passage: Passage) {
+        self.state().answered(passage);
     }
 
     /// It did not; `new_id`: this was the first attempt for its id. True while there is an outage.
@@ -109,16 +113,24 @@ impl State {
         Ok(Passage { probes: true })
     }
 
-    fn answered(&mut self) {
+    fn answered(&mut self, passage: Passage) {
         (self.attempts_in_a_row, self.ids_in_a_row) = (0, 0);
+        self.answers_in_a_row = self.answers_in_a_row.saturating_add(1);
+        if self.answers_in_a_row >= ANSWERS_IN_A_ROW {
+            self.doubt = 0;
+        }
         if let Some(outage) = self.outage.take() {
-            let at_once = outage.wait == FIRST_WAIT;
-            self.doubt = if at_once { (self.doubt + 1).min(DOUBT_MOST) } else { 0 };
+            if outage.wait > FIRST_WAIT {
+                self.doubt = 0;
+            } else if passage.probes {
+                self.doubt = (self.doubt + 1).min(DOUBT_MOST);
+            }
             tracing::warn!("the vendor answers again");
         }
     }
 
     fn failed(&mut self, passage: Passage, new_id: bool, now: Instant) -> bool {
+        self.answers_in_a_row = 0;
         self.attempts_in_a_row += 1;
         self.ids_in_a_row += u32::from(new_id);
         let unanswered = self.attempts_in_a_row >= ATTEMPTS_IN_A_ROW << self.doubt;
@@ -166,11 +178,11 @@ mod tests {
             let passage = state.try_pass(now).unwrap();
             assert!(!state.failed(passage, attempt % 250 == 0, now), "4 ids, however often");
         }
-        state.answered();
+        state.answered(Passage { probes: true });
         for _ in 0..1_000 {
             let passage = state.try_pass(now).unwrap();
             assert!(!state.failed(passage, true, now));
-            state.answered();
+            state.answered(Passage { probes: true });
         }
     }
 
@@ -183,27 +195,28 @@ mod tests {
     }
 
     #[test]
-    fn false_alarms_make_the_next_one_rarer_and_a_true_one_does_not() {
-        let mut now = Instant::now();
+    fn false_alarms_make_the_next_one_rarer_until_the_vendor_answers_again() {
+        let now = Instant::now();
+        let (own, probe) = (Passage { probes: false }, Passage { probes: true });
         let mut state = State::default();
-        let mut attempts = 0;
-        let mut until_the_next = |state: &mut State, now| {
-            attempts = 0;
-            while !state.failed(Passage { probes: false }, true, now) {
-                attempts += 1;
-            }
-            attempts + 1
-        };
+        let until_the_next = |state: &mut State| 1 + (0..1_000).take_while(|_| !state.failed(own, true, now)).count();
         for expected in [20, 40, 80, 160, 320, 320] {
-            assert_eq!(until_the_next(&mut state, now), expected);
-            state.answered();
+            assert_eq!(until_the_next(&mut state), expected);
+            state.answered(probe);
         }
-        until_the_next(&mut state, now);
-        now += FIRST_WAIT;
-        let passage = state.try_pass(now).unwrap();
-        state.failed(passage, false, now);
-        state.answered();
-        assert_eq!(until_the_next(&mut state, now), 20);
+        for _ in 0..ANSWERS_IN_A_ROW {
+            state.answered(own);
+        }
+        assert_eq!(until_the_next(&mut state), 20);
+        // An answer that was under way says nothing of the outage.
+        state.answered(own);
+        assert_eq!(until_the_next(&mut state), 20);
+        state.answered(probe);
+        assert_eq!(until_the_next(&mut state), 40);
+        // One that was still there at the first question was no false alarm.
+        state.failed(probe, false, now);
+        state.answered(probe);
+        assert_eq!(until_the_next(&mut state), 20);
     }
 
     #[test]
@@ -240,7 +253,7 @@ mod tests {
         let start = Instant::now();
         let mut state = broken(start);
         assert!(state.try_pass(start).is_err());
-        state.answered();
+        state.answered(Passage { probes: true });
         assert!(state.try_pass(start).is_ok() && state.try_pass(start).is_ok());
     }
 }

@@ -45,6 +45,10 @@ const DOUBLING: f64 = 2.0;
 /// The rate never falls below this share of the set rate.
 const FLOOR: f64 = 0.01;
 
+/// Nor, where a product's rate is slow, below this many calls a second, or this greater share of the set rate: to come back from
+/// further down would take minutes.
+const SLOW_FLOOR: (f64, f64) = (0.25, 0.08);
+
 /// Without an attempt's worth of success the rate is not raised more often than this.
 const RECOVERY_STEP: Duration = Duration::from_secs(1);
 
@@ -251,7 +255,8 @@ impl Rate {
             return false;
         }
         let left = if self.throttled { NEXT_DECREASE } else { FIRST_DECREASE };
-        self.current = (self.current * left).max(self.set * FLOOR);
+        let slow_floor = SLOW_FLOOR.0.min(self.set * SLOW_FLOOR.1);
+        self.current = (self.current * left).max(self.set * FLOOR).max(slow_floor);
         if !std::mem::replace(&mut self.throttled, true) {
             self.nearly = self.current;
         }
@@ -329,10 +334,9 @@ impl Limiter {
 /// A period as a number of cells, rounded up; never none.
 fn cells(period: Duration, grain: Duration) -> NonZeroU32 {
     let count = period.as_nanos().div_ceil(grain.as_nanos());
-    u32::try_from(count)
-        .ok()
-        .and_then(NonZeroU32::new)
-        .unwrap_or(NonZeroU32::MIN)
+    u32::try_from(count).map_or(NonZeroU32::MAX, |count| {
+        NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+    })
 }
 
 /// The clock of one limiter: it shows what it was last set to, so that the time is handed in here too.

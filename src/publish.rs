@@ -136,7 +136,6 @@ impl Publisher<'_> {
     /// that has to end leaves the rest journalled.
     pub fn publish(&mut self, published: &mut Published) -> Result<(), PublishError> {
         while let Some(verified_at) = self.ledger.next_to_publish()? {
-            published.days += 1;
             match self.publish_day(verified_at, published) {
                 Ok(()) => {}
                 Err(Unpublished::Overdue) => break,
@@ -150,7 +149,7 @@ impl Publisher<'_> {
         let day = verified_at.map(|time| self.zone.day_of(time));
         let bounds = day.and_then(|day| self.zone.bounds(day));
         let range = bounds.map_or(DayRange::UNKNOWN, |(start, end)| DayRange::between(start, end));
-        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, published.days)?);
+        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, published.days + 1)?);
         self.ledger.for_each_journalled(range, |row| {
             if self.stop.is_overdue() {
                 return Err(Unpublished::Overdue);
@@ -164,6 +163,7 @@ impl Publisher<'_> {
             file.publish()?;
         }
         self.ledger.publish_day(range, rows, &manifest, &tallies, self.now)?;
+        published.days += 1;
         for file in &manifest {
             published.files += 1;
             published.bytes += file.bytes;

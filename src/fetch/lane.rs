@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::Seen;
 use crate::breaker::{Breaker, Passage};
 use crate::pace::{Admitted, Pacer};
 use crate::record::{Due, ProductCode};
@@ -26,8 +27,8 @@ pub struct Lane {
     pub(super) breaker: Breaker,
     /// What the questions in an outage are about.
     pub(super) probes: Probes,
-    /// The service has answered in this run, whatever it said.
-    reached: AtomicBool,
+    /// The service has answered about an id in this run.
+    answers: AtomicBool,
     gave_up: watch::Sender<bool>,
 }
 
@@ -83,7 +84,7 @@ impl Lane {
             product_code,
             pacer,
             breaker: Breaker::default(),
-            reached: AtomicBool::new(false),
+            answers: AtomicBool::new(false),
             probes: Probes::default(),
             gave_up: watch::Sender::new(false),
         }
@@ -104,17 +105,18 @@ impl Lane {
         }
     }
 
-    /// Whether the service has answered in this run.
-    pub(super) fn is_reached(&self) -> bool {
-        self.reached.load(Ordering::Relaxed)
+    /// Whether the service has answered about an id in this run, as it should.
+    pub(super) fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
     }
 
-    /// The service answered an attempt, or it did not; `new_id`: at the first attempt for its id. True while there is an
-    /// outage.
-    pub(super) fn tell(&self, answered: bool, passage: Passage, new_id: bool) -> bool {
-        if answered {
-            self.reached.store(true, Ordering::Relaxed);
-            self.breaker.answered();
+    /// What an attempt brought; `new_id`: the first that failed for its id. True while there is an outage.
+    pub(super) fn tell(&self, seen: &Seen, passage: Passage, new_id: bool) -> bool {
+        if seen.normal {
+            self.answers.store(true, Ordering::Relaxed);
+        }
+        if seen.reached {
+            self.breaker.answered(passage);
             return false;
         }
         self.breaker.failed(passage, new_id)

@@ -120,7 +120,8 @@ impl Fetch {
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
         let reader = readers.open()?;
-        if let Some(likely) = reader.probe_record(&lane.product_code, self.clock.now())? {
+        let likely = reader.probe_record(&lane.product_code, self.clock.now())?;
+        if let Some(likely) = likely.filter(|likely| self.client.serves(&likely.region)) {
             lane.probes.likely(likely);
         }
         plan(reader, lane.product_code.clone(), &*self.clock)
@@ -170,7 +171,10 @@ impl Fetch {
             let tried = self.exchange(due).await?;
             let now = self.clock.now();
             let seen = self.read(lane, passed.pacer, due, tried.as_ref().map(|(reply, _)| reply), now);
-            let outage = lane.tell(seen.reached, passed.breaker, !std::mem::replace(&mut failed, true));
+            // What is not kept gives its room back now: whoever waits below may wait for one who needs room.
+            let kept = tried.ok().filter(|_| matches!(seen.step, Step::Journal { .. }));
+            let new_id = !seen.reached && !std::mem::replace(&mut failed, true);
+            let outage = lane.tell(&seen, passed.breaker, new_id);
             let settlement = |attempts, settled| Settlement {
                 transaction_id: due.transaction_id.clone(),
                 attempts,
@@ -182,7 +186,7 @@ impl Fetch {
             match seen.step {
                 Step::Journal { passed, sub_code } => {
                     lane.probes.answered(due);
-                    let (body, room) = tried.map(|(reply, room)| (reply.body, room)).unwrap_or_default();
+                    let (body, room) = kept.map(|(reply, room)| (reply.body, room)).unwrap_or_default();
                     let journalled = Settled::Journalled { passed, sub_code, body };
                     return Some((settlement(charged + 1, journalled), room));
                 }
@@ -213,14 +217,14 @@ impl Fetch {
 
     /// Whether the vendor answers other ids, so that a failure is this id's. Asks where nothing has been answered yet.
     async fn answers_others(&self, lane: &Lane, due: &Due) -> Option<bool> {
-        if !lane.is_reached()
+        if !lane.answers()
             && let Some(other) = lane.probes.other()
             && other.transaction_id != due.transaction_id
         {
             let passed = self.pass(lane).await?;
             self.probe(lane, passed, other).await?;
         }
-        Some(lane.is_reached())
+        Some(lane.answers())
     }
 
     /// Asks about another record whether the vendor answers. What it says of that record is not kept.
@@ -228,7 +232,7 @@ impl Fetch {
         let tried = self.exchange(other).await?;
         let reply = tried.as_ref().map(|(reply, _)| reply);
         let seen = self.read(lane, passed.pacer, other, reply, self.clock.now());
-        if lane.tell(seen.reached, passed.breaker, false) {
+        if lane.tell(&seen, passed.breaker, false) {
             lane.give_up_after(lane.breaker.outage());
         }
         if let Step::Stop(why) = seen.step {
@@ -283,9 +287,14 @@ impl Fetch {
                     classified.answer,
                     Answer::Faulty(FaultyReply::Server | FaultyReply::Unreadable)
                 );
+                let abnormal = matches!(
+                    classified.answer,
+                    Answer::Faulty(_) | Answer::Throttled { .. } | Answer::Account(_)
+                );
                 Seen {
                     step,
                     reached: !unanswered,
+                    normal: !abnormal,
                     call_code: classified.call_code,
                     message: classified.message,
                 }
@@ -300,6 +309,7 @@ impl Fetch {
                 Seen {
                     step,
                     reached: fault.disposition() != Disposition::Retry,
+                    normal: false,
                     call_code: fault.code().to_owned(),
                     message: Some(fault.to_string()),
                 }
@@ -333,6 +343,8 @@ struct Seen {
     step: Step,
     /// The service answered, whatever it said, as opposed to failing or not being there.
     reached: bool,
+    /// It answered about the id that was asked for.
+    normal: bool,
     call_code: String,
     message: Option<String>,
 }

@@ -229,3 +229,49 @@ fn in_an_outage_one_attempt_at_a_time_asks_whether_it_is_over() {
     let charged: u32 = ids.iter().map(|id| idvault.row(id).attempts).sum();
     assert_eq!(charged, 0, "the run stopped before any id's call had ended");
 }
+
+/// Each holds 8 MiB while it is read: were that kept while it is asked whether others are answered, eight of them would
+/// wait for each other for ever.
+#[test]
+fn large_faulty_replies_do_not_hold_each_other_up() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    idvault.write("idvault.toml", "[retry]\nattempts_per_call = 1\n");
+    let page = vec![b'x'; 100 * 1024];
+    vendor.otherwise(Answer::new(502, page).manner(Manner::Chunked));
+    let ids: Vec<String> = (0..9).map(|number| format!("t{number}")).collect();
+    idvault.pending(&ids.iter().map(|id| (id.as_str(), FRESH)).collect::<Vec<_>>());
+    let ended = idvault.run(&vendor, &["--concurrency", "8", "--qps", "20"]).exits(4);
+    assert!(ended.took < Duration::from_secs(30), "{:?}", ended.took);
+    assert_eq!(idvault.summary()["fetch"]["left"], 9);
+}
+
+/// What nobody is asked about is no answer, and neither is what the vendor says of all ids alike.
+#[test]
+fn only_an_answer_to_another_id_lets_a_failing_one_be_blamed() {
+    for (region, answer) in [
+        ("mars-1", error(500, "InternalError")),
+        ("ap-southeast-1", error(400, "Something.New")),
+    ] {
+        let (idvault, vendor) = (Idvault::new(), Vendor::start());
+        let config = "[retry]\nattempts_per_call = 1\nquarantine_after_runs = 1\n";
+        idvault.write(
+            "idvault.toml",
+            format!("{config}[endpoints]\nmars-1 = '{}'\n", vendor.url),
+        );
+        vendor.otherwise(answer);
+        let rows: Vec<String> = (0..9)
+            .map(|number| format!("t{number},ap-southeast-1,{FRESH}\n"))
+            .collect();
+        let last = format!("u,{region},2026-11-21T10:00:00Z\n");
+        idvault.write(
+            "pending.csv",
+            format!("transaction_id,region,verified_at\n{}{last}", rows.concat()),
+        );
+        idvault.run(&vendor, &["--dry-run"]).exits(0);
+        idvault.write("idvault.toml", config);
+        idvault.run(&vendor, &[]);
+        let quarantined = "SELECT count(*) FROM transactions WHERE state = 'quarantined'";
+        let quarantined: u64 = idvault.ledger().query_row(quarantined, [], |row| row.get(0)).unwrap();
+        assert_eq!(quarantined, 0, "{region}");
+    }
+}

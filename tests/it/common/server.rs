@@ -75,6 +75,8 @@ pub(crate) enum Manner {
     Flood,
     /// The same in chunks, so that nobody knows.
     ChunkedFlood,
+    /// Whole, in one chunk.
+    Chunked,
 }
 
 /// What is said, and how.
@@ -113,7 +115,7 @@ impl Answer {
 
     fn head(&self) -> String {
         let length = match self.manner {
-            Manner::ChunkedFlood => "transfer-encoding: chunked".to_owned(),
+            Manner::ChunkedFlood | Manner::Chunked => "transfer-encoding: chunked".to_owned(),
             Manner::Flood => format!("content-length: {FLOOD_BYTES}"),
             _ => format!("content-length: {}", self.body.len()),
         };
@@ -194,6 +196,10 @@ fn give(stream: &mut (impl Read + Write), answer: &Answer) -> bool {
             let times = FLOOD_BYTES / answer.body.len();
             let _ = say(head.as_bytes()) && (0..times).all(|_| say(&piece));
             false
+        }
+        Manner::Chunked => {
+            let length = format!("{:x}\r\n", answer.body.len());
+            say(&[head.as_bytes(), length.as_bytes(), &answer.body, b"\r\n0\r\n\r\n"].concat())
         }
         Manner::Close | Manner::Reset => false,
         Manner::Hang => {

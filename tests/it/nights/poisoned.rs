@@ -90,7 +90,11 @@ fn one_in_a_hundred_is_asked_a_few_times_a_run_and_ends_in_quarantine() {
     for run in 1..=3 {
         assert_eq!(night(&place, &vendor, "unlimited").0, Some(4));
         let (all, most) = vendor.take();
-        assert!(most <= 4 && all <= 16, "run {run}: {all} calls, {most} for one id");
+        // The quota is what bounds a night, so its calls are its throughput: less than 5 % go to those four.
+        assert!(
+            all * 100 < IDS * 5 && most <= 4,
+            "run {run}: {all} calls, {most} for one id"
+        );
         let quarantined = if run == 3 { 4 } else { 0 };
         assert_eq!(
             place.count("SELECT count(*) FROM transactions WHERE state = 'quarantined'"),

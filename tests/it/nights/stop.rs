@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -97,6 +98,16 @@ fn journalled(place: &Place, rows: usize) {
         .unwrap();
 }
 
+/// Waits until the program has said so, byte by byte, as what comes after it is read later.
+fn said(run: &mut Running, text: &str) {
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(text.as_bytes()) {
+        run.0.stderr.as_mut().unwrap().read_exact(&mut byte).unwrap();
+        said.push(byte[0]);
+    }
+}
+
 /// The process is held for as long as it has, so that it does not depend on the machine whether it gets done.
 #[test]
 fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
@@ -104,7 +115,7 @@ fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
     let place = Place::new();
     journalled(&place, ROWS);
     let vendor = Vendor::start(Mix::AllFinal, Duration::ZERO);
-    let run = Running::start(&mut place.night_of(&vendor, &[]));
+    let mut run = Running::start(&mut place.night_of(&vendor, &[]));
     wait_until("a file is being written", || {
         std::fs::read_dir(place.data().join(".staging")).is_ok_and(|files| {
             files
@@ -114,7 +125,7 @@ fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
     });
     let told = Instant::now();
     run.terminate();
-    std::thread::sleep(Duration::from_millis(300));
+    said(&mut run, "stopping: ");
     run.signal("-STOP");
     std::thread::sleep(Duration::from_secs(7));
     run.signal("-CONT");
