@@ -1,2 +1,2 @@
--- Writes what the WAL holds into the ledger, syncs that, and empties the WAL.
-PRAGMA wal_checkpoint(TRUNCATE);
+-- Writes what the WAL holds into the ledger, and syncs that. PASSIVE waits for nobody who reads.
+PRAGMA wal_checkpoint(PASSIVE);

@@ -45,14 +45,14 @@ const NETWORKS: [(i128, &str); 12] = [
 #[cfg(target_os = "linux")]
 const FUSE: i128 = 0x6573_5546;
 
-/// The name of the network file system that `path` is on, if it is on one. FUSE is let through with a warning.
+/// The name of the network file system that `path` is on, if it is on one. FUSE is let through, and said to those who want to hear.
 #[cfg(target_os = "linux")]
 pub fn network(path: &Path) -> Result<Option<&'static str>, FileError> {
     let found = rustix::fs::statfs(path).map_err(|error| FileError::because("look at", path)(error.into()))?;
     let magic = i128::from(found.f_type);
     if magic == FUSE {
         let folder = path.display();
-        tracing::warn!("{folder} is on FUSE: if that is another machine's disk, as with sshfs, use a local one");
+        tracing::info!("{folder} is on FUSE: if that is another machine's disk, as with sshfs, use a local one");
     }
     let network = NETWORKS.iter().find(|(known, _)| *known == magic);
     Ok(network.map(|(_, name)| *name))

@@ -109,7 +109,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let started = Instant::now();
     let data_dir = &night.settings.data_dir;
     let lock = Lock::acquire(data_dir)?;
-    refuse_a_lost_ledger(data_dir)?;
+    refuse_a_lost_ledger(data_dir, &lock)?;
     let mut ledger = Ledger::open(data_dir, &lock)?;
     let archive = Archive::open(data_dir)?;
     let now = night.clock.now();
@@ -245,6 +245,9 @@ impl Night {
     /// deleted first before the rest.
     fn space_for(&self, due: u64) -> Space {
         let space = Space::new(&self.settings.data_dir);
+        if due == 0 {
+            return space;
+        }
         if let Err(none) = space.check() {
             self.stop.request(StopReason::NoSpace(none));
         } else if let Some(room) = space.room_for(due, self.settings.images) {
@@ -324,9 +327,9 @@ impl Night {
 }
 
 /// An empty ledger beside an archive would fetch and archive everything again.
-fn refuse_a_lost_ledger(data_dir: &Path) -> Result<(), RunError> {
-    let path = Ledger::path_in(data_dir);
-    if !path.exists() && Archive::holds_files(data_dir)? {
+fn refuse_a_lost_ledger(data_dir: &Path, lock: &Lock) -> Result<(), RunError> {
+    if Ledger::is_blank(data_dir, lock)? && Archive::holds_files(data_dir)? {
+        let path = Ledger::path_in(data_dir);
         return Err(LedgerError::Gone { path }.into());
     }
     Ok(())

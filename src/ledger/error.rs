@@ -41,9 +41,9 @@ pub enum LedgerError {
         /// The missing folder.
         path: PathBuf,
     },
-    /// The archive is there and the ledger is not.
+    /// The archive is there and the ledger is not, or is empty.
     #[error(
-        "there is an archive and no ledger at {path}; restore it from a backup: an empty one would fetch everything again"
+        "there is an archive and no ledger at {path}, or an empty one; restore both together from a backup: an empty ledger would fetch everything again"
     )]
     Gone {
         /// Where it should be.

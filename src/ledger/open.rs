@@ -1,7 +1,7 @@
 //! Opening and closing the ledger: only where it can be trusted to keep what it is given.
 //!
 //! A commit is durable once it returns. Where SQLite fails to write or to sync, nothing more is done with the file: it is
-//! closed as it is, and the next run, which begins with writing the WAL's pages once more, finds out what was kept.
+//! closed as it is, and the next run, which begins with writing the WAL's pages back, finds out what was kept.
 //!
 //! - [`Lock`]: held by the one run that may write
 //! - [`Readers`]: opens further connections for reading
@@ -74,6 +74,19 @@ impl Ledger {
         data_dir.join("ledger.sqlite")
     }
 
+    /// Whether there is no ledger yet: no file, an empty one, or one without a schema. Changes nothing.
+    pub fn is_blank(data_dir: &Path, _lock: &Lock) -> Result<bool, LedgerError> {
+        let path = Self::path_in(data_dir);
+        refuse_links(data_dir)?;
+        // SQLite must not see an empty file: it would delete the WAL beside it.
+        if path.metadata().map_or(0, |file| file.len()) == 0 {
+            return Ok(true);
+        }
+        // Not for reading only, which can't take back what a crash left half done.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Ok(migrate::schema_version(&Self::connect(path, flags)?)? == 0)
+    }
+
     /// Opens the ledger for writing, makes it where there is none, and migrates an older one.
     pub fn open(data_dir: &Path, _lock: &Lock) -> Result<Self, LedgerError> {
         let path = Self::path_in(data_dir);
@@ -97,7 +110,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Closes the ledger after its last commit, with everything in the one file.
+    /// Closes the ledger after its last commit, with everything in the one file unless somebody else reads it.
     pub fn close(self) -> Result<(), LedgerError> {
         self.checkpoint()?;
         let failed = self.failed("close it");
@@ -107,7 +120,7 @@ impl Ledger {
         self.connection.close().map_err(|(_, error)| failed(error))
     }
 
-    /// Writes what the WAL holds into the ledger, and empties it. Where others read, it may have to stay.
+    /// Writes what the WAL holds into the ledger. What others still read past has to stay, and is not waited for.
     ///
     /// At the start of a run that is more than tidying: where the run before ended with a sync that failed, the kernel may
     /// have dropped pages of the WAL that it still shows. Here they are written once more, elsewhere.

@@ -365,6 +365,20 @@ impl Vendor {
     fn counts(&self) -> Counts {
         self.counters.counts()
     }
+
+    /// The counts once nothing more comes in from a run that has ended. What it had in flight may still be counted when
+    /// its answer is due, after `latency`.
+    fn settled(&self, latency: Duration) -> Counts {
+        let mut before = self.counts();
+        loop {
+            std::thread::sleep(latency * 10);
+            let now = self.counts();
+            if now == before {
+                return now;
+            }
+            before = now;
+        }
+    }
 }
 
 /// A process that does not outlive its test.

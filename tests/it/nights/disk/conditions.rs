@@ -138,9 +138,26 @@ fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one() {
     put(&ledger, &elsewhere);
     let words = [
         "there is an archive and no ledger at ",
-        "ledger.sqlite; restore it from a backup",
+        "ledger.sqlite, or an empty one; restore both together from a backup",
     ];
     is_refused(&night, &mut night.command(), 6, &words);
+
+    // As a restore onto a full disk leaves it, with what belonged to the good one beside it or not.
+    night.place.write("data/ledger.sqlite", "");
+    is_refused(&night, &mut night.command(), 6, &words);
+    let wal = night.place.write("data/ledger.sqlite-wal", "a WAL");
+    is_refused(&night, &mut night.command(), 6, &words);
+    assert_eq!(fs::read(&wal).unwrap(), b"a WAL", "nothing is changed");
+    fs::remove_file(&wal).unwrap();
+
+    // As a run leaves it that is killed before the schema is there.
+    fs::remove_file(&ledger).unwrap();
+    let mode = Connection::open(&ledger).unwrap();
+    mode.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    drop(mode);
+    assert!(fs::metadata(&ledger).unwrap().len() > 0);
+    is_refused(&night, &mut night.command(), 6, &words);
+
     put(&elsewhere, &ledger);
     completes(&night);
 }
@@ -168,7 +185,7 @@ fn a_disk_that_is_not_mounted_is_not_written_into() {
 }
 
 #[test]
-fn a_ledger_on_a_network_is_refused_and_one_on_fuse_is_warned_of() {
+fn a_ledger_on_a_network_is_refused_and_one_on_fuse_is_said_where_not_quiet() {
     let night = after_a_night();
     for (magic, name) in [
         ("0x6969", "NFS"),
@@ -190,6 +207,11 @@ fn a_ledger_on_a_network_is_refused_and_one_on_fuse_is_warned_of() {
     let ended = Ended::of(disk.under(&mut night.command()).output().unwrap());
     assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.stderr);
     assert!(ended.stderr.contains("is on FUSE"), "{}", ended.stderr);
+    for quiet in [&["status", "--quiet"], &["verify", "--quiet"]] {
+        let disk = Disk::that("statfs:* magic:0x65735546");
+        let ended = Ended::of(disk.under(&mut night.place.command(quiet)).output().unwrap());
+        assert_eq!(ended.stderr, "");
+    }
     completes(&night);
 }
 
@@ -231,6 +253,16 @@ fn where_the_disk_has_no_room_nothing_is_asked_for() {
     }
     assert_eq!(night.place.summary()["exit_code"], 7);
     completes(&night);
+}
+
+#[test]
+fn where_nothing_is_due_no_room_is_needed() {
+    let mut night = after_a_night();
+    night.source(&[("FACE_LIVENESS", 20)]);
+    let disk = Disk::that(&format!("statvfs:* space:{LITTLE}"));
+    let ended = Ended::of(disk.under(&mut night.command()).output().unwrap()).expect(0);
+    assert!(!ended.stderr.contains("MiB"), "{}", ended.stderr);
+    assert_eq!(night.place.summary()["due"], 0);
 }
 
 #[test]

@@ -201,9 +201,7 @@ impl Cost {
     fn add(&mut self, night: &Night, asked_again: u64) {
         self.kills += night.kills;
         self.asked_again += asked_again;
-        if night.kills == 1 {
-            self.asked_again_most = self.asked_again_most.max(asked_again);
-        }
+        self.asked_again_most = self.asked_again_most.max(night.asked_again_most);
     }
 
     fn tell(&self, what: &str) {
