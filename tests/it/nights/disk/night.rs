@@ -30,7 +30,7 @@ pub(super) struct Night {
     args: Vec<String>,
     pub(super) kills: u64,
     /// Answers that were given and not kept: they have to be asked for again.
-    pub(super) asked_again: u64,
+    asked_again: u64,
     /// The most of them after one kill or fault.
     pub(super) asked_again_most: u64,
 }
