@@ -118,17 +118,18 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     tracing::info!(run_id = %run.id, "run started");
     publish::recover(&mut ledger, &archive)?;
     let reports = ReportDir::create(data_dir, &run.id)?;
-    let intake = night.intake(&mut ledger, &run, &reports)?;
     let mut story = Story {
         started_at: now,
-        intake,
         ..Story::default()
     };
     if !night.dry_run {
-        // What an earlier run left behind goes first: were it left to the end, a time limit could leave it there for ever.
+        // What an earlier run left behind goes first: a source or a time limit could leave it there for ever.
         night
             .publisher(&mut ledger, &archive, &run)
             .publish(&mut story.published)?;
+    }
+    story.intake = night.intake(&mut ledger, &run, &reports)?;
+    if !night.dry_run {
         archive.probe()?;
         ledger = night.fetch(ledger, &run, &mut story).await?;
         tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A pending source that can't be read, or not to its end. Each sentence says what happened, to which source, and what
 /// to do about it. Rows that were delivered before the error stand.
@@ -28,6 +29,14 @@ pub enum IntakeError {
     Stopped {
         /// The source.
         name: String,
+    },
+    /// No row came for too long.
+    #[error("{name} gave no row for {seconds} s and was left; see what writes to it", seconds = silence.as_secs())]
+    Silent {
+        /// The source.
+        name: String,
+        /// How long one was waited for.
+        silence: Duration,
     },
     /// The gzip stream is damaged or cut short.
     #[error("failed to unpack {name}: the gzip data is damaged or cut short; write or copy the file again")]

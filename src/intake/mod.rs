@@ -6,7 +6,7 @@
 //! - [`Item`], [`Rejected`]: a row, good or bad
 //! - [`IntakeError`]: a source that can't be read as a whole
 //! - [`read`]: streams the rows of a source
-//! - [`Reading`]: the same in a thread of its own, which can be left
+//! - [`Reading`]: the same in a thread of its own, which can be left, after [`SILENCE_MAX`] at the latest
 //!
 //! Bytes become text in `text`, text becomes rows in `rows`, a row becomes a [`Pending`] in `check`, for CSV and SQLite
 //! alike.
@@ -32,7 +32,7 @@ use serde::Deserialize;
 use crate::record::Pending;
 
 pub use error::IntakeError;
-pub use reading::Reading;
+pub use reading::{Reading, SILENCE_MAX};
 
 /// Where the configuration maps the column of the ids; for messages.
 const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";

@@ -9,6 +9,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{IntakeError, IntakeSettings, Item, Source};
 
 /// How many rows are read ahead.
@@ -16,18 +18,27 @@ const ROWS_AHEAD: usize = 1024;
 /// How long a row is waited for until it is asked again whether to leave off.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long a source may go on without a row, good or bad. No row at all would hold the whole night up, every night.
+pub const SILENCE_MAX: Duration = Duration::from_mins(5);
+
 /// A source that is being read. Dropped before its end, it leaves a thread behind that ends with its next row, or with
 /// the process.
 pub struct Reading {
     name: String,
     items: Receiver<Item>,
+    silence_max: Duration,
     /// `None` once its result was given.
     thread: Option<JoinHandle<Result<(), IntakeError>>>,
 }
 
 impl Reading {
-    /// Begins to read, as [`super::read`] does.
-    pub fn start(source: Source, stdin: Box<dyn Read + Send>, settings: IntakeSettings) -> Result<Self, IntakeError> {
+    /// Begins to read, as [`super::read`] does. A row is waited for no longer than `silence_max`.
+    pub fn start(
+        source: Source,
+        stdin: Box<dyn Read + Send>,
+        settings: IntakeSettings,
+        silence_max: Duration,
+    ) -> Result<Self, IntakeError> {
         let name = source.to_string();
         let (sender, items) = mpsc::sync_channel(ROWS_AHEAD);
         let read = move || {
@@ -44,12 +55,14 @@ impl Reading {
         Ok(Self {
             name,
             items,
+            silence_max,
             thread: Some(thread),
         })
     }
 
     /// The next row; `None` at the end. Waits for it until `stopped` says so.
     pub fn next(&mut self, stopped: &dyn Fn() -> bool) -> Result<Option<Item>, IntakeError> {
+        let waiting_since = Instant::now();
         loop {
             if stopped() {
                 let name = self.name.clone();
@@ -57,6 +70,12 @@ impl Reading {
             }
             match self.items.recv_timeout(PATIENCE) {
                 Ok(item) => return Ok(Some(item)),
+                Err(RecvTimeoutError::Timeout) if waiting_since.elapsed() > self.silence_max => {
+                    return Err(IntakeError::Silent {
+                        name: self.name.clone(),
+                        silence: self.silence_max,
+                    });
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
@@ -71,5 +90,27 @@ impl Reading {
             Ok(ended) => ended.map(|()| None),
             Err(panic) => std::panic::resume_unwind(panic),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_falls_silent_is_given_up_and_its_rows_stand() {
+        let (mut writer, reader) = UnixStream::pair().unwrap();
+        writer.write_all(b"transaction_id\na1\n").unwrap();
+        let silence = Duration::from_millis(200);
+        let settings = IntakeSettings::default();
+        let mut reading = Reading::start(Source::Stdin, Box::new(reader), settings, silence).unwrap();
+        let first = reading.next(&|| false).unwrap();
+        assert!(matches!(first, Some(Item::Good { line: 2, .. })), "{first:?}");
+        let silent = reading.next(&|| false);
+        assert!(matches!(silent, Err(IntakeError::Silent { .. })), "{silent:?}");
+        drop(writer);
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::{Night, RunError};
 use crate::error_chain;
-use crate::intake::{IntakeError, Item, Reading, Source};
+use crate::intake::{IntakeError, Item, Reading, SILENCE_MAX, Source};
 use crate::ledger::{Admission, Admitted, Ledger, Run};
 use crate::report::rejected::RejectedReport;
 use crate::report::summary::IntakeTotals;
@@ -50,7 +50,13 @@ impl Night {
             Ok(source) => source,
             Err(error) => return Ok(Err(error)),
         };
-        let mut reading = match Reading::start(source.clone(), (self.stdin)(), self.settings.intake.clone()) {
+        // Not begun at all: what is read ahead of a pipe and dropped is lost.
+        if self.stop.is_hurried() {
+            let name = source.to_string();
+            return Ok(Err(IntakeError::Stopped { name }));
+        }
+        let settings = self.settings.intake.clone();
+        let mut reading = match Reading::start(source.clone(), (self.stdin)(), settings, SILENCE_MAX) {
             Ok(reading) => reading,
             Err(error) => return Ok(Err(error)),
         };

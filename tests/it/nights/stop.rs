@@ -156,3 +156,44 @@ fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
     assert_eq!(place.states()["archived"], 10 + ROWS as u64);
     assert_eq!(place.archived("verifications").len(), 10 + ROWS);
 }
+
+/// A pipe that nobody writes to.
+fn pipe(place: &Place, name: &str) -> String {
+    let made = Command::new("mkfifo").arg(place.path(name)).status().unwrap();
+    assert!(made.success());
+    name.to_owned()
+}
+
+#[test]
+fn what_an_earlier_run_left_is_published_before_a_source_can_hold_it_up() {
+    const ROWS: usize = 20;
+    let place = Place::new();
+    journalled(&place, ROWS);
+    let source = pipe(&place, "silent");
+    let run = Running::start(&mut place.command(&["run", "--sandbox", "--pending", &source]));
+    wait_until("it is published", || {
+        place.states().get("archived") == Some(&(ROWS as u64))
+    });
+    run.terminate();
+    run.end().expect(4);
+}
+
+/// Whoever writes to a pipe waits until somebody opens it.
+#[test]
+fn no_source_is_opened_after_a_stop() {
+    let place = Place::new();
+    let (silent, next) = (pipe(&place, "silent"), pipe(&place, "next"));
+    let mut writer = Command::new("/bin/sh");
+    writer.current_dir(place.dir.path());
+    let mut writer = Running::start(writer.args(["-c", "exec echo transaction_id > next"]));
+    let mut command = place.command(&["run", "--sandbox", "--pending", &silent, "--pending", &next]);
+    let run = Running::start(&mut command);
+    wait_until("the ledger is there", || place.data().join("ledger.sqlite").exists());
+    std::thread::sleep(Duration::from_secs(1));
+    run.terminate();
+    let ended = run.end().expect(4);
+    let said = "next was not read to its end, as the run was stopped";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!writer.ended(), "the pipe was opened");
+}
