@@ -10,7 +10,7 @@ use std::fmt;
 
 use super::rows::{Counted, count, differing};
 use super::{RunError, compare_bytes, files_on_disk};
-use crate::archive::{Archive, CheckedFile, Columns, Room, Stray};
+use crate::archive::{Archive, ArchiveError, CheckedFile, Columns, Room, Stray};
 use crate::ledger::{Ledger, LedgerError, ManifestFile, Tally};
 use crate::publish::{PublishError, recover};
 
@@ -97,12 +97,10 @@ fn put_files_back(
     let mut loose = loose_files(ledger, archive, manifest, &wanted)?;
     let mut found: Vec<(&ManifestFile, usize)> = Vec::new();
     for file in wanted {
-        found.extend(
-            loose
-                .iter()
-                .position(|loose| loose.is_that_of(file))
-                .map(|at| (file, at)),
-        );
+        // Each is put back once, should two entries say the same of their bytes.
+        let free = |at: &usize| found.iter().all(|(_, taken)| taken != at);
+        let at = (0..loose.len()).find(|at| loose[*at].is_that_of(file) && free(at));
+        found.extend(at.map(|at| (file, at)));
     }
     // First every place is made free, then every file put back: so two that were swapped need nothing of their own.
     let on_disk = files_on_disk(archive)?;
@@ -171,11 +169,22 @@ fn loose_files(
                 room,
                 relative_path: file.relative_path,
             };
-            let is = archive.check_stray(&stray)?;
+            let Some(is) = readable(archive.check_stray(&stray))? else {
+                continue;
+            };
             loose.push(Loose { stray, is });
         }
     }
     Ok(loose)
+}
+
+/// What can't be read is left where it is, and named by the comparison that follows: the rest is mended all the same.
+fn readable(checked: Result<CheckedFile, ArchiveError>) -> Result<Option<CheckedFile>, ArchiveError> {
+    match checked {
+        Ok(is) => Ok(Some(is)),
+        Err(ArchiveError::File(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 fn clear_left_overs(ledger: &mut Ledger, archive: &Archive, say: &mut dyn FnMut(&Mended)) -> Result<(), RunError> {
@@ -211,7 +220,9 @@ fn set_copies_aside(
         if !found.regular || !in_order.iter().any(|file| file.bytes == found.bytes) {
             continue;
         }
-        let is = archive.check(&path)?;
+        let Some(is) = readable(archive.check(&path))? else {
+            continue;
+        };
         let original = in_order
             .iter()
             .find(|file| file.bytes == is.bytes && file.sha256 == is.sha256);

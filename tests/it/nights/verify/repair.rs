@@ -1,7 +1,9 @@
 //! `idvault verify --repair`: what it mends, what it leaves, and that it loses nothing.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use idvault::record::sha256_hex;
@@ -345,4 +347,35 @@ fn nothing_is_touched_where_the_ledger_itself_is_damaged() {
     let ended = place.idvault(&["verify", "--repair"]).expect(6);
     assert!(ended.stderr.contains("ledger.sqlite"), "{}", ended.stderr);
     assert!(archive(&place, "moved").exists() && !archive(&place, &file).exists());
+}
+
+/// As with a mode or a bad sector, but for root too: a name that is no text leads nowhere.
+#[test]
+fn what_can_not_be_read_keeps_nothing_else_from_being_mended() {
+    let place = sound();
+    let files = place.archive_files();
+    let odd = archive(&place, "verifications").join(OsStr::from_bytes(b"\xff"));
+    fs::copy(archive(&place, &files[0]), &odd).unwrap();
+    mv(&place, &files[0], "moved");
+    let put_back = format!("put back: archive/{}, which was found as archive/moved\n", files[0]);
+    let ended = place.idvault(&["verify", "--repair"]).expect(9);
+    assert!(ended.stdout.contains(&put_back), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with(": 1 differences\n"), "{}", ended.stdout);
+    assert!(odd.exists());
+}
+
+#[test]
+fn two_entries_of_the_same_bytes_are_given_one_file_once() {
+    let place = sound();
+    let files = place.archive_files();
+    edit(
+        &place,
+        &format!(
+            "UPDATE files SET (bytes, sha256) = (SELECT bytes, sha256 FROM files WHERE path = '{}') WHERE path = '{}'",
+            files[0], files[1]
+        ),
+    );
+    mv(&place, &files[0], "moved");
+    let ended = repair(&place, 9, &["put back: "]);
+    assert_eq!(ended.stdout.matches("put back: ").count(), 1, "{}", ended.stdout);
 }
