@@ -47,7 +47,10 @@ impl CaBundle {
         let failed = |source| CaBundleError::Read { path: path(), source };
         let mut text = Vec::new();
         let file = File::open(path()).map_err(failed)?;
-        file.take(MAX_BUNDLE_BYTES).read_to_end(&mut text).map_err(failed)?;
+        file.take(MAX_BUNDLE_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
+        if text.len() as u64 > MAX_BUNDLE_BYTES {
+            return Err(CaBundleError::TooLong { path: path() });
+        }
         let mut bundle = Vec::new();
         for (place, certificate) in CertificateDer::pem_slice_iter(&text).enumerate() {
             let number = place + 1;
@@ -80,6 +83,12 @@ pub enum CaBundleError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// It is too long.
+    #[error("the CA certificates in {path} are longer than {MAX_BUNDLE_BYTES} bytes: name only those that are needed")]
+    TooLong {
+        /// The file.
+        path: PathBuf,
     },
     /// It is not PEM.
     #[error("failed to understand the CA certificates in {path}: it must be PEM, -----BEGIN CERTIFICATE-----")]

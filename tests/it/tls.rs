@@ -171,6 +171,10 @@ fn a_file_of_cas_that_can_not_be_used_is_a_fault_of_the_configuration() {
             "failed to understand the CA certificates in ca.pem",
         ),
         (Some(damaged), "certificate 1 in ca.pem is damaged"),
+        (
+            Some(authority.pem.repeat((1 << 20) / authority.pem.len() + 1)),
+            "the CA certificates in ca.pem are longer than 1048576 bytes",
+        ),
     ] {
         let (vendor, heard) = vendor_as(authority.signs("localhost", GOOD));
         let idvault = trusting(&authority, 1);
