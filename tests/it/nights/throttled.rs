@@ -103,6 +103,7 @@ fn night(wait: Option<&'static str>, seconds: Duration) -> String {
 #[test]
 fn minutes_of_throttling_cost_no_id_anything_and_the_pace_comes_back() {
     let seconds = Duration::from_secs(setting("IDVAULT_THROTTLE_SECONDS").unwrap_or(SECONDS));
+    assert!(seconds > SLOWED, "{seconds:?} is too short to see the pace slow down");
     let nights = WAITS.map(|wait| thread::spawn(move || night(wait, seconds)));
     for night in nights {
         println!("throttled for {seconds:?}, {}", night.join().unwrap());
