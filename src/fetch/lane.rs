@@ -37,17 +37,17 @@ pub struct Lane {
 /// the plan.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
-    /// From the ledger.
-    likely: OnceLock<Due>,
-    /// Answered in this run.
+    /// The last of the plan.
+    last: OnceLock<Due>,
+    /// Answered in an earlier run, or in this one.
     answered: OnceLock<Due>,
     asked_own: AtomicBool,
 }
 
 impl Probes {
-    /// A record that the vendor should be able to answer. The first one stands.
-    pub(super) fn likely(&self, record: Due) {
-        let _ = self.likely.set(record);
+    /// The record that comes last in the plan. The first one stands.
+    pub(super) fn last(&self, record: Due) {
+        let _ = self.last.set(record);
     }
 
     /// A record that it has answered. The first one stands.
@@ -57,14 +57,14 @@ impl Probes {
         }
     }
 
-    /// The record that tells best whether the vendor answers.
-    pub(super) fn other(&self) -> Option<&Due> {
-        self.answered.get().or_else(|| self.likely.get())
+    /// A record that the vendor has answered before.
+    pub(super) fn answered_before(&self) -> Option<&Due> {
+        self.answered.get()
     }
 
     /// What the next question in an outage is about; `None`: the id that waits.
     pub(super) fn next(&self) -> Option<&Due> {
-        let other = self.other()?;
+        let other = self.answered.get().or_else(|| self.last.get())?;
         let own = !self.asked_own.fetch_not(Ordering::Relaxed);
         own.then_some(other)
     }

@@ -120,9 +120,13 @@ impl Fetch {
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
         let reader = readers.open()?;
-        let likely = reader.probe_record(&lane.product_code, self.clock.now())?;
-        if let Some(likely) = likely.filter(|likely| self.client.serves(&likely.region)) {
-            lane.probes.likely(likely);
+        let served = |record: &Due| self.client.serves(&record.region);
+        let answered = reader.answered_record(&lane.product_code, self.clock.now())?;
+        if let Some(answered) = answered.filter(served) {
+            lane.probes.answered(&answered);
+        }
+        if let Some(last) = reader.last_record(&lane.product_code)?.filter(served) {
+            lane.probes.last(last);
         }
         plan(reader, lane.product_code.clone(), &*self.clock)
             .take_until(self.stop.requested())
@@ -195,7 +199,7 @@ impl Fetch {
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
-                        let answered = answered && self.answers_others(lane, due).await?;
+                        let answered = answered && self.answers_others(lane).await?;
                         let settled = self.settings.limits.give_up(due, answered);
                         return Some((settlement(charged, settled), Room::default()));
                     }
@@ -216,10 +220,9 @@ impl Fetch {
     }
 
     /// Whether the vendor answers other ids, so that a failure is this id's. Asks where nothing has been answered yet.
-    async fn answers_others(&self, lane: &Lane, due: &Due) -> Option<bool> {
+    async fn answers_others(&self, lane: &Lane) -> Option<bool> {
         if !lane.answers()
-            && let Some(other) = lane.probes.other()
-            && other.transaction_id != due.transaction_id
+            && let Some(other) = lane.probes.answered_before()
         {
             let passed = self.pass(lane).await?;
             self.probe(lane, passed, other).await?;

@@ -113,15 +113,16 @@ impl Ledger {
         read().map_err(self.failed("plan"))
     }
 
-    /// A record of a product that the vendor should be able to answer: one that it has answered and not deleted yet, else
-    /// the pending one that comes last in the plan.
-    pub fn probe_record(&self, product_code: &ProductCode, now: Timestamp) -> Result<Option<Due>, LedgerError> {
+    /// A record of a product that the vendor has answered and should not have deleted yet.
+    pub fn answered_record(&self, product_code: &ProductCode, now: Timestamp) -> Result<Option<Due>, LedgerError> {
         let product = named_params! { ":product_code": product_code.as_str(), ":now": now.as_microsecond() };
         let archived = include_str!("../../sql/probe_archived.sql");
         let found = self.connection.query_row(archived, product, due).optional();
-        if let Some(found) = found.map_err(self.failed("plan"))? {
-            return Ok(Some(found));
-        }
+        found.map_err(self.failed("plan"))
+    }
+
+    /// The pending record of a product that comes last in the plan.
+    pub fn last_record(&self, product_code: &ProductCode) -> Result<Option<Due>, LedgerError> {
         let pending = include_str!("../../sql/probe_pending.sql");
         let product = named_params! { ":product_code": product_code.as_str() };
         let found = self.connection.query_row(pending, product, due).optional();

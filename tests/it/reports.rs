@@ -51,6 +51,8 @@ fn hostile_night() -> Idvault {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
     idvault.write("idvault.toml", CONFIG);
     let rows = [
+        // Asked for first, so that what fails after it is the id's own fault.
+        "first,1,FACE_LIVENESS,,2026-10-23T02:30:00Z".to_owned(),
         format!("-1,-2,FACE_LIVENESS,-1-1,{FRESH}"),
         format!("00123,1E10,FACE_LIVENESS,,{FRESH}"),
         format!("-3,-4,FACE_LIVENESS,-1-1,{LAST_DAY}"),
@@ -61,6 +63,7 @@ fn hostile_night() -> Idvault {
     ];
     let header = "transaction_id,merchant_biz_id,product_code,region,verified_at";
     idvault.write(SOURCE, format!("{header}\n{}\n", rows.join("\n")));
+    vendor.script("first", [verdict("Y", "200")]);
     vendor.script("-1", [verdict("Y", "=1+1")]);
     vendor.script("00123", [verdict("Y", "00123")]);
     let message = "＝1+1;@x\r\n=2\u{1b}[31m\u{9b}2J\u{202e}";
