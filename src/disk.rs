@@ -45,7 +45,8 @@ const NETWORKS: [(i128, &str); 12] = [
 #[cfg(target_os = "linux")]
 const FUSE: i128 = 0x6573_5546;
 
-/// The name of the network file system that `path` is on, if it is on one. FUSE is let through, and said to those who want to hear.
+/// The name of the network file system that `path` is on, if it is on one. FUSE is let through: an encrypted folder of this
+/// machine is FUSE, too, and must not make every night speak.
 #[cfg(target_os = "linux")]
 pub fn network(path: &Path) -> Result<Option<&'static str>, FileError> {
     let found = rustix::fs::statfs(path).map_err(|error| FileError::because("look at", path)(error.into()))?;

@@ -71,7 +71,7 @@ fn say_panic(panic: &PanicHookInfo<'_>) {
     let message = message.map(|message| format!(": {message}")).unwrap_or_default();
     let _ = writeln!(
         io::stderr(),
-        "idvault: a part of this program failed unexpectedly at {place}{message}; please report this line"
+        "idvault: a part of this program failed unexpectedly at {place}{message}; unless a damaged file is named, please report this line"
     );
 }
 
