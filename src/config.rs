@@ -7,6 +7,7 @@
 //! - [`Qps`], [`HumanDuration`]: values as a person writes them
 
 mod file;
+mod pricing;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -22,15 +23,17 @@ use crate::day::BillingZone;
 use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
 use crate::intake::IntakeSettings;
 use crate::ledger::Defaults;
+use crate::pricing::Pricing;
 use crate::record::{InvalidField, ProductCode, Region};
 use crate::report::expiry::WARNING_WINDOW;
 use crate::report::forecast::SetPace;
 use crate::retry::{ATTEMPTS_PER_CALL, RetryPolicy};
-use crate::tables::{Prices, Quotas, SubCodes};
+use crate::tables::Quotas;
 use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
 
 pub use file::{
-    ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig, TimeoutsConfig, TlsConfig,
+    BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig, TimeoutsConfig,
+    TlsConfig,
 };
 pub use values::{HumanDuration, Qps};
 use values::{RATES, is_rate};
@@ -141,15 +144,14 @@ pub struct Settings {
     pub run_interval: SignedDuration,
     /// Where a billing day begins.
     pub billing_zone: BillingZone,
-    /// What a verification costs.
-    pub prices: Prices,
-    /// What a sub code means.
-    pub sub_codes: SubCodes,
+    /// What a sub code means, and what a verification costs.
+    pub pricing: Pricing,
 }
 
 impl Settings {
     /// The file under the overrides, checked. With `sandbox` the endpoint is not known yet.
-    pub fn new(file: ConfigFile, over: Overrides) -> Result<Self, ConfigError> {
+    pub fn new(mut file: ConfigFile, over: Overrides) -> Result<Self, ConfigError> {
+        let pricing = pricing::pricing(&mut file)?;
         let mut quotas = Quotas::built_in();
         if let Some((product, _)) = file.quotas.iter().find(|(_, rate)| !is_rate(**rate)) {
             return Err(ConfigError::value(
@@ -158,10 +160,6 @@ impl Settings {
             ));
         }
         quotas.extend(file.quotas);
-        let mut prices = Prices::built_in();
-        prices.extend(file.prices);
-        let mut sub_codes = SubCodes::built_in();
-        sub_codes.extend(file.sub_codes);
         let endpoint = over.endpoint.or(file.endpoint);
         let endpoints = endpoints(endpoint.as_deref(), file.network.unwrap_or_default(), file.endpoints)?;
         let to_loopback = over.sandbox || all_loopback(&endpoints);
@@ -199,8 +197,7 @@ impl Settings {
             run_interval: file.run_interval.map_or(RUN_INTERVAL, |interval| interval.0),
             billing_zone: zone("billing_zone", file.billing_zone.as_deref())?
                 .map_or_else(BillingZone::default, BillingZone::new),
-            prices,
-            sub_codes,
+            pricing,
         })
     }
 }

@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod pace;
 pub mod plain;
 pub mod plan;
+pub mod pricing;
 pub mod progress;
 pub mod publish;
 pub mod record;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod sandbox;
 pub mod stop;
 pub mod tables;
+pub mod tally;
 pub mod vendor;
 pub mod verify;
 

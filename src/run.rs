@@ -180,7 +180,7 @@ impl Night {
             archive,
             run,
             zone: &self.settings.billing_zone,
-            sub_codes: &self.settings.sub_codes,
+            sub_codes: &self.settings.pricing.sub_codes,
             now: self.clock.now(),
             stop: &self.stop,
         }
@@ -345,11 +345,11 @@ fn write_billing(
 ) -> Result<BillingTotals, RunError> {
     let today = settings.billing_zone.day_of(now);
     let days = (month_before(today, 1).0, month_before(today, 0).1);
-    let tallies = ledger.billing(Some(days))?;
+    let lines = billing::read(ledger, &settings.pricing, Some(days))?;
     reports.write("billing.csv", |out| {
-        Ok(billing::write(&tallies, &settings.sub_codes, &settings.prices, out)?)
+        Ok(billing::write(&lines, &settings.pricing.sub_codes, out)?)
     })?;
-    Ok(billing::totals(&tallies, &settings.sub_codes, &settings.prices))
+    Ok(billing::totals(&lines))
 }
 
 /// What came in = what is in the archive + what is not, in every run.

@@ -2,13 +2,17 @@
 //! source and date; the configuration extends them.
 //!
 //! - [`Quotas`]: calls per second by product
-//! - [`Prices`], [`Price`]: the list price of a billed verification
-//! - [`SubCodes`], [`SubCodeMeaning`]: what a sub code means and whether it is billed
+//! - [`Prices`], [`Price`], [`Tier`], [`Package`]: what a billed verification costs (`prices`)
+//! - [`SubCodes`], [`SubCodeMeaning`]: what a sub code means and whether it is billed; [`Origin`]: who says so
+
+mod prices;
 
 use std::collections::BTreeMap;
 
-use rust_decimal::Decimal;
-use serde::Deserialize;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+pub use prices::{Package, Price, Prices, Tier};
 
 /// Calls per second for a product that no table knows: the smallest quota of the vendor's list.
 const UNKNOWN_PRODUCT_QPS: f64 = 5.0;
@@ -35,38 +39,6 @@ impl Quotas {
     }
 }
 
-/// The price of one billed verification.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Exact.
-    pub unit_price: Decimal,
-    /// ISO 4217, such as `USD`.
-    pub currency: String,
-}
-
-/// Prices by product code.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Prices(BTreeMap<String, Price>);
-
-impl Prices {
-    /// The vendor's list prices.
-    pub fn built_in() -> Self {
-        parse_built_in(include_str!("tables/prices.toml"))
-    }
-
-    /// Adds or replaces.
-    pub fn extend(&mut self, more: BTreeMap<String, Price>) {
-        self.0.extend(more);
-    }
-
-    /// The price of a product, where it is known.
-    pub fn of(&self, product_code: &str) -> Option<&Price> {
-        self.0.get(product_code)
-    }
-}
-
 /// What a sub code says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +47,34 @@ pub struct SubCodeMeaning {
     pub meaning: String,
     /// Whether the vendor bills the verification.
     pub billed: bool,
+    /// Where that was read.
+    pub source: Option<String>,
+    /// The source's date.
+    pub as_of: Option<Date>,
+    /// Which table it comes from.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// Which table a line comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// idvault's own.
+    #[default]
+    BuiltIn,
+    /// `idvault.toml`.
+    Configuration,
+}
+
+impl Origin {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built-in",
+            Self::Configuration => "configuration",
+        }
+    }
 }
 
 /// Sub codes by product code.
@@ -88,11 +88,23 @@ impl SubCodes {
         parse_built_in(include_str!("tables/sub_codes.toml"))
     }
 
-    /// Adds or replaces.
+    /// Adds or replaces lines of the configuration.
     pub fn extend(&mut self, more: BTreeMap<String, BTreeMap<String, SubCodeMeaning>>) {
-        for (product_code, codes) in more {
+        for (product_code, mut codes) in more {
+            for meaning in codes.values_mut() {
+                meaning.origin = Origin::Configuration;
+            }
             self.0.entry(product_code).or_default().extend(codes);
         }
+    }
+
+    /// All that are known: product, sub code and what it says.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &SubCodeMeaning)> {
+        self.0.iter().flat_map(|(product_code, codes)| {
+            codes
+                .iter()
+                .map(move |(sub_code, meaning)| (product_code.as_str(), sub_code.as_str(), meaning))
+        })
     }
 
     /// What a product's sub code says, where it is known.
@@ -112,12 +124,15 @@ mod tests {
     #[test]
     fn the_built_in_tables_are_whole() {
         let (quotas, prices, sub_codes) = (Quotas::built_in(), Prices::built_in(), SubCodes::built_in());
-        assert_eq!((quotas.0.len(), prices.0.len()), (14, 9));
+        assert_eq!((quotas.0.len(), prices.listed()), (14, 9));
         assert!((quotas.of("FACE_LIVENESS") - 50.0).abs() < f64::EPSILON);
         assert!((quotas.of("NEW_PRODUCT") - UNKNOWN_PRODUCT_QPS).abs() < f64::EPSILON);
-        assert_eq!(prices.of("FACE_LIVENESS").unwrap().unit_price.to_string(), "0.026");
+        let price = prices.of("FACE_LIVENESS", "ap-southeast-1", None).unwrap();
+        assert_eq!((&*price.unit_price.to_string(), &*price.currency), ("0.026", "USD"));
         let known: Vec<&str> = sub_codes.0["FACE_LIVENESS"].keys().map(String::as_str).collect();
         assert_eq!(known, ["200", "204", "205", "206", "233"]);
         assert_eq!(sub_codes.of("FACE_VERIFY", "205"), None);
+        let sourced = |meaning: &SubCodeMeaning| meaning.source.is_some() && meaning.as_of.is_some();
+        assert!(sub_codes.iter().all(|(.., meaning)| sourced(meaning)));
     }
 }

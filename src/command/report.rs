@@ -22,8 +22,8 @@ pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context)
                 Some(month) => Some(month_before(first_of(month)?, 0)),
                 None => Some((month_before(today, 1).0, month_before(today, 0).1)),
             };
-            let tallies = ledger.billing(days)?;
-            billing::write(&tallies, &settings.sub_codes, &settings.prices, out).map_err(ReportError::from)?;
+            let lines = billing::read(&ledger, &settings.pricing, days)?;
+            billing::write(&lines, &settings.pricing.sub_codes, out).map_err(ReportError::from)?;
         }
         ReportCommand::Expiry => {
             expiry::write(&ledger, now, settings.warning_window, out)?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
 use crate::intake::ColumnNames;
 use crate::plain::shortened;
-use crate::tables::{Price, SubCodeMeaning};
+use crate::tables::{Package, Price, SubCodeMeaning};
 use crate::vendor::Network;
 
 /// No configuration is longer.
@@ -43,6 +43,7 @@ pub struct ConfigFile {
     pub warning_window: Option<HumanDuration>,
     pub run_interval: Option<HumanDuration>,
     pub billing_zone: Option<String>,
+    pub billing: BillingConfig,
     pub intake: IntakeConfig,
     pub timeouts: TimeoutsConfig,
     pub retry: RetryConfig,
@@ -50,7 +51,8 @@ pub struct ConfigFile {
     pub tls: TlsConfig,
     pub endpoints: BTreeMap<String, String>,
     pub quotas: BTreeMap<String, f64>,
-    pub prices: BTreeMap<String, Price>,
+    pub prices: BTreeMap<String, Vec<Price>>,
+    pub packages: Vec<Package>,
     pub sub_codes: BTreeMap<String, BTreeMap<String, SubCodeMeaning>>,
 }
 
@@ -63,6 +65,14 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+}
+
+/// `[billing]`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct BillingConfig {
+    pub decimals: Option<u32>,
 }
 
 /// `[intake]`.

@@ -50,6 +50,12 @@ fn wrong_values_name_their_key() {
         ("[intake.defaults]\nregion = 'xx-nowhere-1'", "intake.defaults.region"),
         ("[quotas]\nFACE_LIVENESS = 0", "quotas.FACE_LIVENESS"),
         ("[retry]\nattempts_per_call = 0", "retry.attempts_per_call"),
+        ("[billing]\ndecimals = 10", "billing.decimals"),
+        ("[[prices.eKYC]]\nunit_price = '1'\ncurrency = 'usd'", "prices.eKYC"),
+        (
+            "[[packages]]\nname = 'A'\nproduct = 'eKYC'\nquantity = 1\nfrom = '2026-11-02'\nuntil = '2026-11-01'",
+            "packages (A)",
+        ),
     ] {
         let error = settings(text).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{key} is wrong: ")), "{text}: {error}");
@@ -117,7 +123,9 @@ fn the_sample_explains_every_key() {
         tls,
         endpoints,
         quotas,
+        billing,
         prices,
+        packages,
         sub_codes,
     } = toml::from_str(&sample_uncommented()).unwrap();
     let IntakeConfig {
@@ -134,6 +142,7 @@ fn the_sample_explains_every_key() {
     } = retry;
     let CredentialsConfig { metadata_url } = credentials;
     let TlsConfig { ca_file } = tls;
+    let BillingConfig { decimals } = billing;
     let texts = [endpoint, billing_zone, time_zone, sqlite_query];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];
@@ -142,12 +151,12 @@ fn the_sample_explains_every_key() {
     assert!(durations.iter().all(Option::is_some), "{durations:?}");
     let switches = [images, json, quiet];
     assert!(switches.iter().all(Option::is_some), "{switches:?}");
-    let numbers = [attempts_per_call, quarantine_after_runs];
+    let numbers = [attempts_per_call, quarantine_after_runs, decimals];
     assert!(numbers.iter().all(Option::is_some), "{numbers:?}");
     assert!(data_dir.is_some() && ca_file.is_some() && network.is_some() && log_format.is_some());
     assert!(qps.is_some() && quota_share.is_some() && concurrency.is_some());
     assert!(!pending.is_empty() && !endpoints.is_empty() && !quotas.is_empty());
-    assert!(!prices.is_empty() && sub_codes.values().any(|codes| !codes.is_empty()));
+    assert!(!prices.is_empty() && !packages.is_empty() && sub_codes.values().any(|codes| !codes.is_empty()));
     let ColumnNames {
         transaction_id,
         merchant_biz_id,
@@ -171,6 +180,7 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(shown.defaults.region, unset.defaults.region);
     assert_eq!(format!("{:?}", shown.fetch), format!("{:?}", unset.fetch));
     assert_eq!(shown.images, unset.images);
+    assert_eq!(shown.pricing.decimals, unset.pricing.decimals);
     assert_eq!(shown.warning_window, unset.warning_window);
     assert_eq!(shown.run_interval, unset.run_interval);
     let midnight = "2026-11-22T16:00:00Z".parse().unwrap();

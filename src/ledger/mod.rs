@@ -35,7 +35,7 @@ pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
 pub use publish::{DayRange, JournalledRow, ManifestFile, NewFile, Tally};
 pub use quarantine::Decision;
-pub use report::{BillingLine, ExpiryLine, QuarantineLine, StateCounts};
+pub use report::{ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};
 pub use verify::{KnownRow, SeenFace, SeenIds};
 pub use writer::{Writer, WriterHandle};

@@ -8,6 +8,7 @@ use rusqlite::{Row, named_params};
 
 use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, State, TransactionId};
+use crate::tally::TallyLine;
 
 /// How many ids are in each state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -24,21 +25,6 @@ impl StateCounts {
     pub fn total(&self) -> u64 {
         self.0.values().sum()
     }
-}
-
-/// A sum of tallies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BillingLine {
-    /// The vendor's day, `YYYY-MM-DD`, where it is known.
-    pub billing_day: Option<String>,
-    /// The product.
-    pub product_code: String,
-    /// The region.
-    pub region: String,
-    /// The sub code.
-    pub sub_code: String,
-    /// How many.
-    pub verifications: u64,
 }
 
 /// A record that is not fetched.
@@ -142,7 +128,7 @@ impl Ledger {
     }
 
     /// The tallies of the billing days `from..=to` (`None`: of all), and of the unknown days.
-    pub fn billing(&self, days: Option<(Date, Date)>) -> Result<Vec<BillingLine>, LedgerError> {
+    pub fn billing(&self, days: Option<(Date, Date)>) -> Result<Vec<TallyLine>, LedgerError> {
         let read = || {
             let mut statement = self.connection.prepare(include_str!("../../sql/report_billing.sql"))?;
             let bounds = named_params! {
@@ -150,8 +136,9 @@ impl Ledger {
                 ":to": days.map(|(_, to)| to.to_string()),
             };
             let lines = statement.query_map(bounds, |row| {
-                Ok(BillingLine {
-                    billing_day: row.get(0)?,
+                let day: Option<String> = row.get(0)?;
+                Ok(TallyLine {
+                    billing_day: day.as_deref().map(billing_day).transpose()?,
                     product_code: row.get(1)?,
                     region: row.get(2)?,
                     sub_code: row.get(3)?,
@@ -202,6 +189,12 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     State::from_word(word).ok_or_else(|| {
         let why = format!("unknown state {word:?}").into();
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
+    })
+}
+
+fn billing_day(text: &str) -> rusqlite::Result<Date> {
+    text.parse().map_err(|error: jiff::Error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
     })
 }
 

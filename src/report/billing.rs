@@ -1,16 +1,22 @@
 //! `billing.csv`: what was verified, by the vendor's day, product, region and sub code, and what it costs.
+//!
+//! - [`read`]: the priced lines of some days; [`Days`]: which
+//! - [`write`]: them as CSV
+//! - [`totals`], [`BillingTotals`]: their sums, for the run's summary
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::csv::{cell, writer};
-use crate::ledger::BillingLine;
-use crate::tables::{Prices, SubCodes};
+use crate::ledger::{Ledger, LedgerError};
+use crate::pricing::{Charge, Part, PricedLine, Pricing};
+use crate::tables::SubCodes;
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "billing_day",
     "product_code",
     "region",
@@ -21,59 +27,69 @@ const HEADER: [&str; 10] = [
     "unit_price",
     "currency",
     "amount",
+    "package",
 ];
 
-/// A line of `billing.csv`: a tally, and what the tables say of it.
-#[derive(Debug)]
-pub struct PricedLine<'a> {
-    tally: &'a BillingLine,
-    meaning: &'a str,
-    billed: Option<bool>,
-    price: Option<(Decimal, &'a str)>,
+/// Billing days from the first to the last, both included; `None`: all. The unknown day is always with them, lest it is in
+/// no report.
+pub type Days = Option<(Date, Date)>;
+
+/// The priced lines of `days`.
+pub fn read(ledger: &Ledger, pricing: &Pricing, days: Days) -> Result<Vec<PricedLine>, LedgerError> {
+    let needed = days.map(|(from, to)| (pricing.needed_from(from), to));
+    let mut lines = pricing.price(&ledger.billing(needed)?);
+    lines.retain(|line| match (days, line.tally.billing_day) {
+        (Some((from, _)), Some(day)) => day >= from,
+        _ => true,
+    });
+    Ok(lines)
 }
 
-impl<'a> PricedLine<'a> {
-    /// Looks the tally up. A sub code that the table doesn't know is never guessed billed or unbilled: it has no amount.
-    pub fn new(tally: &'a BillingLine, sub_codes: &'a SubCodes, prices: &'a Prices) -> Self {
-        let known = sub_codes.of(&tally.product_code, &tally.sub_code);
-        let billed = known.map(|known| known.billed);
-        let price = prices.of(&tally.product_code).filter(|_| billed == Some(true));
-        Self {
-            tally,
-            meaning: known.map_or("", |known| &known.meaning),
-            billed,
-            price: price.map(|price| (price.unit_price, price.currency.as_str())),
+/// Writes `billing.csv`: a row for each part of a line that is charged alike.
+pub fn write(lines: &[PricedLine], sub_codes: &SubCodes, out: impl Write) -> csv::Result<()> {
+    let mut out = writer(out);
+    out.write_record(HEADER)?;
+    for line in lines {
+        for part in &line.parts {
+            out.write_record(cells(line, part, sub_codes))?;
         }
     }
+    out.flush()?;
+    Ok(())
+}
 
-    /// Verifications times the unit price, exact. An unbilled verification costs nothing; `None` where it is not known.
-    fn amount(&self) -> Option<Decimal> {
-        match self.billed {
-            Some(true) => Some(self.price?.0 * Decimal::from(self.tally.verifications)),
-            Some(false) => Some(Decimal::ZERO),
-            None => None,
-        }
-    }
-
-    fn cells(&self) -> [String; 10] {
-        let own = |text: &str| cell(text).into_owned();
-        [
-            self.tally.billing_day.clone().unwrap_or_else(|| "unknown".to_owned()),
-            own(&self.tally.product_code),
-            own(&self.tally.region),
-            own(&self.tally.sub_code),
-            own(self.meaning),
-            billed_word(self.billed).to_owned(),
-            self.tally.verifications.to_string(),
-            self.price
-                .map(|(unit_price, _)| unit_price.to_string())
-                .unwrap_or_default(),
-            own(self.price.map_or("", |(_, currency)| currency)),
-            self.amount()
-                .map(|amount| amount.normalize().to_string())
-                .unwrap_or_default(),
-        ]
-    }
+fn cells(line: &PricedLine, part: &Part, sub_codes: &SubCodes) -> [String; 11] {
+    let own = |text: &str| cell(text).into_owned();
+    let tally = &line.tally;
+    let known = sub_codes.of(&tally.product_code, &tally.sub_code);
+    let (unit_price, currency, amount) = match &part.charge {
+        Charge::Unknown | Charge::Unpriced => (String::new(), "", String::new()),
+        Charge::Unbilled | Charge::Package(_) => (String::new(), "", "0".to_owned()),
+        Charge::Price {
+            unit_price,
+            currency,
+            amount,
+        } => (unit_price.to_string(), currency.as_str(), amount.to_string()),
+    };
+    let package = match &part.charge {
+        Charge::Package(name) => own(name),
+        _ => String::new(),
+    };
+    [
+        tally
+            .billing_day
+            .map_or_else(|| "unknown".to_owned(), |day| day.to_string()),
+        own(&tally.product_code),
+        own(&tally.region),
+        own(&tally.sub_code),
+        own(known.map_or("", |known| &known.meaning)),
+        billed_word(part.charge.billed()).to_owned(),
+        part.verifications.to_string(),
+        unit_price,
+        own(currency),
+        amount,
+        package,
+    ]
 }
 
 /// The word in the column `billed`.
@@ -94,11 +110,13 @@ pub struct BillingTotals {
     pub billed: u64,
     /// Those that are not.
     pub unbilled: u64,
-    /// Those whose sub code the table doesn't know.
+    /// Those whose sub code the table doesn't know; [`BillingTotals::sub_codes`] names them.
     pub unknown: u64,
-    /// Billed ones whose product has no price in the table.
+    /// Billed ones that no known price holds for.
     pub unpriced: u64,
-    /// What the billed ones cost, by currency; exact.
+    /// Billed ones that packages paid for.
+    pub deducted: u64,
+    /// What the others cost, by currency, as the vendor's bill rounds it.
     pub amounts: BTreeMap<String, Decimal>,
     /// Verifications by product and sub code.
     pub sub_codes: Vec<SubCodeTotal>,
@@ -117,59 +135,60 @@ pub struct SubCodeTotal {
     pub verifications: u64,
 }
 
-/// Adds the tallies up.
-pub fn totals(tallies: &[BillingLine], sub_codes: &SubCodes, prices: &Prices) -> BillingTotals {
+/// Adds the lines up.
+pub fn totals(lines: &[PricedLine]) -> BillingTotals {
     let mut totals = BillingTotals::default();
-    let mut by_code: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for tally in tallies {
-        let line = PricedLine::new(tally, sub_codes, prices);
-        let counted = match line.billed {
-            Some(true) => &mut totals.billed,
-            Some(false) => &mut totals.unbilled,
-            None => &mut totals.unknown,
-        };
-        *counted += tally.verifications;
-        totals.verifications += tally.verifications;
-        match (line.price, line.amount()) {
-            (Some((_, currency)), Some(amount)) => *totals.amounts.entry(currency.to_owned()).or_default() += amount,
-            _ if line.billed == Some(true) => totals.unpriced += tally.verifications,
-            _ => {}
+    let mut by_code: BTreeMap<(&str, &str), (Option<bool>, u64)> = BTreeMap::new();
+    for line in lines {
+        for part in &line.parts {
+            totals.add(part);
+            let code = by_code.entry((&line.tally.product_code, &line.tally.sub_code));
+            let (billed, verifications) = code.or_default();
+            *billed = part.charge.billed();
+            *verifications += part.verifications;
         }
-        *by_code.entry((&tally.product_code, &tally.sub_code)).or_default() += tally.verifications;
     }
     for amount in totals.amounts.values_mut() {
         *amount = amount.normalize();
     }
-    let by_code = by_code
-        .into_iter()
-        .map(|((product_code, sub_code), verifications)| SubCodeTotal {
-            product_code: product_code.to_owned(),
-            sub_code: sub_code.to_owned(),
-            billed: billed_word(sub_codes.of(product_code, sub_code).map(|known| known.billed)),
-            verifications,
-        });
+    let by_code = by_code.into_iter();
+    let by_code = by_code.map(|((product_code, sub_code), (billed, verifications))| SubCodeTotal {
+        product_code: product_code.to_owned(),
+        sub_code: sub_code.to_owned(),
+        billed: billed_word(billed),
+        verifications,
+    });
     totals.sub_codes = by_code.collect();
     totals
 }
 
-/// Writes `billing.csv`.
-pub fn write(tallies: &[BillingLine], sub_codes: &SubCodes, prices: &Prices, out: impl Write) -> csv::Result<()> {
-    let mut out = writer(out);
-    out.write_record(HEADER)?;
-    for tally in tallies {
-        out.write_record(PricedLine::new(tally, sub_codes, prices).cells())?;
+impl BillingTotals {
+    fn add(&mut self, part: &Part) {
+        self.verifications += part.verifications;
+        *match part.charge.billed() {
+            Some(true) => &mut self.billed,
+            Some(false) => &mut self.unbilled,
+            None => &mut self.unknown,
+        } += part.verifications;
+        match &part.charge {
+            Charge::Unknown | Charge::Unbilled => {}
+            Charge::Unpriced => self.unpriced += part.verifications,
+            Charge::Package(_) => self.deducted += part.verifications,
+            Charge::Price { currency, amount, .. } => *self.amounts.entry(currency.clone()).or_default() += *amount,
+        }
     }
-    out.flush()?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pricing::BILL_DECIMALS;
+    use crate::tables::Prices;
+    use crate::tally::TallyLine;
 
-    fn tally(day: Option<&str>, product_code: &str, sub_code: &str, verifications: u64) -> BillingLine {
-        BillingLine {
-            billing_day: day.map(str::to_owned),
+    fn tally(day: Option<&str>, product_code: &str, sub_code: &str, verifications: u64) -> TallyLine {
+        TallyLine {
+            billing_day: day.map(|day| day.parse().unwrap()),
             product_code: product_code.to_owned(),
             region: "ap-southeast-1".to_owned(),
             sub_code: sub_code.to_owned(),
@@ -184,24 +203,30 @@ mod tests {
             tally(Some("2026-11-21"), "FACE_LIVENESS", "299", 2),
             tally(None, "eKYC", "200", 1),
         ];
-        let (sub_codes, prices) = (SubCodes::built_in(), Prices::built_in());
+        let pricing = Pricing {
+            sub_codes: SubCodes::built_in(),
+            prices: Prices::built_in(),
+            packages: Vec::new(),
+            decimals: BILL_DECIMALS,
+        };
+        let lines = pricing.price(&tallies);
         let mut out = Vec::new();
-        write(&tallies, &sub_codes, &prices, &mut out).unwrap();
-        let lines: Vec<String> = String::from_utf8(out)
+        write(&lines, &pricing.sub_codes, &mut out).unwrap();
+        let written: Vec<String> = String::from_utf8(out)
             .unwrap()
             .lines()
             .skip(1)
             .map(str::to_owned)
             .collect();
         assert_eq!(
-            lines,
+            written,
             [
-                "2026-11-21,FACE_LIVENESS,ap-southeast-1,200,Authentication passed,yes,3,0.026,USD,0.078",
-                "2026-11-21,FACE_LIVENESS,ap-southeast-1,299,,unknown,2,,,",
-                "unknown,eKYC,ap-southeast-1,200,,unknown,1,,,",
+                "2026-11-21,FACE_LIVENESS,ap-southeast-1,200,Authentication passed,yes,3,0.026,USD,0.078,",
+                "2026-11-21,FACE_LIVENESS,ap-southeast-1,299,,unknown,2,,,,",
+                "unknown,eKYC,ap-southeast-1,200,,unknown,1,,,,",
             ]
         );
-        let totals = totals(&tallies, &sub_codes, &prices);
+        let totals = totals(&lines);
         assert_eq!((totals.verifications, totals.billed, totals.unknown), (6, 3, 3));
         assert_eq!(totals.amounts["USD"].to_string(), "0.078");
     }

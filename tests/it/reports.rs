@@ -11,8 +11,12 @@ const CONFIG: &str = r#"
 [retry]
 attempts_per_call = 1
 quarantine_after_runs = 1
-[prices]
-FACE_LIVENESS = { unit_price = "0.5", currency = "+USD" }
+[[packages]]
+name = "+PACK;=1"
+product = "FACE_LIVENESS"
+quantity = 1
+from = "2026-01-01"
+until = "2026-12-31"
 [sub_codes.FACE_LIVENESS]
 "=1+1" = { meaning = "@SUM(A1);=1\t=2\u001b[31m", billed = true }
 "00123" = { meaning = "1E10", billed = true }
@@ -83,7 +87,7 @@ fn no_report_holds_what_a_spreadsheet_runs_or_a_terminal_obeys() {
     let printed = |args: &[&str]| idvault.execute(&[args, &["--now", NOW]].concat()).exits(0).stdout;
     let expiry: &[&str] = &["'-3", "'-4", "'-1-1", "'-5", "'-6", code];
     let quarantine: &[&str] = &["'-3", "'-4", "'-1-1", code, "'＝1+1;'@x  =2[31m2J"];
-    let billing: &[&str] = &["'-1-1", "'=1+1", "'@SUM(A1);'=1 =2[31m", "'+USD", "00123", "1E10"];
+    let billing: &[&str] = &["'-1-1", "'=1+1", "'@SUM(A1);'=1 =2[31m", "'+PACK;'=1", "00123", "1E10"];
     let rejected: &[&str] = &["'=1;'@x[31m.csv", "'=1+1", "'@x;'=1[31m"];
     for (report, text, hostile) in [
         ("billing.csv", idvault.report("billing.csv"), billing),
