@@ -263,9 +263,8 @@ impl Night {
         let now = self.clock.now();
         let settings = &self.settings;
         let billing = write_billing(ledger, settings, now, reports)?;
-        let expiry: ExpiryTotals = reports.write("expiry.csv", |out| {
-            expiry::write(ledger, now, settings.warning_window, out)
-        })?;
+        let expiry: ExpiryTotals =
+            reports.write("expiry.csv", |out| expiry::write(ledger, &settings.outlook(now), out))?;
         let quarantined = reports.write("quarantine.csv", |out| quarantine::write(ledger, out))?;
         let states = ledger.state_counts()?;
         let forecast = BacklogForecast::read(ledger, now, &settings.pace, true)?;

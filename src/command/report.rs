@@ -26,7 +26,7 @@ pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context)
             billing::write(&lines, &settings.pricing.sub_codes, out).map_err(ReportError::from)?;
         }
         ReportCommand::Expiry => {
-            expiry::write(&ledger, now, settings.warning_window, out)?;
+            expiry::write(&ledger, &settings.outlook(now), out)?;
         }
     }
     Ok(Exit::Done)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::billing::BillingTotals;
-use super::expiry::ExpiryTotals;
+use super::expiry::{ExpiryTotals, Loss};
 use super::forecast::BacklogForecast;
 use crate::exit::Exit;
 use crate::fetch::Totals;
@@ -137,6 +137,14 @@ impl fmt::Display for Summary {
         table.line("ledger", &format!("{} ids: {}", self.states.total(), states.join(", ")));
         let bands = Band::ALL.map(|band| format!("{} {}", self.expiry.of(band), band.as_str()));
         table.line("expiry", &bands.join(", "));
+        for (cause, total) in self.expiry.causes.iter().filter(|(_, total)| !total.is_none()) {
+            let name = cause.as_str();
+            table.line(
+                "",
+                &format!("{name:<28} {:>10}  lost, {} endangered", total.lost, total.endangered),
+            );
+        }
+        table.line("loss", &loss(&self.expiry.loss));
         table.line("forecast", &forecast(&self.forecast));
         table.line("billing", &billing(&self.billing));
         for code in &self.billing.sub_codes {
@@ -153,6 +161,18 @@ impl fmt::Display for Summary {
         }
         f.write_str(&table.text)
     }
+}
+
+/// The loss rate in a line.
+fn loss(loss: &Loss) -> String {
+    format!(
+        "{:.4} % of what expired from {} to {}: {} lost, {} archived",
+        loss.rate * 100.0,
+        loss.from,
+        loss.to,
+        loss.lost,
+        loss.archived
+    )
 }
 
 /// The forecast in a line.
