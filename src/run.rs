@@ -24,6 +24,7 @@ use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::FileError;
 use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
+use crate::pricing::By;
 use crate::progress::{Progress, Style};
 use crate::publish::{self, PublishError, Published, Publisher};
 use crate::record::State;
@@ -344,11 +345,9 @@ fn write_billing(
 ) -> Result<BillingTotals, RunError> {
     let today = settings.billing_zone.day_of(now);
     let days = (month_before(today, 1).0, month_before(today, 0).1);
-    let lines = billing::read(ledger, &settings.pricing, Some(days))?;
-    reports.write("billing.csv", |out| {
-        Ok(billing::write(&lines, &settings.pricing.sub_codes, out)?)
-    })?;
-    Ok(billing::totals(&lines))
+    let rows = billing::read(ledger, &settings.pricing, Some(days))?;
+    reports.write("billing.csv", |out| Ok(billing::write(&rows, By::Day, out)?))?;
+    Ok(billing::totals(&rows))
 }
 
 /// What came in = what is in the archive + what is not, in every run.

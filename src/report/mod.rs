@@ -4,6 +4,7 @@
 //! - [`ReportError`]: why a report can't be written
 //! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
 //! - [`cause`]: why a record is lost or endangered
+//! - [`subcodes`]: what is known of sub codes
 //! - [`summary`]: the run in one object, as JSON and as a table
 //! - [`forecast`]: how long the backlog takes, and what expires first
 //! - [`plan`]: what would be asked for, in that order
@@ -16,6 +17,7 @@ pub mod forecast;
 pub mod plan;
 pub mod quarantine;
 pub mod rejected;
+pub mod subcodes;
 pub mod summary;
 
 use std::fs::{self, File};
