@@ -22,6 +22,7 @@ pub mod plan;
 pub mod pricing;
 pub mod progress;
 pub mod publish;
+pub mod reconcile;
 pub mod record;
 pub mod report;
 pub mod retry;

@@ -166,7 +166,11 @@ fn id_shown<R: Read>(rows: &Rows<R>, columns: &Columns) -> Option<String> {
 
 /// The cell at `index` without its quotes; empty where the row ends before it.
 fn cell<R: Read>(rows: &Rows<R>, index: usize) -> Cow<'_, str> {
-    let raw = rows.cell(index).and_then(utf8).unwrap_or_default();
+    unquoted(rows.cell(index).and_then(utf8).unwrap_or_default())
+}
+
+/// A cell as it stands in its row, without its quotes.
+pub(crate) fn unquoted(raw: &str) -> Cow<'_, str> {
     let quoted = raw.trim().strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
     match quoted {
         Some(text) if text.contains('"') => Cow::Owned(text.replace("\"\"", "\"")),

@@ -8,7 +8,7 @@
 //! - [`read`]: streams the rows of a source
 //! - [`Reading`]: the same in a thread of its own, which can be left, after [`SILENCE_MAX`] at the latest
 //!
-//! Bytes become text in `text`, text becomes rows in `rows`, a row becomes a [`Pending`] in `check`, for CSV and SQLite
+//! Bytes become text in [`Text`], text becomes rows in [`Rows`] (`reconcile` reads bills with them, too), a row becomes a [`Pending`] in `check`, for CSV and SQLite
 //! alike.
 
 mod check;
@@ -31,8 +31,11 @@ use serde::Deserialize;
 
 use crate::record::Pending;
 
+pub(crate) use csv::unquoted;
 pub use error::IntakeError;
 pub use reading::{Reading, SILENCE_MAX};
+pub(crate) use rows::Rows;
+pub(crate) use text::Text;
 
 /// Where the configuration maps the column of the ids; for messages.
 const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";

@@ -26,7 +26,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Why a row could not be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Longer than [`MAX_ROW_BYTES`].
     #[error("the row is longer than {} bytes", MAX_ROW_BYTES)]
     TooLong,
@@ -71,7 +71,7 @@ struct Extent {
 }
 
 /// Stands on one row of `input` at a time. Holds at most a row and a chunk, however long the input or its lines are.
-pub(super) struct Rows<R> {
+pub(crate) struct Rows<R> {
     input: R,
     input_ended: bool,
     delimiter: u8,
@@ -84,7 +84,7 @@ pub(super) struct Rows<R> {
 
 impl<R: Read> Rows<R> {
     /// Stands before the first row of `input`.
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self {
             input,
             input_ended: false,
@@ -98,13 +98,13 @@ impl<R: Read> Rows<R> {
     }
 
     /// Splits the rows to come at `delimiter`.
-    pub(super) fn set_delimiter(&mut self, delimiter: u8) {
+    pub(crate) fn set_delimiter(&mut self, delimiter: u8) {
         self.delimiter = delimiter;
     }
 
     /// Goes to the next row that is not blank; false at the end of the input. On an error the row begun is dropped:
     /// a cell that was cut short can look like a good one.
-    pub(super) fn advance(&mut self) -> io::Result<bool> {
+    pub(crate) fn advance(&mut self) -> io::Result<bool> {
         loop {
             self.leave()?;
             if !self.scan()? {
@@ -117,7 +117,7 @@ impl<R: Read> Rows<R> {
     }
 
     /// Makes the next [`Rows::advance`] come to this row again.
-    pub(super) fn stay(&mut self) {
+    pub(crate) fn stay(&mut self) {
         self.row = Extent::default();
     }
 
@@ -129,27 +129,32 @@ impl<R: Read> Rows<R> {
     }
 
     /// The 1-based line that the row starts on.
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
     /// Why the row could not be split. Its text is then the part of its first line that was read.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<Fault> {
         self.row.fault
     }
 
+    /// Whether the input ended before the row's line end.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.row.next == self.row.text
+    }
+
     /// The row without its line end.
-    pub(super) fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         &self.buffer[self.start..self.start + self.row.text]
     }
 
     /// How many cells the row has.
-    pub(super) fn cells(&self) -> usize {
+    pub(crate) fn cells(&self) -> usize {
         self.cell_ends.len()
     }
 
     /// The cell at `index` as it stands there, quotes included.
-    pub(super) fn cell(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn cell(&self, index: usize) -> Option<&[u8]> {
         let end = *self.cell_ends.get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.cell_ends[before] + 1);
         Some(&self.text()[start..end])

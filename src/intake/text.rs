@@ -24,7 +24,7 @@ const UTF16_CHUNK_BYTES: usize = 16 * 1024;
 const NOT_UTF8: u8 = 0xFF;
 
 /// A stream of text, UTF-8 except where the source itself is broken.
-pub(super) struct Text {
+pub(crate) struct Text {
     bytes: Box<dyn Read + Send>,
     name: String,
     gzip: bool,
@@ -32,7 +32,7 @@ pub(super) struct Text {
 
 impl Text {
     /// Looks at how `bytes` begin and decodes them. `gzip` says that they must be gzip.
-    pub(super) fn open(name: &str, bytes: Box<dyn Read + Send>, gzip: bool) -> Result<Self, IntakeError> {
+    pub(crate) fn open(name: &str, bytes: Box<dyn Read + Send>, gzip: bool) -> Result<Self, IntakeError> {
         let mut text = Self {
             bytes,
             name: name.to_owned(),
@@ -71,7 +71,7 @@ impl Text {
     }
 
     /// What a failed read means for the source as a whole.
-    pub(super) fn fault(name: &str, gzip: bool, source: io::Error) -> IntakeError {
+    pub(crate) fn fault(name: &str, gzip: bool, source: io::Error) -> IntakeError {
         let name = name.to_owned();
         if gzip {
             IntakeError::Gzip { name, source }
@@ -81,12 +81,12 @@ impl Text {
     }
 
     /// Whether the text was unpacked.
-    pub(super) fn is_gzip(&self) -> bool {
+    pub(crate) fn is_gzip(&self) -> bool {
         self.gzip
     }
 
     /// The text's bytes.
-    pub(super) fn into_bytes(self) -> Box<dyn Read + Send> {
+    pub(crate) fn into_bytes(self) -> Box<dyn Read + Send> {
         self.bytes
     }
 

@@ -1,0 +1,177 @@
+//! A row of the bill, cell by cell.
+//!
+//! - [`Row`]: reads its columns, or says what is wrong with which
+
+use std::borrow::Cow;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use super::{
+    BillLine, BillSettings, COUPON, CURRENCY, DAY, DEDUCTED, DISCOUNT, GROSS, ITEM, ITEM_CODE, KIND, LIST_PRICE,
+    LineKind, NET, NOT_OURS, QUANTITY, REGION, REQUIRED,
+};
+use crate::reconcile::number;
+use crate::reconcile::table::{SourceError, Table, shown, significant};
+
+/// Length of `2026-11-21` in bytes; what follows is a time, which a day doesn't need.
+const DAY_BYTES: usize = 10;
+
+/// A row of the file, to be read by the names of its columns.
+pub(super) struct Row<'a> {
+    pub(super) table: &'a Table,
+    pub(super) at: &'a [Option<usize>],
+    pub(super) settings: &'a BillSettings,
+}
+
+impl Row<'_> {
+    /// `None`: a line of another service.
+    pub(super) fn line(&self, file: usize) -> Result<Option<BillLine>, SourceError> {
+        let Some(product_code) = self.product()? else {
+            return Ok(None);
+        };
+        let kind = self.kind()?;
+        let line = BillLine {
+            file,
+            line: self.table.line(),
+            day: self.day()?,
+            product_code,
+            region: self.region()?,
+            kind,
+            quantity: self.number(QUANTITY, number::quantity)?.unwrap_or(0),
+            deducted: self.number(DEDUCTED, number::quantity)?.unwrap_or(0),
+            list_price: self.number(LIST_PRICE, number::amount)?,
+            gross: self.number(GROSS, number::amount)?,
+            discount: self.number(DISCOUNT, number::amount)?.unwrap_or_default(),
+            coupon: self.number(COUPON, number::amount)?.unwrap_or_default(),
+            net: self.number(NET, number::amount)?.unwrap_or_default(),
+            currency: self.currency()?,
+        };
+        self.check_signs(&line)?;
+        Ok(Some(line))
+    }
+
+    /// Below zero is what a refund takes back, and what an adjustment may take off; nothing else.
+    fn check_signs(&self, line: &BillLine) -> Result<(), SourceError> {
+        let above_zero = |number: Decimal| number > Decimal::ZERO;
+        if line.kind == LineKind::Refund {
+            for (column, number) in [(QUANTITY, line.quantity.into()), (NET, line.net)] {
+                if above_zero(number) {
+                    return Err(self.wrong(column, format!("{number} is above zero in a refund, which takes back")));
+                }
+            }
+            return Ok(());
+        }
+        let below_zero = [
+            (QUANTITY, line.quantity.into()),
+            (DEDUCTED, line.deducted.into()),
+            (COUPON, line.coupon),
+            (
+                NET,
+                if line.kind == LineKind::Usage {
+                    line.net
+                } else {
+                    Decimal::ZERO
+                },
+            ),
+        ];
+        for (column, number) in below_zero {
+            if number < Decimal::ZERO {
+                return Err(self.wrong(column, format!("{number} is below zero, and the line is no refund")));
+            }
+        }
+        if line.deducted > line.quantity {
+            let what = format!("a package paid for {} of {} calls", line.deducted, line.quantity);
+            return Err(self.wrong(DEDUCTED, what));
+        }
+        Ok(())
+    }
+
+    fn day(&self) -> Result<Date, SourceError> {
+        let text = self.text(DAY)?;
+        let text = text.trim();
+        let day = match (text.len(), text.get(..DAY_BYTES)) {
+            (8, None) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+            (_, Some(day)) if day.contains('-') => day.parse().ok(),
+            (_, Some(day)) => day.replace('/', "-").parse().ok(),
+            _ => None,
+        };
+        day.ok_or_else(|| self.wrong(DAY, format!("{} is not a day such as 2026-11-21", shown(text))))
+    }
+
+    fn product(&self) -> Result<Option<String>, SourceError> {
+        let columns = [ITEM_CODE, ITEM]
+            .into_iter()
+            .filter(|column| self.at[*column].is_some());
+        let mut named = None;
+        for column in columns {
+            let text = self.text(column)?;
+            if let Some(product) = self.settings.items.get(&significant(&text)) {
+                return Ok(product.clone());
+            }
+            if named.is_none() && !text.trim().is_empty() {
+                named = Some((column, text.into_owned()));
+            }
+        }
+        let (column, item) = named.unwrap_or((
+            if self.at[ITEM_CODE].is_some() { ITEM_CODE } else { ITEM },
+            String::new(),
+        ));
+        let what = format!(
+            "no product is known for the billing item {item}; name it in the configuration, under [bill.products]: \
+             {item} = \"FACE_LIVENESS\", or \"{NOT_OURS}\" for another service's",
+            item = shown(&item)
+        );
+        Err(self.wrong(column, what))
+    }
+
+    fn region(&self) -> Result<String, SourceError> {
+        let text = self.text(REGION)?;
+        self.settings.regions.get(&significant(&text)).cloned().ok_or_else(|| {
+            let what = format!(
+                "no region is known as {name}; name it in the configuration, under [bill.regions]: {name} = \
+                 \"ap-southeast-1\"",
+                name = shown(&text)
+            );
+            self.wrong(REGION, what)
+        })
+    }
+
+    fn kind(&self) -> Result<LineKind, SourceError> {
+        if self.at[KIND].is_none() {
+            return Ok(LineKind::Usage);
+        }
+        let text = self.text(KIND)?;
+        self.settings.kinds.get(&significant(&text)).copied().ok_or_else(|| {
+            let what = format!("{} is none of PayAsYouGoBill, Refund and Adjustment", shown(&text));
+            self.wrong(KIND, what)
+        })
+    }
+
+    fn currency(&self) -> Result<String, SourceError> {
+        let text = self.text(CURRENCY)?;
+        let text = text.trim();
+        if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            Ok(text.to_owned())
+        } else {
+            Err(self.wrong(CURRENCY, format!("{} is not a currency such as USD", shown(text))))
+        }
+    }
+
+    /// `None` where the file doesn't have the column, or the cell of one that may be missing is blank.
+    fn number<T>(&self, column: usize, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, SourceError> {
+        let text = self.text(column)?;
+        if text.trim().is_empty() && !REQUIRED.contains(&column) {
+            return Ok(None);
+        }
+        read(&text).map(Some).map_err(|what| self.wrong(column, what))
+    }
+
+    fn text(&self, column: usize) -> Result<Cow<'_, str>, SourceError> {
+        self.at[column].map_or(Ok("".into()), |index| self.table.text(index))
+    }
+
+    fn wrong(&self, column: usize, what: String) -> SourceError {
+        self.table.wrong_cell(self.at[column].unwrap_or(usize::MAX), what)
+    }
+}

@@ -1,0 +1,258 @@
+//! A file that others export, as rows of cells: strictly, since money or the proof of a verification hangs on each.
+//!
+//! - [`SourceError`]: what is wrong with it, and where
+//! - [`Table`]: a CSV file; its header is read, and it stands on one row at a time
+//! - [`Wanted`], [`find`]: a column that is looked for, and where it stands
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::intake::{IntakeError, Rows, Text, unquoted};
+use crate::plain::shortened;
+
+/// Tried in this order; the first under which most columns are known is taken.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// How much of a value is shown, in characters.
+const SHOWN_CHARS: usize = 64;
+/// How many columns an error names at most.
+const SHOWN_COLUMNS: usize = 30;
+
+/// A bill or an export of records that can't be taken for what it says. Nothing of it is used.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file can't be opened, or is not there.
+    #[error("failed to open {path}; check the path and its permissions", path = path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It can't be read to its end, or is no text.
+    #[error(transparent)]
+    Text(#[from] IntakeError),
+    /// A cell is not what its column should hold.
+    #[error("{file}, line {line}, column {column:?}: {what}")]
+    Cell {
+        /// The file.
+        file: String,
+        /// Counted from 1 in the unpacked file; in a workbook, of its first sheet.
+        line: u64,
+        /// The column, as the file names it.
+        column: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A row is not one of the table's, or the header lacks a column.
+    #[error("{file}, line {line}: {what}")]
+    Row {
+        /// The file.
+        file: String,
+        /// Counted from 1 in the unpacked file; in a workbook, of its first sheet.
+        line: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// A value from outside in a sentence.
+pub(super) fn shown(text: &str) -> String {
+    format!("{:?}", shortened(text, SHOWN_CHARS))
+}
+
+/// A column that is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Its key in the configuration, as in `bill.columns.day`.
+    pub(super) key: String,
+    /// How it may be called.
+    pub(super) names: Vec<String>,
+    /// Whether there is no table without it.
+    pub(super) required: bool,
+}
+
+impl Wanted {
+    fn is(&self, column: &str) -> bool {
+        self.names.iter().any(|name| significant(name) == significant(column))
+    }
+}
+
+/// What matters of the name of a column, region or the like: neither case nor blanks nor underscores.
+pub(super) fn significant(name: &str) -> String {
+    let kept = name.chars().filter(|c| !c.is_whitespace() && *c != '_');
+    kept.flat_map(char::to_lowercase).collect()
+}
+
+/// Where each wanted column stands in `header`, which is on `line`.
+pub(super) fn find(
+    file: &str,
+    line: u64,
+    header: &[String],
+    wanted: &[Wanted],
+) -> Result<Vec<Option<usize>>, SourceError> {
+    let wrong = |what: String| SourceError::Row {
+        file: file.to_owned(),
+        line,
+        what,
+    };
+    let place = |wanted: &Wanted| {
+        let mut places = (0..header.len()).filter(|at| wanted.is(&header[*at]));
+        let place = places.next();
+        if let (Some(first), Some(second)) = (place, places.next()) {
+            let (first, second) = (shown(&header[first]), shown(&header[second]));
+            return Err(wrong(format!(
+                "the columns {first} and {second} say the same; set {} in the configuration to the one that is meant",
+                wanted.key
+            )));
+        }
+        if place.is_none() && wanted.required {
+            let there: Vec<String> = header.iter().take(SHOWN_COLUMNS).map(|name| shown(name)).collect();
+            return Err(wrong(format!(
+                "there is no column {}, only {}; set {} in the configuration to the name that it has",
+                shown(wanted.names.first().map_or("", String::as_str)),
+                there.join(", "),
+                wanted.key
+            )));
+        }
+        Ok(place)
+    };
+    wanted.iter().map(place).collect()
+}
+
+/// A CSV file, packed with gzip or not, with comma, semicolon or tab. Stands on one row at a time.
+pub(super) struct Table {
+    file: String,
+    gzip: bool,
+    rows: Rows<Box<dyn Read + Send>>,
+    header: Vec<String>,
+}
+
+impl Table {
+    /// Reads the header. The delimiter is the one under which most of the `wanted` columns are there.
+    pub(super) fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, SourceError> {
+        let file = path.display().to_string();
+        let opened = File::open(path).map_err(|source| SourceError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        let packed = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
+        let text = Text::open(&file, Box::new(opened), packed)?;
+        let mut table = Self {
+            file,
+            gzip: text.is_gzip(),
+            rows: Rows::new(text.into_bytes()),
+            header: Vec::new(),
+        };
+        let mut best = (0, DELIMITERS[0]);
+        for delimiter in DELIMITERS {
+            table.rows.set_delimiter(delimiter);
+            let header = table.read_header()?;
+            let known = wanted.iter().filter(|wanted| header.iter().any(|name| wanted.is(name)));
+            let known = known.count();
+            if known > best.0 {
+                best = (known, delimiter);
+            }
+            table.rows.stay();
+        }
+        table.rows.set_delimiter(best.1);
+        table.header = table.read_header()?;
+        Ok(table)
+    }
+
+    fn read_header(&mut self) -> Result<Vec<String>, SourceError> {
+        if !self.advance_any()? {
+            let name = self.file.clone();
+            return Err(IntakeError::Empty { name }.into());
+        }
+        (0..self.rows.cells())
+            .map(|at| Ok(self.text(at)?.into_owned()))
+            .collect()
+    }
+
+    /// The file, as it was named.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The columns.
+    pub(super) fn header(&self) -> &[String] {
+        &self.header
+    }
+
+    /// The 1-based line on which the row starts.
+    pub(super) fn line(&self) -> u64 {
+        self.rows.line()
+    }
+
+    /// Goes to the next row; false at the end of the file. A row with more or fewer cells than the header, or without a
+    /// line end, may have been cut off.
+    pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
+        if !self.advance_any()? {
+            return Ok(false);
+        }
+        let (cells, wanted) = (self.rows.cells(), self.header.len());
+        if cells != wanted {
+            return Err(self.wrong(format!(
+                "the row has {cells} cells and the header {wanted}: the file may be cut off here, or a cell with a \
+                 delimiter in it lacks its quotes"
+            )));
+        }
+        if self.rows.is_cut_off() {
+            return Err(self.wrong(
+                "the file ends without a line end, so it may be cut off; export it again, or add the line end where it is \
+                 complete"
+                    .to_owned(),
+            ));
+        }
+        Ok(true)
+    }
+
+    fn advance_any(&mut self) -> Result<bool, SourceError> {
+        let advanced = self.rows.advance();
+        if !advanced.map_err(|error| Text::fault(&self.file, self.gzip, error))? {
+            return Ok(false);
+        }
+        match self.rows.fault() {
+            Some(fault) => Err(self.wrong(fault.to_string())),
+            None => Ok(true),
+        }
+    }
+
+    /// The row as it stands there.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.rows.text()
+    }
+
+    /// The cell at `index` without its quotes.
+    pub(super) fn text(&self, index: usize) -> Result<Cow<'_, str>, SourceError> {
+        let cell = self.rows.cell(index).unwrap_or_default();
+        match std::str::from_utf8(cell) {
+            Ok(cell) if !cell.contains('\0') => Ok(unquoted(cell)),
+            _ => Err(self.wrong(format!(
+                "cell {} is not UTF-8 text; export the file as UTF-8",
+                index + 1
+            ))),
+        }
+    }
+
+    /// An error about the row.
+    pub(super) fn wrong(&self, what: String) -> SourceError {
+        SourceError::Row {
+            file: self.file.clone(),
+            line: self.line(),
+            what,
+        }
+    }
+
+    /// An error about a cell of the row.
+    pub(super) fn wrong_cell(&self, index: usize, what: String) -> SourceError {
+        SourceError::Cell {
+            file: self.file.clone(),
+            line: self.line(),
+            column: self.header.get(index).cloned().unwrap_or_default(),
+            what,
+        }
+    }
+}
