@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::config::{HumanDuration, LogFormat, Overrides, Qps};
+use crate::pricing::By;
 
 /// Archives the results of Alibaba Cloud ID Verification before the vendor deletes them on day 30.
 #[derive(Debug, Parser)]
@@ -60,6 +61,8 @@ pub enum Command {
     /// Decide of the records that need a person
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// What is known of sub codes: their meaning, whether they are billed, and who says so
+    Subcodes(SubcodesArgs),
     /// The ledger against the archive
     Verify(VerifyArgs),
     /// A local server that behaves as the CheckResult service
@@ -148,17 +151,50 @@ pub struct StatusArgs {
 /// The reports.
 #[derive(Debug, Subcommand)]
 pub enum ReportCommand {
-    /// Verifications by billing day, product, region and sub code, as CSV
-    Billing {
-        /// The billing days of this month (YYYY-MM) [default: the current and the previous one]
-        #[arg(long, value_name = "YYYY-MM", conflicts_with = "all")]
-        month: Option<String>,
-        /// All billing days
-        #[arg(long)]
-        all: bool,
-    },
+    /// Verifications by billing day, product, region and sub code, and what they cost
+    Billing(BillingArgs),
     /// Unfetched records near their expiry, as CSV
     Expiry,
+}
+
+/// Options of `report billing`.
+#[derive(Debug, Args)]
+pub struct BillingArgs {
+    /// The billing days of this month (YYYY-MM) [default: the current and the previous one]
+    #[arg(long, value_name = "YYYY-MM", conflicts_with = "all")]
+    pub month: Option<String>,
+    /// All billing days
+    #[arg(long)]
+    pub all: bool,
+    /// A row for each billing day, or for each calendar month of them
+    #[arg(long, value_enum, default_value_t)]
+    pub by: By,
+    /// How the rows are written
+    #[arg(long, value_enum, default_value_t)]
+    pub format: TableFormat,
+    /// Write to this new file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a table is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum TableFormat {
+    /// With a header, for spreadsheets.
+    #[default]
+    Csv,
+    /// An array of objects, money as text.
+    Json,
+    /// Dates and exact decimals, for analysts.
+    Parquet,
+}
+
+/// Options of `subcodes`.
+#[derive(Debug, Args)]
+pub struct SubcodesArgs {
+    /// As JSON
+    #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
 }
 
 /// What is done with quarantined records.

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::day::BillingZone;
 use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
@@ -25,7 +25,7 @@ use crate::intake::IntakeSettings;
 use crate::ledger::Defaults;
 use crate::pricing::Pricing;
 use crate::record::{InvalidField, ProductCode, Region};
-use crate::report::expiry::WARNING_WINDOW;
+use crate::report::expiry::{Outlook, WARNING_WINDOW};
 use crate::report::forecast::SetPace;
 use crate::retry::{ATTEMPTS_PER_CALL, RetryPolicy};
 use crate::tables::Quotas;
@@ -203,6 +203,16 @@ impl Settings {
 }
 
 impl Settings {
+    /// What the expiry report is read by at `now`.
+    pub fn outlook(&self, now: Timestamp) -> Outlook<'_> {
+        Outlook {
+            now,
+            window: self.warning_window,
+            run_interval: self.run_interval,
+            zone: &self.billing_zone,
+        }
+    }
+
     /// Whether every call stays on this machine.
     pub fn asks_loopback(&self) -> bool {
         all_loopback(&self.endpoints)

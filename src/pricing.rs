@@ -14,7 +14,9 @@
 //! - [`Meter`]: tallies in, amounts out; remembers what was used up
 //! - [`PricedLine`], [`Part`], [`Charge`]: a tally, and what became of it
 //! - [`BillLine`]: a line as the vendor's bill has it
+//! - [`BillingRow`]: a row of a report (`rows`); [`By`]: of a day or a month
 
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,8 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use rust_decimal::{Decimal, RoundingStrategy};
+
+pub use rows::{BillingRow, By};
 
 use crate::tables::{Package, Price, Prices, SubCodes};
 use crate::tally::TallyLine;

@@ -24,6 +24,7 @@ use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::FileError;
 use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
+use crate::pricing::By;
 use crate::progress::{Progress, Style};
 use crate::publish::{self, PublishError, Published, Publisher};
 use crate::record::State;
@@ -263,9 +264,8 @@ impl Night {
         let now = self.clock.now();
         let settings = &self.settings;
         let billing = write_billing(ledger, settings, now, reports)?;
-        let expiry: ExpiryTotals = reports.write("expiry.csv", |out| {
-            expiry::write(ledger, now, settings.warning_window, out)
-        })?;
+        let expiry: ExpiryTotals =
+            reports.write("expiry.csv", |out| expiry::write(ledger, &settings.outlook(now), out))?;
         let quarantined = reports.write("quarantine.csv", |out| quarantine::write(ledger, out))?;
         let states = ledger.state_counts()?;
         let forecast = BacklogForecast::read(ledger, now, &settings.pace, true)?;
@@ -345,11 +345,9 @@ fn write_billing(
 ) -> Result<BillingTotals, RunError> {
     let today = settings.billing_zone.day_of(now);
     let days = (month_before(today, 1).0, month_before(today, 0).1);
-    let lines = billing::read(ledger, &settings.pricing, Some(days))?;
-    reports.write("billing.csv", |out| {
-        Ok(billing::write(&lines, &settings.pricing.sub_codes, out)?)
-    })?;
-    Ok(billing::totals(&lines))
+    let rows = billing::read(ledger, &settings.pricing, Some(days))?;
+    reports.write("billing.csv", |out| Ok(billing::write(&rows, By::Day, out)?))?;
+    Ok(billing::totals(&rows))
 }
 
 /// What came in = what is in the archive + what is not, in every run.

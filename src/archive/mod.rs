@@ -4,12 +4,14 @@
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
 //! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published
 //! - [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
+//! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
 //! The rooms: `schema` (what the files look like), `encode` (rows to columns), `publish` (staging), `check` and `rows`
 //! (reading back). A file passes through them in that order, and is never changed once it is published. `mend` puts files
 //! that were moved back where they belong.
 
+mod billing;
 mod check;
 mod encode;
 mod mend;
@@ -29,6 +31,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use parquet::errors::ParquetError;
 
+pub use billing::write_billing;
 pub use check::{CheckedFile, FoundFile};
 pub use mend::{Room, Stray};
 pub use publish::{StagedDay, StagedFile};
@@ -114,6 +117,9 @@ pub enum ArchiveError {
         /// What the decoder stumbled over.
         source: ParquetError,
     },
+    /// A billing report could not be written.
+    #[error("failed to write the billing report as Parquet")]
+    Billing(#[from] ParquetError),
     /// A staged file did not read back as it was written: the disk or the memory can't be trusted.
     #[error("failed to read {path} back as it was written: {what}")]
     ReadBack {

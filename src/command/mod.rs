@@ -17,14 +17,14 @@ use std::sync::Arc;
 use clap::CommandFactory as _;
 
 use crate::archive::ArchiveError;
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, SubcodesArgs};
 use crate::clock::{Clock, FixedClock};
 use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
 use crate::exit::Exit;
 use crate::files::{self, FileError};
 use crate::host::Host;
 use crate::ledger::LedgerError;
-use crate::report::ReportError;
+use crate::report::{ReportError, subcodes};
 use crate::run::{RunError, ledger_exit};
 use crate::sandbox::SandboxError;
 use crate::vendor::{ClientError, CredentialsError};
@@ -116,6 +116,7 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         Command::Status(args) => status::execute(&args, &global, &context).await,
         Command::Report(which) => report::execute(&which, &global, &context),
         Command::Quarantine(what) => quarantine::execute(&what, &global, &context),
+        Command::Subcodes(args) => subcodes(&args, &global, &context),
         Command::Verify(args) => verify::execute(&args, &global, &context),
         Command::Sandbox(args) => sandbox::execute(&args, &context).await,
         Command::Init(args) => init(&args.file),
@@ -128,6 +129,18 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         }
         Command::Man { of } => man(of.as_deref()),
     }
+}
+
+/// Says what is known of sub codes.
+fn subcodes(args: &SubcodesArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let sub_codes = context.settings(global.overrides())?.pricing.sub_codes;
+    let out = io::stdout().lock();
+    if args.json || context.config.json.unwrap_or(false) {
+        subcodes::write_json(&sub_codes, out)?;
+    } else {
+        subcodes::write(&sub_codes, out)?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Writes the manual page of the program or of one command.

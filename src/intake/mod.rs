@@ -8,8 +8,8 @@
 //! - [`read`]: streams the rows of a source
 //! - [`Reading`]: the same in a thread of its own, which can be left, after [`SILENCE_MAX`] at the latest
 //!
-//! Bytes become text in [`Text`], text becomes rows in [`Rows`] (`reconcile` reads bills with them, too), a row becomes a [`Pending`] in `check`, for CSV and SQLite
-//! alike.
+//! Bytes become text in `text`, text becomes rows in `rows` (with which `reconcile` reads bills, too), a row becomes a
+//! [`Pending`] in `check`, for CSV and SQLite alike.
 
 mod check;
 mod csv;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rusqlite::{Row, named_params};
 
 use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
-use crate::record::{MerchantBizId, State, TransactionId};
+use crate::record::{MerchantBizId, State, TransactionId, expires_at};
 use crate::tally::TallyLine;
 
 /// How many ids are in each state.
@@ -46,8 +46,19 @@ pub struct ExpiryLine {
     pub state: State,
     /// Attempts charged to it.
     pub attempts: u64,
+    /// Runs in which the customer had not finished.
+    pub not_completed_runs: u64,
     /// The last call code.
     pub last_call_code: Option<String>,
+    /// When that came.
+    pub last_call_at: Option<Timestamp>,
+}
+
+impl ExpiryLine {
+    /// When the result is gone at the latest: reckoned from when the id was first seen where its age is unknown.
+    pub fn deadline(&self) -> Timestamp {
+        expires_at(self.verified_at.unwrap_or(self.first_seen_at))
+    }
 }
 
 /// A record that needs a person.
@@ -116,6 +127,15 @@ impl Ledger {
             .connection
             .query_row(include_str!("../../sql/count_expiring.sql"), bounds, |row| row.get(0));
         counted.map_err(self.failed("count the records near their expiry"))
+    }
+
+    /// How many verifications of the billing days `from..=to` are in the archive.
+    pub fn archived_between(&self, (from, to): (Date, Date)) -> Result<u64, LedgerError> {
+        let days = named_params! { ":from": from.to_string(), ":to": to.to_string() };
+        let counted = self
+            .connection
+            .query_row(include_str!("../../sql/archived_between.sql"), days, |row| row.get(0));
+        counted.map_err(self.failed("count the archived verifications"))
     }
 
     /// Takes the quarantined records whose 30 days are over for lost; gives their number.
@@ -209,7 +229,9 @@ fn expiring(row: &Row<'_>) -> rusqlite::Result<ExpiryLine> {
         first_seen_at: timestamp(row.get(5)?)?,
         state: state(row, 6)?,
         attempts: row.get(7)?,
-        last_call_code: row.get(8)?,
+        not_completed_runs: row.get(8)?,
+        last_call_code: row.get(9)?,
+        last_call_at: optional_timestamp(row.get(10)?)?,
     })
 }
 

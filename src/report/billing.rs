@@ -1,23 +1,22 @@
 //! `billing.csv`: what was verified, by the vendor's day, product, region and sub code, and what it costs.
 //!
-//! - [`read`]: the priced lines of some days; [`Days`]: which
-//! - [`write`]: them as CSV
+//! - [`read`]: the rows of some days; [`Days`]: which
+//! - [`write`]: them as CSV; [`write_json`]: as JSON
 //! - [`totals`], [`BillingTotals`]: their sums, for the run's summary
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::csv::{cell, writer};
 use crate::ledger::{Ledger, LedgerError};
-use crate::pricing::{Charge, Part, PricedLine, Pricing};
-use crate::tables::SubCodes;
+use crate::pricing::{BillingRow, By, Pricing};
 
-const HEADER: [&str; 11] = [
-    "billing_day",
+const HEADER: [&str; 10] = [
     "product_code",
     "region",
     "sub_code",
@@ -34,62 +33,60 @@ const HEADER: [&str; 11] = [
 /// no report.
 pub type Days = Option<(Date, Date)>;
 
-/// The priced lines of `days`.
-pub fn read(ledger: &Ledger, pricing: &Pricing, days: Days) -> Result<Vec<PricedLine>, LedgerError> {
+/// The rows of `days`.
+pub fn read(ledger: &Ledger, pricing: &Pricing, days: Days) -> Result<Vec<BillingRow>, LedgerError> {
     let needed = days.map(|(from, to)| (pricing.needed_from(from), to));
     let mut lines = pricing.price(&ledger.billing(needed)?);
     lines.retain(|line| match (days, line.tally.billing_day) {
         (Some((from, _)), Some(day)) => day >= from,
         _ => true,
     });
-    Ok(lines)
+    Ok(BillingRow::of(&lines, &pricing.sub_codes))
 }
 
-/// Writes `billing.csv`: a row for each part of a line that is charged alike.
-pub fn write(lines: &[PricedLine], sub_codes: &SubCodes, out: impl Write) -> csv::Result<()> {
+/// Writes `billing.csv`.
+pub fn write(rows: &[BillingRow], by: By, out: impl Write) -> csv::Result<()> {
     let mut out = writer(out);
-    out.write_record(HEADER)?;
-    for line in lines {
-        for part in &line.parts {
-            out.write_record(cells(line, part, sub_codes))?;
-        }
+    out.write_record(std::iter::once(by.column()).chain(HEADER))?;
+    for row in rows {
+        out.write_record(cells(row, by))?;
     }
     out.flush()?;
     Ok(())
 }
 
-fn cells(line: &PricedLine, part: &Part, sub_codes: &SubCodes) -> [String; 11] {
+fn cells(row: &BillingRow, by: By) -> [String; 11] {
     let own = |text: &str| cell(text).into_owned();
-    let tally = &line.tally;
-    let known = sub_codes.of(&tally.product_code, &tally.sub_code);
-    let (unit_price, currency, amount) = match &part.charge {
-        Charge::Unknown | Charge::Unpriced => (String::new(), "", String::new()),
-        Charge::Unbilled | Charge::Package(_) => (String::new(), "", "0".to_owned()),
-        Charge::Price {
-            unit_price,
-            currency,
-            amount,
-        } => (unit_price.to_string(), currency.as_str(), amount.to_string()),
-    };
-    let package = match &part.charge {
-        Charge::Package(name) => own(name),
-        _ => String::new(),
-    };
+    let number = |money: Option<Decimal>| money.map(|money| money.to_string()).unwrap_or_default();
     [
-        tally
-            .billing_day
-            .map_or_else(|| "unknown".to_owned(), |day| day.to_string()),
-        own(&tally.product_code),
-        own(&tally.region),
-        own(&tally.sub_code),
-        own(known.map_or("", |known| &known.meaning)),
-        billed_word(part.charge.billed()).to_owned(),
-        part.verifications.to_string(),
-        unit_price,
-        own(currency),
-        amount,
-        package,
+        by.cell(row.billing_day).unwrap_or_else(|| "unknown".to_owned()),
+        own(&row.product_code),
+        own(&row.region),
+        own(&row.sub_code),
+        own(&row.meaning),
+        billed_word(row.billed).to_owned(),
+        row.verifications.to_string(),
+        number(row.unit_price),
+        own(row.currency.as_deref().unwrap_or_default()),
+        number(row.amount),
+        own(row.package.as_deref().unwrap_or_default()),
     ]
+}
+
+/// Writes the rows as a JSON array, an object a line. Money is a text: exact.
+pub fn write_json(rows: &[BillingRow], by: By, mut out: impl Write) -> io::Result<()> {
+    let mut before = "[\n";
+    for row in rows {
+        let mut named = Map::from_iter([(by.column().to_owned(), by.cell(row.billing_day).into())]);
+        if let Value::Object(mut rest) = serde_json::to_value(row)? {
+            rest.remove("billing_day");
+            named.append(&mut rest);
+        }
+        write!(out, "{before}{}", Value::Object(named))?;
+        before = ",\n";
+    }
+    writeln!(out, "{}", if rows.is_empty() { "[]" } else { "\n]" })?;
+    out.flush()
 }
 
 /// The word in the column `billed`.
@@ -135,27 +132,23 @@ pub struct SubCodeTotal {
     pub verifications: u64,
 }
 
-/// Adds the lines up.
-pub fn totals(lines: &[PricedLine]) -> BillingTotals {
+/// Adds the rows up.
+pub fn totals(rows: &[BillingRow]) -> BillingTotals {
     let mut totals = BillingTotals::default();
-    let mut by_code: BTreeMap<(&str, &str), (Option<bool>, u64)> = BTreeMap::new();
-    for line in lines {
-        for part in &line.parts {
-            totals.add(part);
-            let code = by_code.entry((&line.tally.product_code, &line.tally.sub_code));
-            let (billed, verifications) = code.or_default();
-            *billed = part.charge.billed();
-            *verifications += part.verifications;
-        }
+    let mut by_code: BTreeMap<(&str, &str, &'static str), u64> = BTreeMap::new();
+    for row in rows {
+        totals.add(row);
+        let code = (&*row.product_code, &*row.sub_code, billed_word(row.billed));
+        *by_code.entry(code).or_default() += row.verifications;
     }
     for amount in totals.amounts.values_mut() {
         *amount = amount.normalize();
     }
     let by_code = by_code.into_iter();
-    let by_code = by_code.map(|((product_code, sub_code), (billed, verifications))| SubCodeTotal {
+    let by_code = by_code.map(|((product_code, sub_code, billed), verifications)| SubCodeTotal {
         product_code: product_code.to_owned(),
         sub_code: sub_code.to_owned(),
-        billed: billed_word(billed),
+        billed,
         verifications,
     });
     totals.sub_codes = by_code.collect();
@@ -163,18 +156,25 @@ pub fn totals(lines: &[PricedLine]) -> BillingTotals {
 }
 
 impl BillingTotals {
-    fn add(&mut self, part: &Part) {
-        self.verifications += part.verifications;
-        *match part.charge.billed() {
+    /// The sub codes that no table knows.
+    pub fn unknown_sub_codes(&self) -> impl Iterator<Item = &SubCodeTotal> {
+        self.sub_codes.iter().filter(|code| code.billed == billed_word(None))
+    }
+
+    fn add(&mut self, row: &BillingRow) {
+        self.verifications += row.verifications;
+        *match row.billed {
             Some(true) => &mut self.billed,
             Some(false) => &mut self.unbilled,
             None => &mut self.unknown,
-        } += part.verifications;
-        match &part.charge {
-            Charge::Unknown | Charge::Unbilled => {}
-            Charge::Unpriced => self.unpriced += part.verifications,
-            Charge::Package(_) => self.deducted += part.verifications,
-            Charge::Price { currency, amount, .. } => *self.amounts.entry(currency.clone()).or_default() += *amount,
+        } += row.verifications;
+        if row.package.is_some() {
+            self.deducted += row.verifications;
+        } else if row.billed == Some(true) && row.unit_price.is_none() {
+            self.unpriced += row.verifications;
+        }
+        if let (Some(currency), Some(amount)) = (&row.currency, row.amount) {
+            *self.amounts.entry(currency.clone()).or_default() += amount;
         }
     }
 }
@@ -183,7 +183,7 @@ impl BillingTotals {
 mod tests {
     use super::*;
     use crate::pricing::BILL_DECIMALS;
-    use crate::tables::Prices;
+    use crate::tables::{Prices, SubCodes};
     use crate::tally::TallyLine;
 
     fn tally(day: Option<&str>, product_code: &str, sub_code: &str, verifications: u64) -> TallyLine {
@@ -209,9 +209,9 @@ mod tests {
             packages: Vec::new(),
             decimals: BILL_DECIMALS,
         };
-        let lines = pricing.price(&tallies);
+        let rows = BillingRow::of(&pricing.price(&tallies), &pricing.sub_codes);
         let mut out = Vec::new();
-        write(&lines, &pricing.sub_codes, &mut out).unwrap();
+        write(&rows, By::Day, &mut out).unwrap();
         let written: Vec<String> = String::from_utf8(out)
             .unwrap()
             .lines()
@@ -226,7 +226,7 @@ mod tests {
                 "unknown,eKYC,ap-southeast-1,200,,unknown,1,,,,",
             ]
         );
-        let totals = totals(&lines);
+        let totals = totals(&rows);
         assert_eq!((totals.verifications, totals.billed, totals.unknown), (6, 3, 3));
         assert_eq!(totals.amounts["USD"].to_string(), "0.078");
     }

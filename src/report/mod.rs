@@ -3,17 +3,21 @@
 //! - [`ReportDir`]: the run's folder of reports, complete before it is visible; [`ReportFile`]: one of them
 //! - [`ReportError`]: why a report can't be written
 //! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
+//! - [`cause`]: why a record is lost or endangered
+//! - [`subcodes`]: what is known of sub codes
 //! - [`summary`]: the run in one object, as JSON and as a table
 //! - [`forecast`]: how long the backlog takes, and what expires first
 //! - [`plan`]: what would be asked for, in that order
 
 pub mod billing;
+pub mod cause;
 pub mod csv;
 pub mod expiry;
 pub mod forecast;
 pub mod plan;
 pub mod quarantine;
 pub mod rejected;
+pub mod subcodes;
 pub mod summary;
 
 use std::fs::{self, File};

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::billing::BillingTotals;
-use super::expiry::ExpiryTotals;
+use super::billing::{BillingTotals, SubCodeTotal};
+use super::expiry::{ExpiryTotals, Loss};
 use super::forecast::BacklogForecast;
 use crate::exit::Exit;
 use crate::fetch::Totals;
@@ -137,6 +137,14 @@ impl fmt::Display for Summary {
         table.line("ledger", &format!("{} ids: {}", self.states.total(), states.join(", ")));
         let bands = Band::ALL.map(|band| format!("{} {}", self.expiry.of(band), band.as_str()));
         table.line("expiry", &bands.join(", "));
+        for (cause, total) in self.expiry.causes.iter().filter(|(_, total)| !total.is_none()) {
+            let name = cause.as_str();
+            table.line(
+                "",
+                &format!("{name:<28} {:>10}  lost, {} endangered", total.lost, total.endangered),
+            );
+        }
+        table.line("loss", &loss(&self.expiry.loss));
         table.line("forecast", &forecast(&self.forecast));
         table.line("billing", &billing(&self.billing));
         for code in &self.billing.sub_codes {
@@ -146,6 +154,9 @@ impl fmt::Display for Summary {
                 &format!("{name:<28} {:>10}  billed: {}", code.verifications, code.billed),
             );
         }
+        for code in self.billing.unknown_sub_codes() {
+            table.line("unknown", &unknown_sub_code(code));
+        }
         table.line("archive", &self.paths.archive.display().to_string());
         table.line("reports", &self.paths.reports.display().to_string());
         for reason in &self.reasons {
@@ -153,6 +164,18 @@ impl fmt::Display for Summary {
         }
         f.write_str(&table.text)
     }
+}
+
+/// The loss rate in a line.
+fn loss(loss: &Loss) -> String {
+    format!(
+        "{:.4} % of what expired from {} to {}: {} lost, {} archived",
+        loss.rate * 100.0,
+        loss.from,
+        loss.to,
+        loss.lost,
+        loss.archived
+    )
 }
 
 /// The forecast in a line.
@@ -177,10 +200,23 @@ fn billing(totals: &BillingTotals) -> String {
     for (currency, amount) in &totals.amounts {
         let _ = write!(text, "; {amount} {currency}");
     }
+    if totals.deducted > 0 {
+        let _ = write!(text, "; {} paid for by packages", totals.deducted);
+    }
     if totals.unpriced > 0 {
         let _ = write!(text, "; {} billed without a known price", totals.unpriced);
     }
     text
+}
+
+/// What settles a sub code that no table knows.
+fn unknown_sub_code(code: &SubCodeTotal) -> String {
+    let (product, sub_code) = (&code.product_code, &code.sub_code);
+    format!(
+        "whether {} verifications of {product} with the sub code {sub_code} are billed; a line under \
+         [sub_codes.{product}.\"{sub_code}\"] in idvault.toml settles it",
+        code.verifications
+    )
 }
 
 /// A duration for people.
@@ -210,6 +246,22 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_sub_code_is_named_with_what_settles_it() {
+        let code = SubCodeTotal {
+            product_code: "eKYC".to_owned(),
+            sub_code: "299".to_owned(),
+            billed: "unknown",
+            verifications: 7,
+        };
+        let said = unknown_sub_code(&code);
+        assert!(
+            said.starts_with("whether 7 verifications of eKYC with the sub code 299 are billed"),
+            "{said}"
+        );
+        assert!(said.contains("[sub_codes.eKYC.\"299\"]"), "{said}");
+    }
 
     #[test]
     fn durations_are_for_people() {

@@ -4,6 +4,7 @@
 //! - `answers`: every row of the design's "What each answer means"
 //! - `credentials`: where they come from, and what is said where there are none
 //! - `escapes`: names and values from outside steer no terminal
+//! - `expiry`: why a record is lost or endangered
 //! - `exit_codes`: every exit code, and which one wins
 //! - `nights`: whole nights against the sandbox, cut-off ones too
 //! - `redaction`: no secret is ever shown or written
@@ -19,6 +20,7 @@ mod common;
 mod credentials;
 mod escapes;
 mod exit_codes;
+mod expiry;
 mod nights;
 mod redaction;
 mod reports;

@@ -5,6 +5,7 @@
 //! - [`Vendor`]: a sandbox in this process, whose counters can be read
 //! - [`Archived`]: a row of the archive, read by Parquet's own row reader and by nothing of idvault's
 
+mod billing;
 mod checker;
 mod commands;
 mod config;

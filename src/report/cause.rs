@@ -1,0 +1,98 @@
+//! Why a record is lost or endangered, pure: read off what the ledger keeps of it.
+//!
+//! - [`Cause`]: the word for it
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::ledger::ExpiryLine;
+use crate::record::State;
+
+/// The ledger's word where a region has no endpoint (`fetch`).
+const NO_ENDPOINT: &str = "no_endpoint";
+/// The vendor does not know the id in that region, or has deleted it (vendor's CheckResult page, 2026-04-01).
+const UNKNOWN_ID: &str = "TransactionIdInvalid";
+/// The customer has not finished, or the verdict is still open (the same page).
+const NOT_FINAL: [&str; 2] = ["ProcessNotCompleted", "Success"];
+
+/// Why a record is not fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The customer had not finished when it was last asked for.
+    NotCompleted,
+    /// The vendor refused the id, and no person helped it out of the quarantine.
+    Quarantined,
+    /// Its region has no endpoint, or did not know the id while it must still have been there: the region or the id is
+    /// wrong.
+    Region,
+    /// The vendor did not answer, or answered with errors of its own.
+    Outage,
+    /// It came in after its deadline, or so close to it that one run at most could ask for it.
+    FirstSeenTooLate,
+    /// No run got to it yet: the quota was used up, the runs were stopped, or there were none.
+    NotReached,
+}
+
+impl Cause {
+    /// Every cause, in the order of the reports.
+    pub const ALL: [Self; 6] = [
+        Self::NotCompleted,
+        Self::Quarantined,
+        Self::Region,
+        Self::Outage,
+        Self::FirstSeenTooLate,
+        Self::NotReached,
+    ];
+
+    /// The word in the report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotCompleted => "not_completed",
+            Self::Quarantined => "quarantined",
+            Self::Region => "region",
+            Self::Outage => "outage",
+            Self::FirstSeenTooLate => "first_seen_too_late",
+            Self::NotReached => "not_reached",
+        }
+    }
+
+    /// What kept the record from being fetched. `run_interval`: from one run to the next.
+    pub fn of(line: &ExpiryLine, run_interval: SignedDuration) -> Self {
+        let deadline = line.deadline();
+        let seen_late =
+            |by: SignedDuration| line.first_seen_at.saturating_add(by).unwrap_or(Timestamp::MAX) >= deadline;
+        answered(line, deadline).unwrap_or_else(|| {
+            if seen_late(SignedDuration::ZERO) {
+                Self::FirstSeenTooLate
+            } else if failed(line) {
+                Self::Outage
+            } else if seen_late(run_interval) {
+                Self::FirstSeenTooLate
+            } else {
+                Self::NotReached
+            }
+        })
+    }
+}
+
+/// The cause where the vendor named it.
+fn answered(line: &ExpiryLine, deadline: Timestamp) -> Option<Cause> {
+    let in_time = line.last_call_at.is_some_and(|at| at < deadline);
+    match (line.state, line.last_call_code.as_deref()) {
+        (_, Some(NO_ENDPOINT)) => Some(Cause::Region),
+        (_, Some(UNKNOWN_ID)) if in_time => Some(Cause::Region),
+        // The vendor's word for what it has deleted says nothing of the calls before.
+        (State::Lost, Some(UNKNOWN_ID)) => (line.not_completed_runs > 0).then_some(Cause::NotCompleted),
+        // A lost record that the vendor has not called deleted was in quarantine until the end.
+        (State::Quarantined | State::Lost, _) => Some(Cause::Quarantined),
+        (_, Some(code)) if NOT_FINAL.contains(&code) => Some(Cause::NotCompleted),
+        _ => None,
+    }
+}
+
+/// Whether attempts for it came to nothing. The last one of a lost record is the one that found it deleted.
+fn failed(line: &ExpiryLine) -> bool {
+    let telling = u64::from(line.state == State::Lost);
+    line.attempts > telling
+}

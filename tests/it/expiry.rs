@@ -1,0 +1,188 @@
+//! Why a record is lost or endangered: each cause, over two nights, the second of them past every deadline.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::common::vendor::{Vendor, error, verdict};
+use crate::common::{EXPIRED, Idvault};
+
+/// Verified so that it expires between the two nights.
+const LAST_DAY: &str = "2026-10-24T10:00:00Z";
+const FIRST_NIGHT: &str = "2026-11-22T02:00:00Z";
+const SECOND_NIGHT: &str = "2026-11-23T12:00:00Z";
+
+/// A run that asks where the configuration says, so that a region can lose its endpoint; gives what it says of expiry.
+fn night(idvault: &Idvault, now: &str, source: &str, more: &[&str], exit: i32) -> Value {
+    let args = [
+        &[
+            "run",
+            "--now",
+            now,
+            "--qps",
+            "1000",
+            "--concurrency",
+            "1",
+            "--pending",
+            source,
+        ],
+        more,
+    ]
+    .concat();
+    idvault.execute(&args).exits(exit);
+    idvault.summary()["expiry"].clone()
+}
+
+fn configure(idvault: &Idvault, vendor: &Vendor, more: &str) {
+    let url = &vendor.url;
+    idvault.write(
+        "idvault.toml",
+        format!("[retry]\nattempts_per_call = 1\n[endpoints]\nap-southeast-1 = \"{url}\"\n{more}"),
+    );
+}
+
+/// Id to cause, band and state.
+fn reported(idvault: &Idvault) -> BTreeMap<String, [String; 3]> {
+    let lines = idvault.report_rows("expiry.csv");
+    lines
+        .into_iter()
+        .map(|line| {
+            (
+                line["transaction_id"].clone(),
+                ["cause", "band", "state"].map(|name| line[name].clone()),
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_reported(idvault: &Idvault, expected: &[(&str, [&str; 3])]) {
+    let expected: BTreeMap<String, [String; 3]> = expected
+        .iter()
+        .map(|(id, words)| ((*id).to_owned(), words.map(str::to_owned)))
+        .collect();
+    assert_eq!(reported(idvault), expected);
+}
+
+/// Six records that are endangered, each for another reason, and one that is saved.
+fn endangered(idvault: &Idvault, vendor: &Vendor) -> Value {
+    vendor.script("a-saved", [verdict("Y", "200")]);
+    vendor.script("unfinished", [error(404, "ProcessNotCompleted")]);
+    vendor.script("refused", [error(400, "InvalidParameter")]);
+    vendor.script("elsewhere", [error(400, "TransactionIdInvalid")]);
+    vendor.script("failing", [error(500, "InternalError")]);
+    let header = "transaction_id,region,verified_at";
+    let asked = ["a-saved", "unfinished", "refused", "elsewhere", "failing"].map(|id| format!("{id},,{LAST_DAY}\n"));
+    idvault.write("asked.csv", format!("{header}\n{}", asked.concat()));
+    idvault.write("moved.csv", format!("{header}\nmoved,mars-1,{LAST_DAY}\n"));
+    idvault.write("waiting.csv", format!("{header}\nwaiting,,{LAST_DAY}\n"));
+    // Its region has an endpoint when it comes in, and none when it is asked for.
+    configure(idvault, vendor, "mars-1 = \"http://127.0.0.1:9\"\n");
+    night(idvault, FIRST_NIGHT, "moved.csv", &["--dry-run"], 0);
+    configure(idvault, vendor, "");
+    night(idvault, FIRST_NIGHT, "asked.csv", &[], 4);
+    night(idvault, FIRST_NIGHT, "waiting.csv", &["--dry-run"], 4)
+}
+
+#[test]
+fn each_cause_is_told_apart_while_there_is_time_and_once_it_is_lost() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let first = endangered(&idvault, &vendor);
+    assert_reported(
+        &idvault,
+        &[
+            ("unfinished", ["not_completed", "3d", "pending"]),
+            ("refused", ["quarantined", "3d", "quarantined"]),
+            ("elsewhere", ["region", "3d", "quarantined"]),
+            ("moved", ["region", "3d", "pending"]),
+            ("failing", ["outage", "3d", "pending"]),
+            ("waiting", ["not_reached", "3d", "pending"]),
+        ],
+    );
+    assert_eq!(first["causes"]["region"], json!({"lost": 0, "endangered": 2}));
+    assert_eq!(
+        first["causes"]["first_seen_too_late"],
+        json!({"lost": 0, "endangered": 0})
+    );
+    // The saved one expires tomorrow, and the first of these nights is 29 days ago.
+    let quiet = json!({"from": "2026-10-24", "to": "2026-11-22", "archived": 0, "lost": 0, "rate": 0.0});
+    assert_eq!(first["loss"], quiet);
+
+    idvault.write("late.csv", format!("transaction_id,verified_at\nlate,{EXPIRED}\n"));
+    for id in ["unfinished", "failing", "waiting", "late"] {
+        vendor.script(id, [error(400, "TransactionIdInvalid")]);
+    }
+    let second = night(&idvault, SECOND_NIGHT, "late.csv", &[], 5);
+    assert_reported(
+        &idvault,
+        &[
+            ("unfinished", ["not_completed", "lost", "lost"]),
+            ("refused", ["quarantined", "lost", "lost"]),
+            ("elsewhere", ["region", "lost", "lost"]),
+            ("moved", ["region", "lost", "pending"]),
+            ("failing", ["outage", "lost", "lost"]),
+            ("waiting", ["not_reached", "lost", "lost"]),
+            ("late", ["first_seen_too_late", "lost", "lost"]),
+        ],
+    );
+    assert_eq!(second["causes"]["region"], json!({"lost": 2, "endangered": 0}));
+    let day = |day: &str, cause: &str, lost: u64| json!({"day": day, "cause": cause, "lost": lost, "endangered": 0});
+    assert_eq!(
+        second["days"],
+        json!([
+            day("2026-11-19", "first_seen_too_late", 1),
+            day("2026-11-23", "not_completed", 1),
+            day("2026-11-23", "quarantined", 1),
+            day("2026-11-23", "region", 2),
+            day("2026-11-23", "outage", 1),
+            day("2026-11-23", "not_reached", 1),
+        ])
+    );
+    let loss = json!({"from": "2026-10-25", "to": "2026-11-23", "archived": 1, "lost": 7, "rate": 0.875});
+    assert_eq!(second["loss"], loss);
+}
+
+/// What came in a night before its deadline is late; what had more nights was not reached.
+#[test]
+fn a_record_that_only_one_run_could_reach_came_in_too_late() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    idvault.write(
+        "pending.csv",
+        "transaction_id,verified_at\nin-a-day,2026-10-24T02:00:00Z\nin-two-days,2026-10-25T02:00:00Z\n",
+    );
+    configure(&idvault, &vendor, "");
+    let report = night(&idvault, FIRST_NIGHT, "pending.csv", &["--dry-run"], 5);
+    assert_reported(
+        &idvault,
+        &[
+            ("in-a-day", ["first_seen_too_late", "1d", "pending"]),
+            ("in-two-days", ["not_reached", "3d", "pending"]),
+        ],
+    );
+    assert_eq!(
+        report["causes"]["first_seen_too_late"],
+        json!({"lost": 0, "endangered": 1})
+    );
+}
+
+/// A loss stays in the rate for thirty nights, and in the report for ever.
+#[test]
+fn the_loss_rate_is_of_the_last_thirty_nights() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.script("gone", [error(400, "TransactionIdInvalid")]);
+    vendor.script("saved", [verdict("Y", "200")]);
+    // Both were verified on 20 October, so that they expired on 19 November.
+    idvault.pending(&[("gone", EXPIRED), ("saved", EXPIRED)]);
+    idvault.run(&vendor, &["--now", "2026-11-22T02:00:00Z"]).exits(5);
+    assert_eq!(idvault.summary()["expiry"]["loss"]["rate"], 0.5);
+    for (now, lost, rate) in [("2026-12-18T02:00:00Z", 1, 0.5), ("2026-12-19T02:00:00Z", 0, 0.0)] {
+        idvault.run(&vendor, &["--now", now]).exits(0);
+        let expiry = &idvault.summary()["expiry"];
+        assert_eq!(
+            (&expiry["loss"]["lost"], &expiry["loss"]["rate"]),
+            (&json!(lost), &json!(rate)),
+            "{now}"
+        );
+        assert_eq!(expiry["causes"]["first_seen_too_late"]["lost"], 1, "{now}");
+    }
+}
