@@ -27,7 +27,7 @@ pub enum Exit {
     /// The vendor refused the credentials or the account, or its server's certificate is not trusted; no attempt was
     /// charged to any id.
     Account = 8,
-    /// `reconcile` or `verify` found a difference.
+    /// Archive and ledger, or archive and bill, differ.
     Difference = 9,
     /// Another run holds the lock.
     Locked = 75,

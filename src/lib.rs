@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md is the way in: the house, its rooms and its invariants.
 
 pub mod archive;
+pub mod audit;
 pub mod breaker;
 pub mod cli;
 pub mod clock;

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::archive::{Archive, ArchiveError};
+use crate::audit;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::day::month_before;
@@ -143,6 +144,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         }
         story.expired = ledger.expire_quarantined(night.clock.now())?;
     }
+    story.tallies_differ = audit::of_run(&ledger, &archive, &run.id)?;
     let mut summary = night.report(&ledger, &run, &reports, story)?;
     summary.seconds = started.elapsed().as_secs_f64();
     night.publish_reports(&mut ledger, &run, reports, &summary)?;
@@ -164,6 +166,8 @@ struct Story {
     fetch_error: Option<LedgerError>,
     /// Quarantined records whose 30 days ended before a person had helped them.
     expired: u64,
+    /// Where the tallies of archive and ledger differ.
+    tallies_differ: Vec<String>,
 }
 
 impl Night {
@@ -282,6 +286,7 @@ impl Night {
             unpublished: if self.dry_run { 0 } else { states.of(State::Journalled) },
             at_next_run: &at_next_run,
             expired: story.expired,
+            tallies_differ: &story.tallies_differ,
             endangered: ledger.count_expiring(now, next_run)?,
         };
         let reasons = verdict::reasons(&facts);

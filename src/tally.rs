@@ -1,6 +1,9 @@
 //! Counts of verifications.
 //!
 //! - [`TallyLine`]: how many there were of one billing day, product, region and sub code
+//! - [`Counted`]: those of a file, or of all; [`differing`]: where two of them differ
+
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
@@ -31,4 +34,16 @@ impl TallyLine {
             sub_code,
         )
     }
+}
+
+/// Verifications by product, region and sub code.
+pub type Counted = BTreeMap<[String; 3], u64>;
+
+/// Where two counts differ: product, region and sub code, and both numbers.
+pub fn differing<'a>(one: &'a Counted, other: &'a Counted) -> impl Iterator<Item = (&'a [String; 3], u64, u64)> {
+    let number = |of: &Counted, key: &[String; 3]| of.get(key).copied().unwrap_or(0);
+    let only_there = other.keys().filter(|key| !one.contains_key(*key));
+    let both = one.keys().chain(only_there);
+    both.map(move |key| (key, number(one, key), number(other, key)))
+        .filter(|(_, one, other)| one != other)
 }

@@ -39,6 +39,7 @@ pub use rows::{Columns, StoredFace, StoredRow};
 
 use crate::files::{self, FileError};
 use crate::record::Record;
+use crate::tally::Counted;
 use publish::Place;
 use schema::Limits;
 
@@ -302,6 +303,11 @@ impl Archive {
     /// `each`. Returns the rows.
     pub fn read_ids(&self, relative_path: &str, each: &mut dyn FnMut(&str)) -> Result<u64, ArchiveError> {
         rows::read_ids(&self.locate(relative_path)?, each)
+    }
+
+    /// Counts the rows of a file of `verifications` by product, region and sub code.
+    pub fn tally(&self, relative_path: &str) -> Result<Counted, ArchiveError> {
+        rows::tally(&self.locate(relative_path)?)
     }
 
     /// Hands every row of a file of `verifications` to `each`, until that fails. Returns the rows.

@@ -4,6 +4,7 @@
 //! - [`Columns`]: how much of a file is decoded
 //! - [`IMAGE`]: the column that holds faces
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,6 +17,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ArchiveError;
 use crate::files::FileError;
+use crate::tally::Counted;
 
 /// Rows decoded at a time, at most.
 const BATCH_ROWS: usize = 1024;
@@ -121,6 +123,25 @@ pub(super) fn read_verifications<E: From<ArchiveError>>(
         });
         Ok(rows.try_for_each(&mut *each))
     })
+}
+
+/// Counts the rows of the file of `verifications` at `path`, of which only three columns are read.
+pub(super) fn tally(path: &Path) -> Result<Counted, ArchiveError> {
+    let mut counted = Counted::new();
+    read::<ArchiveError>(path, Some(&["product_code", "region", "sub_code"]), &mut |batch| {
+        let text = |name| column::<StringArray>(batch, name);
+        let [products, regions, sub_codes] = [text("product_code")?, text("region")?, text("sub_code")?];
+        let mut of_batch: HashMap<[&str; 3], u64> = HashMap::new();
+        for row in 0..batch.num_rows() {
+            let key = [products.value(row), regions.value(row), sub_codes.value(row)];
+            *of_batch.entry(key).or_default() += 1;
+        }
+        for (key, rows) in of_batch {
+            *counted.entry(key.map(str::to_owned)).or_default() += rows;
+        }
+        Ok(Ok(()))
+    })?;
+    Ok(counted)
 }
 
 /// Hands every row of the file of `face_images` at `path` to `each`. Returns the rows.

@@ -3,12 +3,13 @@
 //! - [`SeenIds`]: the ids that were read from the archive so far; [`SeenFace`]: how a face fits them
 //! - [`KnownRow`]: what the ledger knows of one
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{OptionalExtension, Params, Row, named_params};
 
 use super::{Ledger, LedgerError, Tally};
 use crate::record::{MerchantBizId, State, TransactionId};
+use crate::tally::Counted;
 
 /// What the ledger knows of an id, of that which the archive holds too. Times are microseconds since 1970 UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,17 +122,43 @@ impl Ledger {
     }
 
     /// The tallies of a file: verifications by product, region and sub code.
-    pub fn tallies_of(&self, path: &str) -> Result<BTreeMap<[String; 3], u64>, LedgerError> {
+    pub fn tallies_of(&self, path: &str) -> Result<Counted, LedgerError> {
+        self.counted(
+            include_str!("../../sql/verify_tallies.sql"),
+            named_params! { ":path": path },
+        )
+        .map_err(self.failed("read the tallies of a file"))
+    }
+
+    /// Published files whose tallies don't add up to their rows, a sentence each.
+    pub fn adrift(&self) -> Result<Vec<String>, LedgerError> {
         let read = || {
-            let mut statement = self
-                .connection
-                .prepare_cached(include_str!("../../sql/verify_tallies.sql"))?;
-            let tallies = statement.query_map(named_params! { ":path": path }, |row| {
-                Ok(([row.get(0)?, row.get(1)?, row.get(2)?], row.get(3)?))
+            let mut statement = self.connection.prepare(include_str!("../../sql/tallies_adrift.sql"))?;
+            let files = statement.query_map([], |row| {
+                let (path, rows, tallied): (String, u64, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(format!("{path} has {rows} rows, tallied as {tallied}"))
             })?;
-            tallies.collect::<rusqlite::Result<_>>()
+            files.collect::<rusqlite::Result<_>>()
         };
-        read().map_err(self.failed("read the tallies of a file"))
+        read().map_err(self.failed("add the tallies up"))
+    }
+
+    /// All tallies by product, region and sub code.
+    pub fn tallied(&self) -> Result<Counted, LedgerError> {
+        self.counted(include_str!("../../sql/tallied.sql"), [])
+            .map_err(self.failed("add the tallies up"))
+    }
+
+    /// Archived ids by product, region and sub code.
+    pub fn archived_ids(&self) -> Result<Counted, LedgerError> {
+        self.counted(include_str!("../../sql/archived_ids.sql"), [])
+            .map_err(self.failed("count the archived ids"))
+    }
+
+    fn counted(&self, sql: &str, bound: impl Params) -> rusqlite::Result<Counted> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let counts = statement.query_map(bound, |row| Ok(([row.get(0)?, row.get(1)?, row.get(2)?], row.get(3)?)))?;
+        counts.collect()
     }
 
     /// Puts `tallies` in the place of those of a file, in one commit.

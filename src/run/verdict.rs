@@ -22,6 +22,8 @@ pub(super) struct Facts<'a> {
     pub(super) unpublished: u64,
     /// The forecast of the next run, without what the customer has not finished.
     pub(super) at_next_run: &'a BacklogForecast,
+    /// Where the tallies of archive and ledger differ, a sentence each.
+    pub(super) tallies_differ: &'a [String],
     /// Quarantined records whose 30 days ended.
     pub(super) expired: u64,
     /// Unfetched records, quarantined ones too, whose 30 days end before the next run.
@@ -49,6 +51,16 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     }
     for source in &facts.intake.cut_short {
         say(Exit::NeedsALook, source.clone());
+    }
+    if let [first, others @ ..] = facts.tallies_differ {
+        let more = match others.len() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        say(
+            Exit::Difference,
+            format!("archive and ledger were tallied differently: {first}{more}; run `idvault verify`"),
+        );
     }
     let mut count = |exit, number: u64, one: &str, many: &str| match number {
         0 => {}

@@ -5,14 +5,15 @@
 //!
 //! - [`repair()`]: does it; [`Mended`]: one thing that it did
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::rows::{Counted, count, differing};
+use super::rows::{count, differing};
 use super::{RunError, compare_bytes, files_on_disk};
 use crate::archive::{Archive, ArchiveError, CheckedFile, Columns, Room, Stray};
 use crate::ledger::{Ledger, LedgerError, ManifestFile, Tally};
 use crate::publish::{PublishError, recover};
+use crate::tally::Counted;
 
 /// Something that was mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,7 +244,7 @@ fn tally_again(
 ) -> Result<(), RunError> {
     let (in_order, _) = split_by_order(archive, manifest)?;
     for file in in_order.into_iter().filter(|file| file.dataset == "verifications") {
-        let mut counted: Counted = BTreeMap::new();
+        let mut counted = Counted::new();
         archive.read_verifications(&file.path, Columns::Compared, &mut |row| {
             count(&mut counted, row);
             Ok::<_, RunError>(())

@@ -1,9 +1,8 @@
 //! The rows of the archive's files against what the ledger knows of them.
 //!
 //! - [`Rows`]: all that were read so far
-//! - [`Counted`]: the rows of one file by product, region and sub code
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -14,13 +13,11 @@ use crate::archive::{Archive, ArchiveError, Columns, StoredFace, StoredRow};
 use crate::ledger::{KnownRow, Ledger, LedgerError, ManifestFile, SeenFace, SeenIds};
 use crate::record::{State, expires_at, sha256_hex};
 use crate::run::RunError;
+use crate::tally::{self, Counted};
 
 /// Where a day begins first (UTC+14), and where it ends last (UTC-12).
 const EAST: SignedDuration = SignedDuration::from_hours(14);
 const WEST: SignedDuration = SignedDuration::from_hours(12);
-
-/// Rows of a file by product, region and sub code.
-pub(super) type Counted = BTreeMap<[String; 3], u64>;
 
 /// The rows that were read so far. Verifications come before faces, which are held to them.
 pub(super) struct Rows<'a> {
@@ -200,12 +197,7 @@ pub(super) fn count(counted: &mut Counted, row: StoredRow<'_>) {
 
 /// Where a file's rows and its tallies differ first, in words.
 pub(super) fn differing(counted: &Counted, tallied: &Counted) -> Option<String> {
-    let number = |of: &Counted, key: &[String; 3]| of.get(key).copied().unwrap_or(0);
-    let keys = counted.keys().chain(tallied.keys());
-    let key = keys
-        .into_iter()
-        .find(|key| number(counted, key) != number(tallied, key))?;
-    let (rows, tally) = (number(counted, key), number(tallied, key));
+    let (key, rows, tally) = tally::differing(counted, tallied).next()?;
     Some(format!("{rows} rows of {}, tallied as {tally}", key.join(" ")))
 }
 

@@ -27,6 +27,7 @@ mod permissions;
 mod poisoned;
 mod sandbox;
 mod stop;
+mod tallies;
 mod throttled;
 mod verify;
 

@@ -1,0 +1,106 @@
+//! The tallies of the archive against those of the ledger, each counted by itself: the archive's from the columns of its
+//! files, the ledger's from what was tallied at publication and from the state of each id.
+//!
+//! - [`of_run`]: what a run published, in every run
+//! - [`of_days`]: some days, as a month that is to be closed or reconciled; [`Audited`]: what was found
+//!
+//! `verify` compares everything, row by row.
+
+use jiff::civil::Date;
+
+use crate::archive::{Archive, ArchiveError, Dataset};
+use crate::error_chain;
+use crate::ledger::{Ledger, LedgerError, ManifestFile};
+use crate::tally::{Counted, differing};
+
+/// Differences that are named, at most; more say no more.
+const MAX_NAMED: usize = 100;
+
+/// What was compared of some days.
+#[derive(Debug)]
+pub struct Audited {
+    /// The files of verifications.
+    pub files: Vec<ManifestFile>,
+    /// Where archive and ledger differ, a sentence each.
+    pub differences: Vec<String>,
+}
+
+/// Counts the files again that the run published, and holds every file's tallies to its rows. Gives a sentence for each
+/// difference.
+pub fn of_run(ledger: &Ledger, archive: &Archive, run_id: &str) -> Result<Vec<String>, LedgerError> {
+    let mut differences = ledger.adrift()?;
+    for file in ledger
+        .manifest()?
+        .iter()
+        .filter(|file| is_counted(file) && file.run_id == run_id)
+    {
+        compare(ledger, archive, file, &mut differences)?;
+    }
+    differences.truncate(MAX_NAMED);
+    Ok(differences)
+}
+
+/// Hashes the files of the days `from..=to`, counts them again, and compares what the ledger knows of each id with all
+/// tallies.
+pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> Result<Audited, LedgerError> {
+    let mut files = ledger.manifest()?;
+    let within = |file: &ManifestFile| {
+        let day = file.billing_day.as_deref().and_then(|day| day.parse().ok());
+        day.is_some_and(|day: Date| (from..=to).contains(&day))
+    };
+    files.retain(|file| is_counted(file) && within(file));
+    let mut differences = ledger.adrift()?;
+    for file in &files {
+        differences.extend(changed(archive, file));
+        compare(ledger, archive, file, &mut differences)?;
+    }
+    let (ids, tallied) = (ledger.archived_ids()?, ledger.tallied()?);
+    for (key, ids, tally) in differing(&ids, &tallied) {
+        let key = key.join(" ");
+        differences.push(format!(
+            "the ledger has {ids} archived ids of {key}, tallied as {tally}"
+        ));
+    }
+    differences.truncate(MAX_NAMED);
+    Ok(Audited { files, differences })
+}
+
+fn is_counted(file: &ManifestFile) -> bool {
+    file.dataset == Dataset::Verifications.as_str()
+}
+
+fn changed(archive: &Archive, file: &ManifestFile) -> Option<String> {
+    match archive.check(&file.path) {
+        Ok(found) if found.bytes == file.bytes && found.sha256 == file.sha256 => None,
+        Ok(_) => Some(format!("{} has another SHA-256 than the manifest says", file.path)),
+        // Said by whoever reads it next.
+        Err(_) => None,
+    }
+}
+
+fn compare(
+    ledger: &Ledger,
+    archive: &Archive,
+    file: &ManifestFile,
+    differences: &mut Vec<String>,
+) -> Result<(), LedgerError> {
+    let path = &file.path;
+    let tallied = ledger.tallies_of(path)?;
+    match archive.tally(path) {
+        Ok(counted) => differences.extend(disagreement(path, &counted, &tallied)),
+        Err(error) => differences.push(unread(path, &error)),
+    }
+    Ok(())
+}
+
+fn disagreement(path: &str, counted: &Counted, tallied: &Counted) -> Option<String> {
+    let (key, rows, tally) = differing(counted, tallied).next()?;
+    Some(format!(
+        "{path} has {rows} rows of {}, tallied as {tally}",
+        key.join(" ")
+    ))
+}
+
+fn unread(path: &str, error: &ArchiveError) -> String {
+    format!("{path} can't be counted: {}", error_chain(error))
+}
