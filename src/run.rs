@@ -32,7 +32,7 @@ use crate::record::State;
 use crate::report::billing::{self, BillingTotals};
 use crate::report::expiry::{self, ExpiryTotals};
 use crate::report::forecast::{BacklogForecast, SetPace};
-use crate::report::summary::{IntakeTotals, Paths, Summary};
+use crate::report::summary::{IntakeTotals, Paths, StageSeconds, Summary};
 use crate::report::{ReportDir, ReportError, plan, quarantine};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::Client;
@@ -109,6 +109,7 @@ pub struct Night {
 /// The night's table of contents.
 pub async fn run(night: Night) -> Result<Summary, RunError> {
     let started = Instant::now();
+    let mut laps = Laps { last: started };
     let data_dir = &night.settings.data_dir;
     let lock = Lock::acquire(data_dir)?;
     refuse_a_lost_ledger(data_dir, &lock)?;
@@ -124,20 +125,25 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         started_at: now,
         ..Story::default()
     };
+    story.stages.open = laps.lap();
     if !night.dry_run {
         // What an earlier run left behind goes first: a source or a time limit could leave it there for ever.
         night
             .publisher(&mut ledger, &archive, &run)
             .publish(&mut story.published)?;
     }
+    story.stages.publish = laps.lap();
     story.intake = night.intake(&mut ledger, &run, &reports)?;
+    story.stages.intake = laps.lap();
     if !night.dry_run {
         archive.probe()?;
         ledger = night.fetch(ledger, &run, &mut story).await?;
+        story.stages.fetch = laps.lap();
         tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");
         night
             .publisher(&mut ledger, &archive, &run)
             .publish(&mut story.published)?;
+        story.stages.publish += laps.lap();
         // What was fetched is safe now; that a part of the plan could not be read is worth the whole exit code.
         if let Some(error) = story.fetch_error.take() {
             return Err(error.into());
@@ -146,6 +152,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     }
     story.tallies_differ = audit::of_run(&ledger, &archive, &run.id)?;
     let mut summary = night.report(&ledger, &run, &reports, story)?;
+    summary.stages.report = laps.lap();
     summary.seconds = started.elapsed().as_secs_f64();
     night.publish_reports(&mut ledger, &run, reports, &summary)?;
     // Last, as whoever reads it may leave at any line.
@@ -154,10 +161,25 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     Ok(summary)
 }
 
+/// Tells how long each stage took.
+struct Laps {
+    last: Instant,
+}
+
+impl Laps {
+    /// Seconds since the last one.
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let before = std::mem::replace(&mut self.last, now);
+        now.duration_since(before).as_secs_f64()
+    }
+}
+
 /// What happened, until it is summed up.
 #[derive(Debug, Default)]
 struct Story {
     started_at: Timestamp,
+    stages: StageSeconds,
     intake: IntakeTotals,
     due: u64,
     fetch: Totals,
@@ -295,6 +317,7 @@ impl Night {
             run_id: run.id.to_string(),
             started_at: story.started_at,
             seconds: 0.0,
+            stages: story.stages,
             exit_code: reasons
                 .iter()
                 .fold(Exit::Done, |worst, reason| worst.or_worse(reason.exit_code)),

@@ -47,6 +47,35 @@ pub struct Reason {
     pub reason: String,
 }
 
+/// Seconds by stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct StageSeconds {
+    /// Lock, ledger and archive, and what a cut-off run had left in staging.
+    pub open: f64,
+    /// The pending sources.
+    pub intake: f64,
+    /// The calls, with the look at what is due.
+    pub fetch: f64,
+    /// From the journal to the archive; also what an earlier run had left there.
+    pub publish: f64,
+    /// The reports.
+    pub report: f64,
+}
+
+impl fmt::Display for StageSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "open {}, intake {}, fetch {}, publish {}, report {}",
+            seconds(self.open),
+            seconds(self.intake),
+            seconds(self.fetch),
+            seconds(self.publish),
+            seconds(self.report)
+        )
+    }
+}
+
 /// Everything that is to be said of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
@@ -58,6 +87,8 @@ pub struct Summary {
     pub started_at: Timestamp,
     /// Seconds from start to reports.
     pub seconds: f64,
+    /// What they were spent on.
+    pub stages: StageSeconds,
     /// The exit code.
     pub exit_code: Exit,
     /// What the exit code is made of; empty for 0.
@@ -104,6 +135,7 @@ impl fmt::Display for Summary {
                 self.exit_code.code()
             ),
         );
+        table.line("time", &self.stages.to_string());
         table.line(
             "intake",
             &format!(

@@ -126,6 +126,18 @@ fn mode(path: &std::path::Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Every stage took some of the run's time, and none of it is counted twice.
+#[track_caller]
+fn assert_stages_add_up(summary: &serde_json::Value) {
+    let stages = summary["stages"].as_object().unwrap().values();
+    let stages: Vec<f64> = stages.map(|spent| spent.as_f64().unwrap()).collect();
+    assert!(
+        stages.len() == 5 && stages.iter().all(|spent| *spent > 0.0),
+        "{stages:?}"
+    );
+    assert!(stages.iter().sum::<f64>() <= summary["seconds"].as_f64().unwrap());
+}
+
 #[test]
 fn the_readmes_night_archives_every_final_verdict_once_and_counts_alike_everywhere() {
     let place = Place::new();
@@ -143,6 +155,7 @@ fn the_readmes_night_archives_every_final_verdict_once_and_counts_alike_everywhe
     assert_eq!(states.values().map(|count| count.as_u64().unwrap()).sum::<u64>(), 500);
     assert_eq!(summary["states"]["lost"], 1);
     assert_eq!(place.count("SELECT count(*) FROM journal"), 0);
+    assert_stages_add_up(&summary);
     place.idvault(&["verify", "--read-data"]).expect(0);
 }
 
