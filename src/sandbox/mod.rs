@@ -3,6 +3,7 @@
 //! - [`Sandbox`]: the server
 //! - [`SandboxSettings`]: what it is told
 //! - [`SandboxError`]: why it can't serve
+//! - [`Window`]: its quota
 //! - [`answers`]: what it knows of each transaction; [`Mix`], [`Kind`], [`Oddity`], [`Canned`]
 //! - [`faults`]: how it misbehaves; [`Faults`]
 //! - [`counters`]: what it counts; [`Counters`], [`Counts`]
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 pub use self::answers::{Canned, Kind, Mix, Oddity};
 pub use self::counters::{Counters, Counts};
 pub use self::faults::Faults;
+pub use self::quota::Window;
 use self::wire::{Lines, Wire};
 use crate::clock::Clock;
 

@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// A strict sliding window: no second, wherever it begins, holds more admitted arrivals than the limit.
 #[derive(Debug)]
-pub(super) struct Window {
+pub struct Window {
     limit: usize,
     /// When the last `limit` admitted calls arrived. Throttled ones don't count: a client slightly too fast would be
     /// shut out for good.
@@ -22,7 +22,7 @@ pub(super) struct Window {
 
 impl Window {
     /// A window for so many calls a second.
-    pub(super) fn new(calls_per_second: u32) -> Self {
+    pub fn new(calls_per_second: u32) -> Self {
         Self {
             limit: usize::try_from(calls_per_second).unwrap_or(usize::MAX),
             admitted: Mutex::new(VecDeque::new()),
@@ -30,7 +30,7 @@ impl Window {
     }
 
     /// A call arrives: `Err` says how long it takes until there is room.
-    pub(super) fn arrive(&self) -> Result<(), Duration> {
+    pub fn arrive(&self) -> Result<(), Duration> {
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock, so that the queue is in order.
         let now = Instant::now();

@@ -1,0 +1,44 @@
+//! What is asked of a ledger and an archive afterwards: reports, `status`, `verify`.
+
+use crate::Bench;
+use crate::night::{BenchResult, Place};
+use crate::table::{Goal, Row, count, float, megabytes_per_second, mib, percent, seconds};
+
+pub(crate) fn reports(bench: &mut Bench, place: &Place, rows: u64) -> BenchResult<()> {
+    let (mut all, mut each) = (0.0, Vec::new());
+    for args in [&["report", "billing", "--all"][..], &["report", "expiry"], &["status"]] {
+        let spent = place.run(args)?.wall.as_secs_f64();
+        all += spent;
+        each.push(format!("{} {}", args.join(" "), seconds(spent)));
+    }
+    let what = format!("billing, expiry and status over {} rows", count(float(rows)));
+    bench
+        .table
+        .add(Row::new(what, Goal::Below(2.0), all, seconds).beside(each.join(", ")));
+    Ok(())
+}
+
+pub(crate) fn verify(bench: &mut Bench, place: &Place) -> BenchResult<()> {
+    let (_, bytes) = place.archive();
+    let ended = place.run(&["verify", "--read-data"])?;
+    let figure = float(bytes) / ended.wall.as_secs_f64();
+    let (_, read) = bench.floors.disk(&bench.base)?;
+    let sha256 = bench.floors.sha256()?;
+    let row = Row::new(
+        "verify --read-data",
+        Goal::AtLeast(1_000.0),
+        figure / 1e6,
+        megabytes_per_second,
+    );
+    bench.table.add(row.beside(format!(
+        "{} of {} read ({} of the disk's reading, {} of SHA-256 alone on one core); {:.2} s of CPU in {}, {}",
+        mib(float(bytes) / 1_048_576.0),
+        megabytes_per_second(read / 1e6),
+        percent(figure / read),
+        percent(figure / sha256),
+        ended.cpu.as_secs_f64(),
+        seconds(ended.wall.as_secs_f64()),
+        mib(ended.peak_mib())
+    )));
+    Ok(())
+}
