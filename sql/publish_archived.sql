@@ -1,4 +1,5 @@
--- Marks the rows of a billing day whose files are published. What is done is kept small.
+-- Marks the rows of a billing day whose files are published, up to the last of them: :last_id at :last. What is done is kept
+-- small.
 UPDATE transactions
 SET state = 'archived', last_message = NULL
-WHERE state = 'journalled' AND verified_order BETWEEN :first AND :last
+WHERE state = 'journalled' AND verified_order >= :first AND (verified_order, transaction_id) <= (:last, :last_id)

@@ -1,4 +1,5 @@
-//! From the journal to the archive, a billing day at a time: stage, write the intent down, rename, commit.
+//! From the journal to the archive, a billing day at a time: stage, write the intent down, rename, commit. A large day takes
+//! several such turns, each with files of its own.
 //!
 //! Whenever it is cut off, every row is either still journalled or in a file of the manifest: a file gets its name only
 //! after the ledger says that it might, so what a crash leaves under that name is known to be a left-over.
@@ -8,6 +9,7 @@
 //! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -21,6 +23,13 @@ use crate::stop::Stop;
 use crate::tables::SubCodes;
 use crate::vendor::wire;
 
+/// Rows of one file of verifications. What was begun is synced, read back and committed before the run can end.
+const FILE_ROWS: u64 = 128 * 1024;
+
+/// Bytes of the replies, as they came, that go into the files of one turn; the last may be on top. For the same reason: a
+/// disk that writes and reads 100 MB a second completes that in half of the time that a run has left.
+const FILE_REPLY_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Why nothing more can be published. What was journalled stays journalled.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -32,7 +41,7 @@ pub enum PublishError {
     Ledger(#[from] LedgerError),
 }
 
-/// Why a day is not published.
+/// Why rows are not published.
 enum Unpublished {
     /// The run has to end: the next one publishes it.
     Overdue,
@@ -56,6 +65,9 @@ impl From<ArchiveError> for Unpublished {
 pub struct Published {
     /// Billing days; one comes twice where an earlier run had left some of it.
     pub days: u32,
+    /// Turns: a day that is too large for one file takes several.
+    #[serde(skip)]
+    pub turns: u32,
     /// Files of both datasets.
     pub files: u64,
     /// Rows of `verifications`.
@@ -132,38 +144,53 @@ pub fn not_left_over(ledger: &Ledger, archive: &Archive, path: &str) -> Result<O
 }
 
 impl Publisher<'_> {
-    /// Publishes everything that is journalled, one file a dataset and billing day, and adds that to `published`. A run
-    /// that has to end leaves the rest journalled.
+    /// Publishes everything that is journalled, a file or more for each dataset and billing day, and adds that to
+    /// `published`. A run that has to end leaves the rest journalled.
     pub fn publish(&mut self, published: &mut Published) -> Result<(), PublishError> {
+        let mut last_day = None;
         while let Some(verified_at) = self.ledger.next_to_publish()? {
-            match self.publish_day(verified_at, published) {
+            let day = verified_at.map(|time| self.zone.day_of(time));
+            match self.publish_from(day, published) {
                 Ok(()) => {}
                 Err(Unpublished::Overdue) => break,
                 Err(Unpublished::Failed(error)) => return Err(error),
             }
+            published.days += u32::from(last_day.replace(day) != Some(day));
         }
         Ok(())
     }
 
-    fn publish_day(&mut self, verified_at: Option<Timestamp>, published: &mut Published) -> Result<(), Unpublished> {
-        let day = verified_at.map(|time| self.zone.day_of(time));
+    /// As many of a day's journalled rows as go into one file.
+    fn publish_from(&mut self, day: Option<Date>, published: &mut Published) -> Result<(), Unpublished> {
         let bounds = day.and_then(|day| self.zone.bounds(day));
         let range = bounds.map_or(DayRange::UNKNOWN, |(start, end)| DayRange::between(start, end));
-        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, published.days + 1)?);
-        self.ledger.for_each_journalled(range, |row| {
+        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, published.turns + 1)?);
+        let part = self.ledger.for_each_journalled(range, |row| {
             if self.stop.is_overdue() {
                 return Err(Unpublished::Overdue);
             }
-            staging.append(row, self.sub_codes).map_err(Unpublished::from)
+            staging.append(row, self.sub_codes)?;
+            Ok(if staging.is_full() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
         })?;
         let (files, rows, tallies) = staging.finish()?;
+        let Some(part) = part else {
+            let (path, what) = (
+                self.ledger.path().to_owned(),
+                "journalled rows have no reply in the journal".to_owned(),
+            );
+            return Err(LedgerError::Inconsistent { path, what }.into());
+        };
         let manifest: Vec<NewFile> = files.iter().map(|file| new_file(file, day)).collect();
         self.ledger.stage_files(&self.run.id, &manifest)?;
         for file in files {
             file.publish()?;
         }
-        self.ledger.publish_day(range, rows, &manifest, &tallies, self.now)?;
-        published.days += 1;
+        self.ledger.publish_part(&part, rows, &manifest, &tallies, self.now)?;
+        published.turns += 1;
         for file in &manifest {
             published.files += 1;
             published.bytes += file.bytes;
@@ -177,10 +204,11 @@ impl Publisher<'_> {
     }
 }
 
-/// A day on its way into files, and its tallies.
+/// Rows of a day on their way into files, and their tallies.
 struct Staging {
     day: StagedDay,
     rows: u64,
+    reply_bytes: u64,
     tallies: BTreeMap<(String, String, String), u64>,
     /// The last run id that was seen: most rows of a night share it.
     run_id: Arc<str>,
@@ -191,12 +219,18 @@ impl Staging {
         Self {
             day,
             rows: 0,
+            reply_bytes: 0,
             tallies: BTreeMap::new(),
             run_id: Arc::from(""),
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.rows >= FILE_ROWS || self.reply_bytes >= FILE_REPLY_BYTES
+    }
+
     fn append(&mut self, row: JournalledRow, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
+        self.reply_bytes += row.body.len() as u64;
         let reply_sha256 = sha256_hex(&row.body);
         let record = wire::normalize(&row.body).unwrap_or_else(|error| {
             // It was final when it was journalled. It is kept as far as the ledger knows it, rather than holding up the

@@ -33,7 +33,7 @@ pub use admit::{Admission, Admitted, Defaults};
 pub use error::LedgerError;
 pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
-pub use publish::{DayRange, JournalledRow, ManifestFile, NewFile, Tally};
+pub use publish::{DayPart, DayRange, JournalledRow, ManifestFile, NewFile, Tally};
 pub use quarantine::Decision;
 pub use report::{ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};

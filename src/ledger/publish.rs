@@ -1,5 +1,7 @@
 //! From the journal to the manifest: which rows are to be published, and the commit that makes them archived.
 
+use std::ops::ControlFlow;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, named_params};
@@ -28,6 +30,15 @@ impl DayRange {
             last: end.as_microsecond() - 1,
         }
     }
+}
+
+/// The journalled rows of a billing day, from the first to one that was handed out. What was published before is not
+/// journalled any more, so they are known by their last one.
+#[derive(Debug)]
+pub struct DayPart {
+    day: DayRange,
+    last_order: i64,
+    last_id: TransactionId,
 }
 
 /// A journalled reply and what the ledger knows of its transaction.
@@ -132,22 +143,32 @@ impl Ledger {
         read().map_err(self.failed("look for journalled replies"))
     }
 
-    /// Calls `each` with the journalled rows of a billing day in order of `verified_at`.
+    /// Calls `each` with the journalled rows of a billing day in order of `verified_at`, until it breaks off with the
+    /// last row that it takes. Returns which those were; `None` where there are none.
     pub fn for_each_journalled<E: From<LedgerError>>(
         &self,
-        range: DayRange,
-        mut each: impl FnMut(JournalledRow) -> Result<(), E>,
-    ) -> Result<(), E> {
+        day: DayRange,
+        mut each: impl FnMut(JournalledRow) -> Result<ControlFlow<()>, E>,
+    ) -> Result<Option<DayPart>, E> {
         let failed = self.failed("read the journal");
         let sql = include_str!("../../sql/publish_rows.sql");
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
         let mut rows = statement
-            .query(named_params! { ":first": range.first, ":last": range.last })
+            .query(named_params! { ":first": day.first, ":last": day.last })
             .map_err(&failed)?;
+        let mut part = None;
         while let Some(row) = rows.next().map_err(&failed)? {
-            each(journalled(row).map_err(&failed)?)?;
+            let row = journalled(row).map_err(&failed)?;
+            part = Some(DayPart {
+                day,
+                last_order: row.verified_at.map_or(i64::MAX, Timestamp::as_microsecond),
+                last_id: row.transaction_id.clone(),
+            });
+            if each(row)?.is_break() {
+                break;
+            }
         }
-        Ok(())
+        Ok(part)
     }
 
     /// Writes down that these files are about to get their names.
@@ -172,11 +193,12 @@ impl Ledger {
         commit.commit().map_err(&failed)
     }
 
-    /// Takes a day's files into the manifest, with their tallies, marks its rows archived and drops their journalled
-    /// replies: one commit, or nothing. `rows` must be what is journalled for that day.
-    pub fn publish_day(
+    /// Takes the files of some rows into the manifest, with their tallies, marks the rows archived and drops their
+    /// journalled replies: one commit, or nothing. `rows` must be how many are journalled from the day's first to the
+    /// last that was handed out.
+    pub fn publish_part(
         &mut self,
-        range: DayRange,
+        part: &DayPart,
         rows: u64,
         files: &[NewFile],
         tallies: &[Tally],
@@ -196,9 +218,13 @@ impl Ledger {
                     tally.insert(&commit, &counted.path)?;
                 }
             }
-            let day = named_params! { ":first": range.first, ":last": range.last };
-            let dropped = commit.execute(include_str!("../../sql/publish_journal_drop.sql"), day)?;
-            let archived = commit.execute(include_str!("../../sql/publish_archived.sql"), day)?;
+            let written = named_params! {
+                ":first": part.day.first,
+                ":last": part.last_order,
+                ":last_id": part.last_id.as_str(),
+            };
+            let dropped = commit.execute(include_str!("../../sql/publish_journal_drop.sql"), written)?;
+            let archived = commit.execute(include_str!("../../sql/publish_archived.sql"), written)?;
             Ok(if dropped == archived { archived as u64 } else { u64::MAX })
         };
         let archived = publish().map_err(&failed)?;
@@ -207,7 +233,7 @@ impl Ledger {
         }
         drop(commit);
         Err(self.inconsistent(format!(
-            "{rows} rows were written to the archive, {archived} were journalled for that day"
+            "{rows} rows were written to the archive, {archived} were journalled for them"
         )))
     }
 
