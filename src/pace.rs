@@ -8,7 +8,10 @@
 //!
 //! - [`Pacer`]: the gate that every attempt passes, retries too
 //! - [`Admitted`]: a passed attempt, so that what it meets is charged to the rate it was sent at
+//! - [`Load`]: how it was used over time (`load`)
 //! - [`Rate`]: additive increase, multiplicative decrease; pure
+
+mod load;
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +24,8 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
+
+pub use load::Load;
 
 /// How much longer than a second the attempts of one second take: what an attempt may be held up between this gate and
 /// the vendor's window, on a busy machine or a busy network, without meeting those of the next second. It costs 2 % of
@@ -87,7 +92,7 @@ impl Pacer {
     /// A gate that is always open but for the pauses after throttled answers: for a loopback address only, which the
     /// configuration sees to.
     pub fn unlimited() -> Self {
-        Self::over(Lane::over(None))
+        Self::over(Lane::over(None, Instant::now()))
     }
 
     fn over(lane: Lane) -> Self {
@@ -125,6 +130,11 @@ impl Pacer {
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
+    /// How it was used so far.
+    pub fn load(&self) -> Load {
+        lock(&self.lane).load.clone()
+    }
+
     /// The rate now, in calls per second; `None` = unlimited.
     pub fn calls_per_second(&self) -> Option<f64> {
         lock(&self.lane).limited.as_ref().map(|limited| limited.rate.current)
@@ -143,6 +153,7 @@ struct Lane {
     gate: Gate,
     /// Since when every answer was a throttled one.
     throttled_since: Option<Instant>,
+    load: Load,
 }
 
 /// What the vendor's answers let through.
@@ -166,14 +177,15 @@ impl Lane {
     fn new(calls_per_second: f64, now: Instant) -> Self {
         let rate = Rate::new(calls_per_second, now);
         let limiter = Limiter::new(rate.current, false, now);
-        Self::over(Some(Limited { limiter, rate }))
+        Self::over(Some(Limited { limiter, rate }), now)
     }
 
-    fn over(limited: Option<Limited>) -> Self {
+    fn over(limited: Option<Limited>, now: Instant) -> Self {
         Self {
             limited,
             gate: Gate::Open,
             throttled_since: None,
+            load: Load::new(now),
         }
     }
 
@@ -191,6 +203,7 @@ impl Lane {
         if !matches!(self.gate, Gate::Open) {
             self.gate = Gate::Ajar(now);
         }
+        self.load.attempted(now);
         Ok(Admitted { epoch })
     }
 
@@ -201,6 +214,7 @@ impl Lane {
             Gate::Open | Gate::Ajar(_) => Gate::Shut(now + pause),
         };
         self.throttled_since = self.throttled_since.or(Some(now));
+        self.load.throttled(now);
         if let Some(limited) = &mut self.limited
             && limited.rate.decrease(admitted.epoch, now)
         {

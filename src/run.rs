@@ -25,14 +25,15 @@ use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::FileError;
 use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
 use crate::pace::Pacer;
-use crate::pricing::By;
+use crate::pricing::{BillingRow, By};
 use crate::progress::{Progress, Style};
 use crate::publish::{self, PublishError, Published, Publisher};
 use crate::record::State;
-use crate::report::billing::{self, BillingTotals};
+use crate::report::billing;
 use crate::report::expiry::{self, ExpiryTotals};
 use crate::report::forecast::{BacklogForecast, SetPace};
-use crate::report::summary::{IntakeTotals, Paths, StageSeconds, Summary};
+use crate::report::page::{self, Details, Page};
+use crate::report::summary::{IntakeTotals, PaceUse, Paths, StageSeconds, Summary};
 use crate::report::{ReportDir, ReportError, plan, quarantine};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::Client;
@@ -151,10 +152,10 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         story.expired = ledger.expire_quarantined(night.clock.now())?;
     }
     story.tallies_differ = audit::of_run(&ledger, &archive, &run.id)?;
-    let mut summary = night.report(&ledger, &run, &reports, story)?;
+    let (mut summary, details) = night.report(&ledger, &run, &reports, story)?;
     summary.stages.report = laps.lap();
     summary.seconds = started.elapsed().as_secs_f64();
-    night.publish_reports(&mut ledger, &run, reports, &summary)?;
+    night.publish_reports(&mut ledger, &run, reports, (&summary, &details))?;
     // Last, as whoever reads it may leave at any line.
     night.plan(&ledger)?;
     ledger.close()?;
@@ -183,6 +184,7 @@ struct Story {
     intake: IntakeTotals,
     due: u64,
     fetch: Totals,
+    pace: Vec<PaceUse>,
     published: Published,
     /// Why a product's plan could not be read to its end.
     fetch_error: Option<LedgerError>,
@@ -260,9 +262,10 @@ impl Night {
         let readers = ledger.readers();
         let stop = self.stop.clone();
         let writer = Writer::start(ledger, run.id.clone(), move || stop.request(StopReason::LedgerFailed));
-        let fetched = fetch.run(lanes, readers, writer.handle()).await;
+        let fetched = fetch.run(lanes.clone(), readers, writer.handle()).await;
         progress.finish();
         story.fetch = counts.totals();
+        story.pace = PaceUse::of(&lanes, &self.settings.pace);
         // What the writer says comes first: it knows why its acknowledgements stopped.
         let ledger = writer.finish()?;
         story.fetch_error = fetched.err();
@@ -285,14 +288,22 @@ impl Night {
         space
     }
 
-    /// Writes the reports but for the summary, which is still to learn the time that they took.
-    fn report(&self, ledger: &Ledger, run: &Run, reports: &ReportDir, story: Story) -> Result<Summary, RunError> {
+    /// Writes the reports but for the summary and the page, which are still to learn the time that they took.
+    fn report(
+        &self,
+        ledger: &Ledger,
+        run: &Run,
+        reports: &ReportDir,
+        story: Story,
+    ) -> Result<(Summary, Details), RunError> {
         let now = self.clock.now();
         let settings = &self.settings;
-        let billing = write_billing(ledger, settings, now, reports)?;
+        let lines = write_billing(ledger, settings, now, reports)?;
         let expiry: ExpiryTotals =
             reports.write("expiry.csv", |out| expiry::write(ledger, &settings.outlook(now), out))?;
-        let quarantined = reports.write("quarantine.csv", |out| quarantine::write(ledger, out))?;
+        let quarantined = reports.write("quarantine.csv", |out| {
+            quarantine::write(ledger, page::QUARANTINED_NAMED, out)
+        })?;
         let states = ledger.state_counts()?;
         let forecast = BacklogForecast::read(ledger, now, &settings.pace, true)?;
         let next_run = now.saturating_add(settings.run_interval).unwrap_or(Timestamp::MAX);
@@ -303,7 +314,7 @@ impl Night {
             intake: &story.intake,
             fetch: &story.fetch,
             expiry: &expiry,
-            quarantined,
+            quarantined: quarantined.records,
             left: if self.dry_run { 0 } else { forecast.due },
             unpublished: if self.dry_run { 0 } else { states.of(State::Journalled) },
             at_next_run: &at_next_run,
@@ -312,7 +323,7 @@ impl Night {
             endangered: ledger.count_expiring(now, next_run)?,
         };
         let reasons = verdict::reasons(&facts);
-        Ok(Summary {
+        let summary = Summary {
             idvault: env!("CARGO_PKG_VERSION"),
             run_id: run.id.to_string(),
             started_at: story.started_at,
@@ -327,14 +338,20 @@ impl Night {
             fetch: story.fetch,
             published: story.published,
             states,
-            billing,
+            billing: billing::totals(&lines),
             expiry,
             forecast,
+            pace: story.pace,
             paths: Paths {
                 archive: settings.data_dir.join("archive"),
                 reports: reports.target(story.started_at),
             },
-        })
+        };
+        let details = Details {
+            billing: lines,
+            quarantined: quarantined.first,
+        };
+        Ok((summary, details))
     }
 
     fn publish_reports(
@@ -342,13 +359,14 @@ impl Night {
         ledger: &mut Ledger,
         run: &Run,
         reports: ReportDir,
-        summary: &Summary,
+        (summary, details): (&Summary, &Details),
     ) -> Result<(), RunError> {
         let target = &summary.paths.reports;
         reports.write("summary.json", |out| {
             serde_json::to_writer_pretty(&mut *out, summary).map_err(std::io::Error::from)?;
             Ok(())
         })?;
+        reports.write("report.html", |out| Page::night(summary, details).write(out))?;
         reports.publish(target)?;
         ledger.end_run(run, self.clock.now(), summary.exit_code.code())?;
         Ok(())
@@ -370,12 +388,12 @@ fn write_billing(
     settings: &Settings,
     now: Timestamp,
     reports: &ReportDir,
-) -> Result<BillingTotals, RunError> {
+) -> Result<Vec<BillingRow>, RunError> {
     let today = settings.billing_zone.day_of(now);
     let days = (month_before(today, 1).0, month_before(today, 0).1);
     let rows = billing::read(ledger, &settings.pricing, Some(days))?;
     reports.write("billing.csv", |out| Ok(billing::write(&rows, By::Day, out)?))?;
-    Ok(billing::totals(&rows))
+    Ok(rows)
 }
 
 /// What came in = what is in the archive + what is not, in every run.

@@ -16,7 +16,7 @@ pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Conte
     let mut out = std::io::stdout().lock();
     let (ids, decision) = match what {
         QuarantineCommand::List => {
-            quarantine::write(&ledger, out)?;
+            quarantine::write(&ledger, 0, out)?;
             return Ok(Exit::Done);
         }
         QuarantineCommand::Retry { ids, .. } => (ids, Decision::Retry),

@@ -7,6 +7,7 @@
 //! - [`subcodes`]: what is known of sub codes
 //! - [`summary`]: the run in one object, as JSON and as a table
 //! - [`forecast`]: how long the backlog takes, and what expires first
+//! - [`page`]: all of it on one page, `report.html`
 //! - [`plan`]: what would be asked for, in that order
 
 pub mod billing;
@@ -14,6 +15,7 @@ pub mod cause;
 pub mod csv;
 pub mod expiry;
 pub mod forecast;
+pub mod page;
 pub mod plan;
 pub mod quarantine;
 pub mod rejected;

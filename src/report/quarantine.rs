@@ -21,18 +21,30 @@ const HEADER: [&str; 11] = [
     "reason",
 ];
 
-/// Writes `quarantine.csv`; gives the number of records.
-pub fn write(ledger: &Ledger, out: impl Write) -> Result<u64, ReportError> {
+/// What is in quarantine.
+#[derive(Debug, Default)]
+pub struct Quarantined {
+    /// How many.
+    pub records: u64,
+    /// The most urgent of them.
+    pub first: Vec<QuarantineLine>,
+}
+
+/// Writes `quarantine.csv`; gives the number of records, and the first `keep` of them.
+pub fn write(ledger: &Ledger, keep: usize, out: impl Write) -> Result<Quarantined, ReportError> {
     let mut out = writer(out);
-    let mut records = 0;
+    let mut quarantined = Quarantined::default();
     out.write_record(HEADER)?;
     ledger.for_each_quarantined::<ReportError>(|line| {
-        records += 1;
+        quarantined.records += 1;
         out.write_record(cells(&line))?;
+        if quarantined.first.len() < keep {
+            quarantined.first.push(line);
+        }
         Ok(())
     })?;
     out.flush()?;
-    Ok(records)
+    Ok(quarantined)
 }
 
 fn cells(line: &QuarantineLine) -> [String; 11] {

@@ -1,17 +1,20 @@
 //! The run in one object: `summary.json`, the same on standard output with `--json`, and a table on the terminal.
 
+use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::billing::{BillingTotals, SubCodeTotal};
 use super::expiry::{ExpiryTotals, Loss};
-use super::forecast::BacklogForecast;
+use super::forecast::{BacklogForecast, SetPace};
 use crate::exit::Exit;
-use crate::fetch::Totals;
+use crate::fetch::{Lane, Totals};
 use crate::ledger::StateCounts;
+use crate::pace::Load;
 use crate::plain::clean;
 use crate::plan::Band;
 use crate::publish::Published;
@@ -109,8 +112,54 @@ pub struct Summary {
     pub expiry: ExpiryTotals,
     /// What is due now, at the set pace.
     pub forecast: BacklogForecast,
+    /// How the pace was used, the most used first; no more than [`MOST_PACES`].
+    pub pace: Vec<PaceUse>,
     /// Where things are.
     pub paths: Paths,
+}
+
+/// Series that are kept: a source can name as many products as it has rows.
+const MOST_PACES: usize = 32;
+
+/// How a pace was used.
+#[derive(Debug, Clone, Serialize)]
+pub struct PaceUse {
+    /// The product, or `all products` where they share one.
+    pub of: String,
+    /// The set pace; null: unlimited.
+    pub calls_per_second: Option<f64>,
+    /// Attempts over time.
+    #[serde(flatten)]
+    pub load: Load,
+}
+
+impl PaceUse {
+    /// How the lanes used theirs, the most used first.
+    pub fn of(lanes: &[Arc<Lane>], set: &SetPace) -> Vec<Self> {
+        let named = |lane: &Arc<Lane>| match set {
+            SetPace::Shared(rate) => ("all products".to_owned(), *rate),
+            SetPace::PerProduct { .. } => (lane.product_code.to_string(), set.of(lane.product_code.as_str())),
+        };
+        let own = if matches!(set, SetPace::Shared(_)) {
+            1
+        } else {
+            lanes.len()
+        };
+        let used = lanes.iter().take(own).map(|lane| {
+            let (of, calls_per_second) = named(lane);
+            let load = lane.pacer.load();
+            Self {
+                of,
+                calls_per_second,
+                load,
+            }
+        });
+        let attempts = |pace: &Self| pace.load.attempts.iter().sum::<u64>();
+        let mut paces: Vec<Self> = used.filter(|pace| attempts(pace) > 0).collect();
+        paces.sort_by_key(|pace| Reverse(attempts(pace)));
+        paces.truncate(MOST_PACES);
+        paces
+    }
 }
 
 /// Where things are.

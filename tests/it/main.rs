@@ -7,6 +7,7 @@
 //! - `expiry`: why a record is lost or endangered
 //! - `exit_codes`: every exit code, and which one wins
 //! - `nights`: whole nights against the sandbox, cut-off ones too
+//! - `page`: the report page
 //! - `redaction`: no secret is ever shown or written
 //! - `reports`: what comes from outside is harmless in every report
 //! - `tls`: who is trusted, and that nobody else gets a byte
@@ -22,6 +23,7 @@ mod escapes;
 mod exit_codes;
 mod expiry;
 mod nights;
+mod page;
 mod redaction;
 mod reports;
 mod tls;

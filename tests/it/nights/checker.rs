@@ -9,11 +9,12 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Place, ids_of};
 
 /// The reports of every run.
-const REPORTS: [&str; 5] = [
+const REPORTS: [&str; 6] = [
     "billing.csv",
     "expiry.csv",
     "quarantine.csv",
     "rejected.csv",
+    "report.html",
     "summary.json",
 ];
 

@@ -72,6 +72,7 @@ const PLACES: &[Place] = &[
     ("write:*/expiry.csv", 7, "expiry.csv"),
     ("write:*/quarantine.csv", 7, "quarantine.csv"),
     ("write:*/summary.json", 7, "summary.json"),
+    ("write:*/report.html", 7, "report.html"),
     ("sync:*/billing.csv", 7, "billing.csv"),
     ("sync:*/.staging/reports-*", 7, "/reports-"),
     ("rename:*/reports/2*", 7, "/reports/2"),
