@@ -21,7 +21,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     let server = LoadServer::start(Load::default())?;
     let (mut few_peak, mut largest) = (0.0, None);
     for ids in (3..).map(|power| 10_u64.pow(power)).take_while(|ids| *ids <= most) {
-        let place = Place::new(&bench.base, &format!("curve{ids}"))?;
+        let place = bench.place(&format!("curve{ids}"))?;
         let night = night_of(&place, &server, ids, DAYS)?;
         row(bench, &place, &night, ids)?;
         if ids == FEW {

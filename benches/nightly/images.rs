@@ -1,7 +1,7 @@
 //! Runs that fetch face images of 100 kB with every record.
 
 use crate::Bench;
-use crate::night::{BenchResult, NOW, Place};
+use crate::night::{BenchResult, NOW};
 use crate::server::{Load, LoadServer};
 use crate::source::Source;
 use crate::table::{Goal, Row, count, float, mib, micros, per_second, percent, rate};
@@ -16,7 +16,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         image_bytes: Some(IMAGE_BYTES),
         ..Load::default()
     })?;
-    let place = Place::new(&bench.base, "images")?;
+    let place = bench.place("images")?;
     let source = Source {
         products: &[("FACE_LIVENESS", records)],
         first: 0,

@@ -13,7 +13,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         .args
         .most
         .unwrap_or_else(|| bench.size(100_000, 1_000_000, 10_000_000));
-    let place = Place::new(&bench.base, "intake")?;
+    let place = bench.place("intake")?;
     let source = Source {
         products: &[("FACE_LIVENESS", rows)],
         first: 0,
@@ -21,7 +21,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         now: NOW.parse()?,
     };
     let source = place.source("pending.csv", &source)?;
-    let floor = bench.floors.inserts(&bench.base, rows.min(1_000_000))?;
+    let (floor, in_order) = bench.floors.inserts(&bench.base, rows.min(1_000_000))?;
     let named = count(float(rows));
     for (what, goal, expected) in [
         (
@@ -45,9 +45,10 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         bench
             .table
             .add(Row::new(what, Goal::AtLeast(goal), figure, rate).beside(format!(
-                "{} of SQLite's bare inserts ({}); whole command {}, {}; seconds: {}",
+                "{} of SQLite's bare inserts ({}; in order {}); whole command {}, {}; seconds: {}",
                 percent(figure / floor),
                 rate(floor),
+                rate(in_order),
                 seconds(night.ended.wall.as_secs_f64()),
                 mib(night.ended.peak_mib()),
                 night.stages()?

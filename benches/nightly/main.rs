@@ -15,6 +15,7 @@ mod images;
 mod intake;
 mod night;
 mod pace;
+mod peers;
 mod process;
 mod replies;
 mod server;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use crate::night::BenchResult;
+use crate::night::{BenchResult, Place};
 use crate::table::Table;
 
 #[derive(Debug, Parser)]
@@ -51,6 +52,12 @@ struct Args {
     /// The largest number of ids of intake and curve
     #[arg(long)]
     most: Option<u64>,
+    /// Measure this build of idvault [default: the one that was built with the bench]
+    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_idvault"))]
+    program: PathBuf,
+    /// The Python of the scripts that idvault is held against
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    python: PathBuf,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -66,6 +73,8 @@ enum Topic {
     Floors,
     /// A run without a quota, from the CSV file to the reports
     Whole,
+    /// The same by a script, where Python has aiohttp
+    Peers,
     /// The use of a quota of 50 a second
     Quota,
     /// Half of the quota gone without notice
@@ -94,6 +103,11 @@ struct Bench {
 }
 
 impl Bench {
+    /// A folder for runs of the program that is measured.
+    fn place(&self, name: &str) -> BenchResult<Place> {
+        Place::new(&self.base, name, &self.args.program)
+    }
+
     /// A size by how much was asked for.
     fn size<T>(&self, quick: T, usual: T, full: T) -> T {
         match (self.args.quick, self.args.full) {
@@ -107,6 +121,7 @@ impl Bench {
         match topic {
             Topic::Floors => floors::measure(self),
             Topic::Whole => whole::measure(self),
+            Topic::Peers => peers::measure(self),
             Topic::Quota => pace::quota(self),
             Topic::LowerQuota => pace::lower_quota(self),
             Topic::OtherTraffic => pace::other_traffic(self),

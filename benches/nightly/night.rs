@@ -23,13 +23,16 @@ pub(crate) const NOW: &str = "2026-11-22T02:00:00Z";
 #[derive(Debug)]
 pub(crate) struct Place {
     dir: PathBuf,
+    program: PathBuf,
 }
 
 impl Place {
-    pub(crate) fn new(base: &Path, name: &str) -> BenchResult<Self> {
+    /// A new folder of that name below `base`, for runs of `program`.
+    pub(crate) fn new(base: &Path, name: &str, program: &Path) -> BenchResult<Self> {
         let dir = base.join(name);
         files::create_private_dir(&dir)?;
-        Ok(Self { dir })
+        let program = program.canonicalize()?;
+        Ok(Self { dir, program })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -45,7 +48,7 @@ impl Place {
 
     /// The program with `args`, not started yet. It gets no environment but its credentials.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_idvault"));
+        let mut command = Command::new(&self.program);
         command
             .env_clear()
             .env("ALIBABA_CLOUD_ACCESS_KEY_ID", SANDBOX_ACCESS_KEY_ID)

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use tokio::time::Instant;
 
 use crate::Bench;
-use crate::night::{BenchResult, NOW, Place};
+use crate::night::{BenchResult, NOW};
 use crate::server::{Call, Load, LoadServer};
 use crate::source::Source;
 use crate::table::{Goal, Row, count, float, percent};
@@ -45,7 +45,7 @@ fn server(quotas: Vec<u32>) -> BenchResult<LoadServer> {
 
 /// A run of these products against `server`; all of them must be fetched.
 fn run(bench: &Bench, server: &LoadServer, products: &[(&str, u64)], config: &str, args: &[&str]) -> BenchResult<()> {
-    let place = Place::new(&bench.base, "pace")?;
+    let place = bench.place("pace")?;
     files::create_private(&place.path("idvault.toml"))?.write_all(config.as_bytes())?;
     let source = Source {
         products,

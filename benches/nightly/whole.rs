@@ -39,7 +39,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     for turn in 0..bench.size(1, 3, 5) {
         raw.push(generated("raw", &server, ids)?);
         reqwest.push(generated("reqwest", &server, ids)?);
-        let place = Place::new(&bench.base, &format!("whole{turn}"))?;
+        let place = bench.place(&format!("whole{turn}"))?;
         let night = night_of(&place, &server, ids, 2)?;
         rates.push(per_second(ids, night.ended.wall));
         cpus.push(cpu_us(&night, ids));

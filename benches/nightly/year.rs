@@ -33,7 +33,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     let nights = bench.args.nights.unwrap_or_else(|| bench.size(30, 365, 365));
     let ids = bench.args.ids.unwrap_or_else(|| bench.size(500, 1_000, 100_000));
     let server = LoadServer::start(Load::default())?;
-    let place = Place::new(&bench.base, "year")?;
+    let place = bench.place("year")?;
     let mut walls = Vec::new();
     println!("| night | time | seconds by stage | ledger | archive files | new files |\n|---|---|---|---|---|---|");
     for night in 0..nights {
