@@ -6,6 +6,8 @@ SET merchant_biz_id = :merchant_biz_id,
     region = :region,
     region_assumed = :region_assumed,
     verified_at = :verified_at,
+    deleted_from = coalesce(:verified_at + 2592000000000, first_seen_at),
+    age_known = :verified_at IS NOT NULL,
     failed_runs = iif(state = 'quarantined', 0, failed_runs),
     state = iif(state = 'quarantined', 'pending', state)
-WHERE transaction_id = :transaction_id
+WHERE number = :number

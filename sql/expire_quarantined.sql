@@ -1,5 +1,4 @@
 -- Quarantined records whose 30 days are over: no person helped them in time, and the vendor has deleted them.
-UPDATE transactions
+UPDATE transactions INDEXED BY transactions_attention
 SET state = 'lost'
-WHERE state IN ('quarantined', 'lost') AND state = 'quarantined'
-  AND coalesce(verified_at, first_seen_at) + 2592000000000 <= :now
+WHERE state = 'quarantined' AND coalesce(verified_at, first_seen_at) + 2592000000000 <= :now

@@ -2,7 +2,13 @@
 -- earliest first.
 SELECT transaction_id, merchant_biz_id, product_code, region, verified_at, first_seen_at, state, attempts,
        not_completed_runs, last_call_code, last_call_at
-FROM transactions
-WHERE (state = 'pending' OR state IN ('quarantined', 'lost'))
-  AND (state = 'lost' OR verified_at IS NULL OR deleted_from <= :horizon)
+FROM (
+    SELECT * FROM transactions INDEXED BY transactions_pending
+    WHERE state = 'pending' AND (NOT age_known OR deleted_from <= :horizon)
+    UNION ALL
+    SELECT * FROM transactions INDEXED BY transactions_attention
+    WHERE state = 'quarantined' AND (NOT age_known OR deleted_from <= :horizon)
+    UNION ALL
+    SELECT * FROM transactions INDEXED BY transactions_attention
+    WHERE state = 'lost')
 ORDER BY coalesce(verified_at, first_seen_at), transaction_id

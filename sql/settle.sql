@@ -10,4 +10,4 @@ SET state = :state,
     last_message = :message,
     passed = :passed,
     sub_code = :sub_code
-WHERE transaction_id = :transaction_id AND state = 'pending'
+WHERE number = :number AND state = 'pending'

@@ -1,12 +1,19 @@
 -- Where the ledger's tables contradict each other, in words.
-SELECT transaction_id || ' is journalled and its reply is not in the journal'
+SELECT transaction_id || ' is journalled and its reply is not in the journal, or not under its time'
 FROM transactions
-WHERE state = 'journalled' AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.transaction_id = transactions.transaction_id)
+WHERE state = 'journalled' AND NOT EXISTS (
+    SELECT 1 FROM journal
+    WHERE journal.verified_order = coalesce(transactions.verified_at, 9223372036854775807)
+      AND journal.number = transactions.number)
 UNION ALL
-SELECT transaction_id || ' has a reply in the journal and is not journalled'
+SELECT coalesce((SELECT transaction_id FROM transactions WHERE transactions.number = journal.number), 'number ' || number)
+    || ' has a reply in the journal and is not journalled'
 FROM journal
-WHERE NOT EXISTS (
-    SELECT 1 FROM transactions WHERE transactions.transaction_id = journal.transaction_id AND state = 'journalled')
+WHERE NOT EXISTS (SELECT 1 FROM transactions WHERE transactions.number = journal.number AND state = 'journalled')
+UNION ALL
+SELECT 'the highest number is ' || max(number) || ' and there are ' || count(*) || ' ids'
+FROM transactions
+HAVING max(number) <> count(*)
 UNION ALL
 SELECT path || ' has ' || rows || ' rows in the manifest and is tallied as '
     || coalesce((SELECT sum(verifications) FROM tallies WHERE tallies.path = files.path), 0)

@@ -180,7 +180,7 @@ impl Publisher<'_> {
         let Some(part) = part else {
             let (path, what) = (
                 self.ledger.path().to_owned(),
-                "journalled rows have no reply in the journal".to_owned(),
+                "replies in the journal belong to no journalled row".to_owned(),
             );
             return Err(LedgerError::Inconsistent { path, what }.into());
         };

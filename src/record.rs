@@ -201,6 +201,8 @@ pub struct Pending {
 /// A transaction that the plan wants asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
+    /// Its number in the ledger.
+    pub number: i64,
     /// The transaction.
     pub transaction_id: TransactionId,
     /// The company's own id, derived where none was given.

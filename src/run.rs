@@ -261,7 +261,7 @@ impl Night {
         let progress = Progress::start(self.progress, story.due, counts.clone());
         let readers = ledger.readers();
         let stop = self.stop.clone();
-        let writer = Writer::start(ledger, run.id.clone(), move || stop.request(StopReason::LedgerFailed));
+        let writer = Writer::start(ledger, run.number, move || stop.request(StopReason::LedgerFailed));
         let fetched = fetch.run(lanes.clone(), readers, writer.handle()).await;
         progress.finish();
         story.fetch = counts.totals();

@@ -56,7 +56,7 @@ pub fn verify(ledger: &Ledger, archive: &Archive, scope: Scope) -> Result<Verifi
     let mut verified = Verified {
         files: manifest.len() as u64,
         bytes: sum_of(manifest.iter().map(|file| file.bytes)),
-        archived: ledger.state_counts()?.of(State::Archived),
+        archived: ledger.state_counts_of_all_rows()?.of(State::Archived),
         ..Verified::default()
     };
     let found = &mut verified.differences;

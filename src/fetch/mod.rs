@@ -180,7 +180,7 @@ impl Fetch {
             let new_id = !seen.reached && !std::mem::replace(&mut failed, true);
             let outage = lane.tell(&seen, passed.breaker, new_id);
             let settlement = |attempts, settled| Settlement {
-                transaction_id: due.transaction_id.clone(),
+                number: due.number,
                 attempts,
                 call_code: seen.call_code,
                 message: seen.message,
@@ -247,7 +247,7 @@ impl Fetch {
     /// A record whose region has lost its endpoint since it came in: nothing can be asked.
     fn unserved(&self, due: &Due) -> Settlement {
         Settlement {
-            transaction_id: due.transaction_id.clone(),
+            number: due.number,
             attempts: 0,
             call_code: "no_endpoint".to_owned(),
             message: Some(format!("no endpoint is known for the region {}", due.region)),

@@ -98,6 +98,7 @@ mod tests {
     fn due(failed_runs: u32) -> Due {
         let transaction_id = TransactionId::parse("t1").unwrap();
         Due {
+            number: 1,
             merchant_biz_id: MerchantBizId::derive(&transaction_id),
             transaction_id,
             product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),

@@ -92,7 +92,7 @@ impl Admission<'_> {
             }
             Some(mut known) => match known.merge(row) {
                 Merge::Completed => {
-                    known.store(connection, row)?;
+                    known.store(connection)?;
                     Admitted::Completed
                 }
                 Merge::Nothing if known.first_run == self.run_number => Admitted::Duplicate,
@@ -145,6 +145,7 @@ impl Drop for Admission<'_> {
 
 /// What the ledger knows of an id.
 struct Known {
+    number: i64,
     merchant_biz_id: Option<String>,
     product_code: String,
     product_assumed: bool,
@@ -164,14 +165,15 @@ enum Merge {
 impl Known {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            merchant_biz_id: row.get(0)?,
-            product_code: row.get(1)?,
-            product_assumed: row.get(2)?,
-            region: row.get(3)?,
-            region_assumed: row.get(4)?,
-            verified_at: optional_timestamp(row.get(5)?)?,
-            first_run: row.get(6)?,
-            state: State::from_word(row.get_ref(7)?.as_str()?),
+            number: row.get(0)?,
+            merchant_biz_id: row.get(2)?,
+            product_code: row.get(3)?,
+            product_assumed: row.get(4)?,
+            region: row.get(5)?,
+            region_assumed: row.get(6)?,
+            verified_at: optional_timestamp(row.get(7)?)?,
+            first_run: row.get(8)?,
+            state: State::from_word(row.get_ref(9)?.as_str()?),
         })
     }
 
@@ -241,11 +243,11 @@ impl Known {
         }
     }
 
-    fn store(&self, connection: &Connection, row: &Pending) -> rusqlite::Result<()> {
+    fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
         connection
             .prepare_cached(include_str!("../../sql/admit_complete.sql"))?
             .execute(named_params! {
-                ":transaction_id": row.transaction_id.as_str(),
+                ":number": self.number,
                 ":merchant_biz_id": self.merchant_biz_id,
                 ":product_code": self.product_code,
                 ":product_assumed": self.product_assumed,
@@ -253,6 +255,14 @@ impl Known {
                 ":region_assumed": self.region_assumed,
                 ":verified_at": self.verified_at.map(Timestamp::as_microsecond),
             })?;
+        if self.state == Some(State::Journalled)
+            && let Some(verified_at) = self.verified_at
+        {
+            connection.execute(
+                include_str!("../../sql/admit_journalled.sql"),
+                named_params! { ":number": self.number, ":verified_at": verified_at.as_microsecond() },
+            )?;
+        }
         Ok(())
     }
 }

@@ -160,6 +160,9 @@ impl Ledger {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// A time as the ledger keeps it. What is out of range for `jiff` was never written by idvault.
 fn timestamp(microseconds: i64) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(microseconds)

@@ -16,10 +16,10 @@ pub enum Phase {
 }
 
 /// The place behind a row in the order of the plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Cursor {
     deleted_from: i64,
-    transaction_id: String,
+    number: i64,
 }
 
 impl Cursor {
@@ -27,7 +27,7 @@ impl Cursor {
     pub const fn start() -> Self {
         Self {
             deleted_from: i64::MIN,
-            transaction_id: String::new(),
+            number: 0,
         }
     }
 }
@@ -93,20 +93,21 @@ impl Ledger {
                 ":overdue": phase == Phase::Overdue,
                 ":until": if phase == Phase::Overdue { now.as_microsecond() } else { i64::MAX },
                 ":after_deleted_from": after.deleted_from,
-                ":after_id": after.transaction_id,
+                ":after_number": after.number,
                 ":now": now.as_microsecond(),
                 ":page_size": i64::try_from(page_size).unwrap_or(i64::MAX),
             })?;
             let mut page = DuePage {
                 rows: Vec::with_capacity(page_size),
-                next: after.clone(),
+                next: *after,
             };
             while let Some(row) = rows.next()? {
-                page.next.deleted_from = row.get(8)?;
-                page.rows.push(due(row)?);
-            }
-            if let Some(last) = page.rows.last() {
-                last.transaction_id.as_str().clone_into(&mut page.next.transaction_id);
+                let due = due(row)?;
+                page.next = Cursor {
+                    deleted_from: row.get(9)?,
+                    number: due.number,
+                };
+                page.rows.push(due);
             }
             Ok(page)
         };
@@ -161,6 +162,7 @@ impl Ledger {
 fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
     let (transaction_id, merchant_biz_id) = ids(row)?;
     Ok(Due {
+        number: row.get(8)?,
         merchant_biz_id,
         transaction_id,
         product_code: checked(row.get_ref(2)?.as_str()?, ProductCode::parse)?,

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
@@ -38,7 +38,7 @@ impl DayRange {
 pub struct DayPart {
     day: DayRange,
     last_order: i64,
-    last_id: TransactionId,
+    last_number: i64,
 }
 
 /// A journalled reply and what the ledger knows of its transaction.
@@ -137,8 +137,8 @@ impl Ledger {
             let mut statement = self
                 .connection
                 .prepare_cached(include_str!("../../sql/publish_next.sql"))?;
-            let mut rows = statement.query_map([], |row| optional_timestamp(row.get(0)?))?;
-            rows.next().transpose()
+            let first = statement.query_row([], |row| optional_timestamp(row.get(0)?));
+            first.optional()
         };
         read().map_err(self.failed("look for journalled replies"))
     }
@@ -158,13 +158,12 @@ impl Ledger {
             .map_err(&failed)?;
         let mut part = None;
         while let Some(row) = rows.next().map_err(&failed)? {
-            let row = journalled(row).map_err(&failed)?;
             part = Some(DayPart {
                 day,
-                last_order: row.verified_at.map_or(i64::MAX, Timestamp::as_microsecond),
-                last_id: row.transaction_id.clone(),
+                last_order: row.get(10).map_err(&failed)?,
+                last_number: row.get(11).map_err(&failed)?,
             });
-            if each(row)?.is_break() {
+            if each(journalled(row).map_err(&failed)?)?.is_break() {
                 break;
             }
         }
@@ -221,10 +220,10 @@ impl Ledger {
             let written = named_params! {
                 ":first": part.day.first,
                 ":last": part.last_order,
-                ":last_id": part.last_id.as_str(),
+                ":last_number": part.last_number,
             };
-            let dropped = commit.execute(include_str!("../../sql/publish_journal_drop.sql"), written)?;
             let archived = commit.execute(include_str!("../../sql/publish_archived.sql"), written)?;
+            let dropped = commit.execute(include_str!("../../sql/publish_journal_drop.sql"), written)?;
             Ok(if dropped == archived { archived as u64 } else { u64::MAX })
         };
         let archived = publish().map_err(&failed)?;

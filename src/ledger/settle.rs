@@ -1,16 +1,16 @@
 //! Writing down how a call ended.
 
 use jiff::Timestamp;
-use rusqlite::named_params;
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{Ledger, LedgerError};
-use crate::record::{State, TransactionId};
+use crate::record::State;
 
 /// How one call ended: all attempts for one id in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// The transaction.
-    pub transaction_id: TransactionId,
+    /// The transaction's number in the ledger.
+    pub number: i64,
     /// Attempts charged to it.
     pub attempts: u32,
     /// The last call code, or a word for the fault.
@@ -69,30 +69,28 @@ impl Settled {
 
 impl Ledger {
     /// Writes settlements down, all in one commit.
-    pub(super) fn settle(&mut self, run_id: &str, batch: &[&Settlement]) -> Result<(), LedgerError> {
+    pub(super) fn settle(&mut self, run_number: i64, batch: &[&Settlement]) -> Result<(), LedgerError> {
         let failed = self.failed("commit the answers");
-        let missing = {
-            let commit = self.connection.transaction().map_err(&failed)?;
-            let mut missing = None;
-            for settlement in batch {
-                if !settle_one(&commit, run_id, settlement).map_err(&failed)? {
-                    missing = Some(settlement.transaction_id.clone());
-                }
+        let commit = self.connection.transaction().map_err(&failed)?;
+        for settlement in batch {
+            if !settle_one(&commit, run_number, settlement).map_err(&failed)? {
+                let id: Option<String> = commit
+                    .query_row(include_str!("../../sql/settle_id.sql"), [settlement.number], |row| {
+                        row.get(0)
+                    })
+                    .optional()
+                    .map_err(&failed)?;
+                drop(commit);
+                let id = id.unwrap_or_else(|| format!("number {}", settlement.number));
+                return Err(self.inconsistent(format!("{id} was answered and is not pending")));
             }
-            if missing.is_none() {
-                commit.commit().map_err(&failed)?;
-            }
-            missing
-        };
-        match missing {
-            None => Ok(()),
-            Some(id) => Err(self.inconsistent(format!("{id} was answered and is not pending"))),
         }
+        commit.commit().map_err(&failed)
     }
 }
 
 /// False where the transaction is not pending.
-fn settle_one(commit: &rusqlite::Transaction<'_>, run_id: &str, settlement: &Settlement) -> rusqlite::Result<bool> {
+fn settle_one(commit: &Connection, run_number: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
     let verdict = match &settlement.settled {
         Settled::Journalled { passed, sub_code, .. } => Some((*passed, sub_code.as_str())),
         _ => None,
@@ -104,7 +102,7 @@ fn settle_one(commit: &rusqlite::Transaction<'_>, run_id: &str, settlement: &Set
     let changed = commit
         .prepare_cached(include_str!("../../sql/settle.sql"))?
         .execute(named_params! {
-            ":transaction_id": settlement.transaction_id.as_str(),
+            ":number": settlement.number,
             ":state": settlement.settled.state().as_str(),
             ":attempts": settlement.attempts,
             ":not_completed": matches!(settlement.settled, Settled::Postponed { .. }),
@@ -122,8 +120,8 @@ fn settle_one(commit: &rusqlite::Transaction<'_>, run_id: &str, settlement: &Set
         commit
             .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
             .execute(named_params! {
-                ":transaction_id": settlement.transaction_id.as_str(),
-                ":run_id": run_id,
+                ":number": settlement.number,
+                ":run_number": run_number,
                 ":fetched_at": settlement.called_at.as_microsecond(),
                 ":body": body,
             })?;

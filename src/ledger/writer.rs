@@ -1,7 +1,6 @@
 //! The one thread that writes while calls are in flight. It commits what has queued up as one batch and only then
 //! acknowledges each settlement: the slower the disk, the larger the batch.
 
-use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
@@ -35,9 +34,9 @@ pub struct WriterHandle {
 impl Writer {
     /// Takes the ledger into a thread of its own. `failed` is called as soon as a commit fails: nothing is to be asked
     /// for any more, as nothing can be kept.
-    pub fn start(ledger: Ledger, run_id: Arc<str>, failed: impl FnOnce() + Send + 'static) -> Self {
+    pub fn start(ledger: Ledger, run_number: i64, failed: impl FnOnce() + Send + 'static) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let thread = thread::spawn(move || write(ledger, &run_id, jobs).inspect_err(|_| failed()));
+        let thread = thread::spawn(move || write(ledger, run_number, jobs).inspect_err(|_| failed()));
         Self {
             thread,
             handle: WriterHandle { queue },
@@ -67,11 +66,11 @@ impl WriterHandle {
     }
 }
 
-fn write(mut ledger: Ledger, run_id: &str, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
+fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let settlements: Vec<&Settlement> = batch.iter().map(|job| &job.settlement).collect();
-        ledger.settle(run_id, &settlements)?;
+        ledger.settle(run_number, &settlements)?;
         for job in batch.drain(..) {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
             let _ = job.committed.send(());

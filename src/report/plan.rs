@@ -55,8 +55,8 @@ struct Lane {
 }
 
 /// What rows are ordered by: the earliest time at which the vendor may delete one, which for unknown age may be any time
-/// from when it was first seen; then its id.
-type Urgency = (Timestamp, Box<str>);
+/// from when it was first seen; then its number.
+type Urgency = (Timestamp, i64);
 
 impl Lane {
     fn new(product_code: ProductCode, page_rows: usize) -> Self {
@@ -83,7 +83,7 @@ impl Lane {
 
 fn urgency(due: &Due) -> Urgency {
     let deleted_from = due.verified_at.map_or(due.first_seen_at, expires_at);
-    (deleted_from, due.transaction_id.as_str().into())
+    (deleted_from, due.number)
 }
 
 fn cells(due: &Due) -> [String; 5] {

@@ -12,6 +12,7 @@ const SECRET: &str = "very-secret";
 
 fn due(region: &str) -> Due {
     Due {
+        number: 1,
         transaction_id: TransactionId::parse("hks0123").unwrap(),
         merchant_biz_id: MerchantBizId::parse("biz9").unwrap(),
         product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),

@@ -35,13 +35,20 @@ const TRANSACTIONS: &str = "transaction_id, merchant_biz_id, product_code, produ
 first_seen_at, first_run, state, next_due_at, attempts, not_completed_runs, failed_runs, last_call_code, last_call_at, \
 last_message, passed, sub_code";
 const JOURNAL: &str = "transaction_id, run_id, fetched_at, body";
+/// The journal of schema 2 names transaction and run by their numbers.
+const JOURNAL_BY_NUMBER: &str = "journal JOIN transactions USING (number) JOIN runs USING (run_number)";
 const FILES: &str = "path, dataset, billing_day, rows, bytes, sha256, run_id, state, published_at";
 const TALLIES: &str = "path, product_code, region, sub_code, verifications";
 
 fn everything(place: &Place) -> Vec<Vec<Vec<Value>>> {
+    let journal = if version(place) == 1 {
+        "journal"
+    } else {
+        JOURNAL_BY_NUMBER
+    };
     let tables = [
         (TRANSACTIONS, "transactions"),
-        (JOURNAL, "journal"),
+        (JOURNAL, journal),
         (FILES, "files"),
         (TALLIES, "tallies"),
     ];

@@ -341,10 +341,10 @@ fn a_dry_run_prints_the_plan_in_its_order_and_asks_nothing() {
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let now: Timestamp = NOW.parse().unwrap();
-    rows.sort_by_key(|(id, verified_at)| {
+    rows.sort_by_key(|(_, verified_at)| {
         let expires_at = verified_at.map(|at| at + jiff::SignedDuration::from_hours(720));
         let overdue = expires_at.is_some_and(|at| at <= now);
-        (overdue, expires_at.unwrap_or(now), id.clone())
+        (overdue, expires_at.unwrap_or(now))
     });
     let plan = lines(&printed);
     let ids: Vec<&String> = plan.iter().map(|line| &line["transaction_id"]).collect();

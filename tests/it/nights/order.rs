@@ -26,7 +26,7 @@ fn now() -> Timestamp {
     NOW.parse().unwrap()
 }
 
-/// Around the moments that decide: few values, so that many rows are equal but for their ids.
+/// Around the moments that decide: few values, so that many rows are equal but for their arrival.
 fn drawn() -> impl Strategy<Value = Drawn> {
     let around = prop_oneof![-2_i64..=2, -1_000_000_000_000..1_000_000_000_000_i64];
     let verified_at = around.prop_map(|micros| now() - RETENTION + SignedDuration::from_micros(micros));
@@ -49,20 +49,20 @@ fn id(number: usize) -> TransactionId {
     TransactionId::parse(&format!("id-{:03}", number * 37 % 61)).unwrap()
 }
 
-/// The pure sort: due rows by product, first those that the vendor should still have, each earliest deletion first.
-/// A row of unknown age may be deleted from now on.
+/// The pure sort: due rows by product, first those that the vendor should still have, each earliest deletion first, and
+/// equal ones as they came in. A row of unknown age may be deleted from now on.
 fn expected(rows: &[(TransactionId, Drawn)], product: usize) -> Vec<String> {
-    let mut due: Vec<(bool, Timestamp, String)> = rows
+    let mut due: Vec<(bool, Timestamp, &TransactionId)> = rows
         .iter()
         .filter(|(_, row)| row.product == product && row.next_due_at.is_none_or(|at| at <= now()))
         .map(|(id, row)| {
             let deleted_from = row.verified_at.map_or(now(), |at| at + RETENTION);
             let overdue = row.verified_at.is_some() && deleted_from <= now();
-            (overdue, deleted_from, id.to_string())
+            (overdue, deleted_from, id)
         })
         .collect();
-    due.sort();
-    due.into_iter().map(|(_, _, id)| id).collect()
+    due.sort_by_key(|(overdue, deleted_from, _)| (*overdue, *deleted_from));
+    due.into_iter().map(|(_, _, id)| id.to_string()).collect()
 }
 
 fn pending(id: &TransactionId, row: &Drawn) -> Pending {
@@ -89,14 +89,14 @@ fn ledger_with(folder: &std::path::Path, rows: &[(TransactionId, Drawn)]) -> Led
         admission.admit(&pending(id, row)).unwrap();
     }
     admission.finish().unwrap();
-    let writer = Writer::start(ledger, run.id.clone(), || panic!("a commit failed"));
+    let writer = Writer::start(ledger, run.number, || panic!("a commit failed"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = writer.handle();
-    for (id, row) in rows {
+    for (number, (_, row)) in (1..).zip(rows) {
         if let Some(next_due_at) = row.next_due_at {
             runtime
                 .block_on(handle.settle(Settlement {
-                    transaction_id: id.clone(),
+                    number,
                     attempts: 1,
                     call_code: "ProcessNotCompleted".to_owned(),
                     message: None,

@@ -95,12 +95,12 @@ fn journalled(place: &Place, rows: usize, reply_bytes: usize) {
         sql,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
          INSERT INTO transactions (transaction_id, product_code, product_assumed, region, region_assumed, verified_at,
-             first_seen_at, last_call_at, first_run, state, passed, sub_code)
-         SELECT 'many' || i, product_code, 0, region, 0, verified_at, first_seen_at, first_seen_at, 1, 'journalled', 1,
-             '200'
+             first_seen_at, last_call_at, first_run, deleted_from, age_known, state, passed, sub_code)
+         SELECT 'many' || i, product_code, 0, region, 0, verified_at, first_seen_at, first_seen_at, 1, deleted_from,
+             age_known, 'journalled', 1, '200'
          FROM n, (SELECT * FROM transactions LIMIT 1);
-         INSERT INTO journal SELECT transaction_id, (SELECT run_id FROM runs LIMIT 1), first_seen_at, '{body}'
-         FROM transactions WHERE state = 'journalled';
+         INSERT INTO journal (number, verified_order, run_number, fetched_at, body)
+         SELECT number, verified_at, 1, first_seen_at, '{body}' FROM transactions WHERE state = 'journalled';
          COMMIT;"
     )
     .unwrap();

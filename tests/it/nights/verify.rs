@@ -137,7 +137,10 @@ fn every_column_that_both_sides_hold_is_compared_and_named() {
         ("merchant_biz_id = 'another'", "merchant_biz_id"),
         ("product_code = 'ANOTHER'", "product_code"),
         ("region = 'xx-another-1'", "region"),
-        ("verified_at = verified_at + 1", "verified_at"),
+        (
+            "verified_at = verified_at + 1, deleted_from = deleted_from + 1",
+            "verified_at",
+        ),
         ("last_call_at = last_call_at - 1", "fetched_at"),
         ("passed = 1 - passed", "passed"),
         ("sub_code = '999'", "sub_code"),

@@ -120,9 +120,9 @@ const EDITS: [(&str, &str, &str, &[&str]); 7] = [
             "UPDATE transactions SET merchant_biz_id = 'edited'",
             "UPDATE transactions SET product_code = product_code || 'X'",
             "UPDATE transactions SET region = region || '-x'",
-            "UPDATE transactions SET verified_at = verified_at + 1",
-            "UPDATE transactions SET verified_at = verified_at - 86400000000",
-            "UPDATE transactions SET verified_at = NULL",
+            "UPDATE transactions SET verified_at = verified_at + 1, deleted_from = deleted_from + 1",
+            "UPDATE transactions SET verified_at = verified_at - 86400000000, deleted_from = deleted_from - 86400000000",
+            "UPDATE transactions SET verified_at = NULL, deleted_from = first_seen_at, age_known = 0",
             "UPDATE transactions SET last_call_at = last_call_at + 1",
             "UPDATE transactions SET last_call_at = NULL",
             "UPDATE transactions SET passed = 1 - passed",
@@ -146,7 +146,8 @@ const EDITS: [(&str, &str, &str, &[&str]); 7] = [
         &[
             "UPDATE transactions SET state = 'archived', passed = 1, sub_code = '200'",
             "UPDATE transactions SET state = 'journalled', passed = 1, sub_code = '200'",
-            "INSERT INTO journal SELECT transaction_id, run_id, 0, x'00' FROM transactions JOIN runs ON run_number = first_run",
+            "INSERT INTO journal (number, verified_order, run_number, fetched_at, body)
+                SELECT number, coalesce(verified_at, 9223372036854775807), first_run, 0, x'00' FROM transactions",
         ],
     ),
     (

@@ -292,7 +292,9 @@ fn what_a_cut_off_run_left_is_removed_as_the_next_run_would() {
             &place,
             &format!(
                 "UPDATE transactions SET state = 'journalled' WHERE transaction_id = '{id}';
-                 INSERT INTO journal SELECT '{id}', run_id, 0, x'00' FROM runs LIMIT 1",
+                 INSERT INTO journal (number, verified_order, run_number, fetched_at, body)
+                 SELECT number, coalesce(verified_at, 9223372036854775807), 1, 0, x'00'
+                 FROM transactions WHERE transaction_id = '{id}'",
                 id = row.id()
             ),
         );
