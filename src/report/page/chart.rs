@@ -14,10 +14,12 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 220.0;
 /// Left of the plot, for the numbers of the axis.
 const LEFT: f64 = 60.0;
+/// Bars need less room, so that a telephone shows their figures too.
+const WIDTH_OF_BARS: f64 = 440.0;
 /// Left of bars, for their names.
 const LEFT_OF_BARS: f64 = 150.0;
 /// Right of bars, for their figures.
-const RIGHT_OF_BARS: f64 = 90.0;
+const RIGHT_OF_BARS: f64 = 80.0;
 /// Right of the plot, for the half of the last name that stands out.
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 16.0;
@@ -50,6 +52,8 @@ pub(super) struct Chart {
     id: String,
     title: String,
     description: String,
+    kind: &'static str,
+    width: f64,
     height: f64,
     left: f64,
     right: f64,
@@ -97,6 +101,8 @@ impl Chart {
             id: id.to_owned(),
             title: clean(title),
             description: String::new(),
+            kind: "plot",
+            width: WIDTH,
             height: HEIGHT,
             left: LEFT,
             right: WIDTH - RIGHT,
@@ -144,9 +150,11 @@ impl Chart {
     /// A bar for each of `names`, one below the other.
     pub(super) fn bars(id: &str, title: &str, names: &[String], series: &Series) -> Self {
         let mut chart = Self::empty(id, title, std::slice::from_ref(series));
+        chart.kind = "bars";
+        chart.width = WIDTH_OF_BARS;
         chart.height = BAR_STEP * names.len() as f64 + TOP;
         chart.left = LEFT_OF_BARS;
-        chart.right = WIDTH - RIGHT_OF_BARS;
+        chart.right = WIDTH_OF_BARS - RIGHT_OF_BARS;
         let lengths: Vec<f64> = (0..names.len()).map(|at| length(series, at)).collect();
         let longest = lengths.iter().copied().fold(0.0, f64::max);
         for (at, name) in names.iter().enumerate() {
