@@ -63,6 +63,8 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// What is known of sub codes: their meaning, whether they are billed, and who says so
     Subcodes(SubcodesArgs),
+    /// Sign a month off: what comes later is a correction
+    Close(CloseArgs),
     /// The ledger against the archive
     Verify(VerifyArgs),
     /// A local server that behaves as the CheckResult service
@@ -169,6 +171,9 @@ pub struct BillingArgs {
     /// A row for each billing day, or for each calendar month of them
     #[arg(long, value_enum, default_value_t)]
     pub by: By,
+    /// With what came after a month was closed, where --month names a closed one; other reports have it anyway
+    #[arg(long)]
+    pub corrections: bool,
     /// How the rows are written
     #[arg(long, value_enum, default_value_t)]
     pub format: TableFormat,
@@ -187,6 +192,20 @@ pub enum TableFormat {
     Json,
     /// Dates and exact decimals, for analysts.
     Parquet,
+}
+
+/// Options of `close`.
+#[derive(Debug, Args)]
+pub struct CloseArgs {
+    /// The month
+    #[arg(long, value_name = "YYYY-MM")]
+    pub month: String,
+    /// The vendor's bill, compared and signed off with it; repeatable
+    #[arg(long, value_name = "FILE", required_unless_present = "accept")]
+    pub bill: Vec<PathBuf>,
+    /// Why it is closed although something speaks against it, as that there is no bill; kept in the record
+    #[arg(long, value_name = "REASON")]
+    pub accept: Option<String>,
 }
 
 /// Options of `subcodes`.

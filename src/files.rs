@@ -4,11 +4,17 @@
 //! folder, synced, renamed into place and its folder synced, in one function that no call site can forget.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
+
+use crate::record::hex;
+
+/// Bytes read at a time for a hash.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A file operation that failed, and the file it was about.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +134,22 @@ fn rename(staged: &Path, target: &Path) -> Result<(), FileError> {
     #[expect(clippy::disallowed_methods, reason = "the owner of file publication")]
     fs::rename(staged, target).map_err(FileError::because("publish", target))?;
     sync(target.parent().unwrap_or(Path::new(".")))
+}
+
+/// The length of a file and the SHA-256 of its bytes in lower-case hex.
+pub fn sha256_of(path: &Path) -> Result<(u64, String), FileError> {
+    let mut file = File::open(path).map_err(FileError::because("open", path))?;
+    let (mut bytes, mut hasher) = (0, Sha256::new());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut chunk).map_err(FileError::because("read", path))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&chunk[..read]);
+        bytes += read as u64;
+    }
+    Ok((bytes, hex(&hasher.finalize())))
 }
 
 /// Makes a file or folder durable.

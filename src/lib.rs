@@ -7,6 +7,7 @@ pub mod audit;
 pub mod breaker;
 pub mod cli;
 pub mod clock;
+pub mod closing;
 pub mod command;
 pub mod config;
 pub mod day;

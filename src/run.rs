@@ -151,7 +151,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         }
         story.expired = ledger.expire_quarantined(night.clock.now())?;
     }
-    story.tallies_differ = audit::of_run(&ledger, &archive, &run.id)?;
+    story.figures_differ = audit::of_run(&ledger, &archive, &run.id)?;
     let (mut summary, details) = night.report(&ledger, &run, &reports, story)?;
     summary.stages.report = laps.lap();
     summary.seconds = started.elapsed().as_secs_f64();
@@ -190,8 +190,8 @@ struct Story {
     fetch_error: Option<LedgerError>,
     /// Quarantined records whose 30 days ended before a person had helped them.
     expired: u64,
-    /// Where the tallies of archive and ledger differ.
-    tallies_differ: Vec<String>,
+    /// Where the tallies of archive and ledger differ, and closed months from what was signed off.
+    figures_differ: Vec<String>,
 }
 
 impl Night {
@@ -294,11 +294,12 @@ impl Night {
         ledger: &Ledger,
         run: &Run,
         reports: &ReportDir,
-        story: Story,
+        mut story: Story,
     ) -> Result<(Summary, Details), RunError> {
         let now = self.clock.now();
         let settings = &self.settings;
-        let lines = write_billing(ledger, settings, now, reports)?;
+        let (lines, faults) = write_billing(ledger, settings, now, reports)?;
+        story.figures_differ.extend(faults);
         let expiry: ExpiryTotals =
             reports.write("expiry.csv", |out| expiry::write(ledger, &settings.outlook(now), out))?;
         let quarantined = reports.write("quarantine.csv", |out| {
@@ -319,7 +320,7 @@ impl Night {
             unpublished: if self.dry_run { 0 } else { states.of(State::Journalled) },
             at_next_run: &at_next_run,
             expired: story.expired,
-            tallies_differ: &story.tallies_differ,
+            figures_differ: &story.figures_differ,
             endangered: ledger.count_expiring(now, next_run)?,
         };
         let reasons = verdict::reasons(&facts);
@@ -388,12 +389,13 @@ fn write_billing(
     settings: &Settings,
     now: Timestamp,
     reports: &ReportDir,
-) -> Result<Vec<BillingRow>, RunError> {
+) -> Result<(Vec<BillingRow>, Vec<String>), RunError> {
     let today = settings.billing_zone.day_of(now);
     let days = (month_before(today, 1).0, month_before(today, 0).1);
-    let rows = billing::read(ledger, &settings.pricing, Some(days))?;
+    let billing = billing::read(ledger, &settings.pricing, Some(days))?;
+    let (rows, faults) = billing.all();
     reports.write("billing.csv", |out| Ok(billing::write(&rows, By::Day, out)?))?;
-    Ok(rows)
+    Ok((rows, faults))
 }
 
 /// What came in = what is in the archive + what is not, in every run.

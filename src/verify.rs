@@ -9,8 +9,10 @@ mod repair;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::archive::{Archive, ArchiveError, Columns, FoundFile};
+use crate::closing;
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
 use crate::publish::not_left_over;
 use crate::record::State;
@@ -50,8 +52,9 @@ pub struct Verified {
 
 /// Compares every file of the manifest by size and SHA-256, and every row with the ledger, the tallies and the faces. A
 /// ledger that is damaged is an error; whatever else is wrong is a difference.
-pub fn verify(ledger: &Ledger, archive: &Archive, scope: Scope) -> Result<Verified, RunError> {
+pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified, RunError> {
     ledger.check_integrity()?;
+    let archive = &Archive::for_reading(data_dir);
     let manifest = ledger.manifest()?;
     let mut verified = Verified {
         files: manifest.len() as u64,
@@ -62,6 +65,7 @@ pub fn verify(ledger: &Ledger, archive: &Archive, scope: Scope) -> Result<Verifi
     let found = &mut verified.differences;
     ledger.contradictions(&mut |what| found.add(Difference::Ledger(what)))?;
     check_counts(ledger, verified.archived, found)?;
+    check_closed(data_dir, ledger, &manifest, found)?;
     let mut there = compare_files(ledger, archive, &manifest, &mut verified)?;
     let found = &mut verified.differences;
     let sample = sample(&manifest, &there, scope);
@@ -126,6 +130,23 @@ fn check_counts(ledger: &Ledger, archived: u64, found: &mut Differences) -> Resu
     match ledger.check_archived(archived) {
         Err(LedgerError::Inconsistent { what, .. }) => found.add(Difference::Counts(what)),
         other => other?,
+    }
+    Ok(())
+}
+
+fn check_closed(
+    data_dir: &Path,
+    ledger: &Ledger,
+    manifest: &[ManifestFile],
+    found: &mut Differences,
+) -> Result<(), LedgerError> {
+    for closed in ledger.closed_months(None)? {
+        let mut tallies = ledger.billing(Some((closed.month, closed.month.last_of_month())))?;
+        tallies.retain(|tally| tally.billing_day.is_some());
+        if let Some(what) = closing::fault(data_dir, &closed, manifest, &tallies) {
+            let month = closed.month.strftime("%Y-%m").to_string();
+            found.add(Difference::Closed { month, what });
+        }
     }
     Ok(())
 }

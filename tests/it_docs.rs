@@ -8,7 +8,7 @@ use idvault::exit::Exit;
 const README: &str = include_str!("../README.md");
 /// Commands that have commands.
 const GROUPS: [&str; 2] = ["report", "quarantine"];
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "run",
     "status",
     "report billing",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 13] = [
     "quarantine list",
     "quarantine retry",
     "quarantine drop",
+    "close",
     "subcodes",
     "verify",
     "sandbox",

@@ -76,6 +76,11 @@ fn batch(rows: &[BillingRow], by: By) -> Result<RecordBatch, ArrowError> {
         ("currency", text(|row| row.currency.as_deref()), true),
         ("amount", money(rows, |row| row.amount)?, true),
         ("package", text(|row| row.package.as_deref()), true),
+        (
+            "correction",
+            Arc::new(rows.iter().map(|row| Some(row.correction)).collect::<BooleanArray>()),
+            false,
+        ),
     ];
     RecordBatch::try_from_iter_with_nullable(columns)
 }

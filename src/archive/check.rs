@@ -4,8 +4,8 @@
 //! - [`FoundFile`]: what is there
 //! - [`Written`], [`IdDigest`]: what a staged file must read back as
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -14,9 +14,6 @@ use super::ArchiveError;
 use super::rows::read_ids;
 use crate::files::{self, FileError};
 use crate::record::hex;
-
-/// Bytes read at a time for a hash.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The bytes of a file as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,18 +99,7 @@ pub(super) fn read_back(path: &Path, written: &Written) -> Result<(), ArchiveErr
 
 /// The length and the hash of the file at `path`.
 pub(super) fn check(path: &Path) -> Result<CheckedFile, ArchiveError> {
-    let mut file = File::open(path).map_err(FileError::because("open", path))?;
-    let (mut bytes, mut hasher) = (0, Sha256::new());
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = file.read(&mut chunk).map_err(FileError::because("read", path))?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&chunk[..read]);
-        bytes += read as u64;
-    }
-    let sha256 = hex(&hasher.finalize());
+    let (bytes, sha256) = files::sha256_of(path)?;
     Ok(CheckedFile { bytes, sha256 })
 }
 

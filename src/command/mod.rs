@@ -3,6 +3,7 @@
 //! - [`Context`]: what `main` hands in
 //! - [`CommandError`]: why a command failed, with its exit code
 
+mod close;
 mod quarantine;
 mod report;
 mod run;
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::CommandFactory as _;
+use jiff::civil::Date;
 
 use crate::archive::ArchiveError;
 use crate::cli::{Cli, Command, Global, SubcodesArgs};
@@ -117,6 +119,7 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         Command::Report(which) => report::execute(&which, &global, &context),
         Command::Quarantine(what) => quarantine::execute(&what, &global, &context),
         Command::Subcodes(args) => subcodes(&args, &global, &context),
+        Command::Close(args) => close::execute(&args, &global, &context),
         Command::Verify(args) => verify::execute(&args, &global, &context),
         Command::Sandbox(args) => sandbox::execute(&args, &context).await,
         Command::Init(args) => init(&args.file),
@@ -128,6 +131,16 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
             Ok(Exit::Done)
         }
         Command::Man { of } => man(of.as_deref()),
+    }
+}
+
+/// The first day of a month that was named on the command line.
+fn first_of(month: &str) -> Result<Date, CommandError> {
+    let wrong = || CommandError::Usage(format!("--month {month:?} is not a month such as 2026-11"));
+    if month.len() == 7 {
+        format!("{month}-01").parse().map_err(|_| wrong())
+    } else {
+        Err(wrong())
     }
 }
 

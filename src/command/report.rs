@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use jiff::civil::Date;
 
-use super::{CommandError, Context};
+use super::{CommandError, Context, first_of};
 use crate::archive::write_billing;
 use crate::cli::{BillingArgs, Global, ReportCommand, TableFormat};
 use crate::config::Settings;
@@ -12,8 +12,9 @@ use crate::day::month_before;
 use crate::exit::Exit;
 use crate::files;
 use crate::ledger::Ledger;
+use crate::plain::clean;
 use crate::pricing::{BillingRow, By};
-use crate::report::billing::{self, Days};
+use crate::report::billing::{self, Billing, Days};
 use crate::report::{ReportError, expiry};
 
 pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context) -> Result<Exit, CommandError> {
@@ -23,7 +24,7 @@ pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context)
     match which {
         ReportCommand::Billing(args) => {
             let days = days(args, settings.billing_zone.day_of(now))?;
-            report_billing(args, days, &ledger, &settings, context)?;
+            return report_billing(args, days, &ledger, &settings, context);
         }
         ReportCommand::Expiry => {
             expiry::write(&ledger, &settings.outlook(now), io::stdout().lock())?;
@@ -38,23 +39,52 @@ fn report_billing(
     ledger: &Ledger,
     settings: &Settings,
     context: &Context,
-) -> Result<(), CommandError> {
+) -> Result<Exit, CommandError> {
     if args.format == TableFormat::Parquet && args.output.is_none() && context.host.stdout_is_terminal {
         let why = "a Parquet file is nothing for a terminal; name a file with --output";
         return Err(CommandError::Usage(why.to_owned()));
     }
-    let mut rows = billing::read(ledger, &settings.pricing, days)?;
+    let billing = billing::read(ledger, &settings.pricing, days)?;
+    for fault in &billing.faults {
+        tracing::error!("{}; run `idvault verify`", clean(fault));
+    }
+    let exit = if billing.faults.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Difference
+    };
+    let mut rows = rows_of(args, ledger, billing)?;
     if args.by == By::Month {
         rows = BillingRow::by_month(&rows);
     }
     match &args.output {
-        None => write(args, &rows, io::stdout()),
+        None => write(args, &rows, io::stdout())?,
         Some(path) => {
             let mut file = BufWriter::new(files::create_private(path)?);
             write(args, &rows, &mut file)?;
-            Ok(file.flush()?)
+            file.flush()?;
         }
     }
+    Ok(exit)
+}
+
+/// The rows that are asked for. A closed month by itself is what was signed off, and nothing else.
+fn rows_of(args: &BillingArgs, ledger: &Ledger, billing: Billing) -> Result<Vec<BillingRow>, CommandError> {
+    let month = args.month.as_deref().map(first_of).transpose()?;
+    let closed = month
+        .map(|month| ledger.closed_months(Some((month, month))))
+        .transpose()?;
+    let is_closed = closed.is_some_and(|closed| !closed.is_empty());
+    if !is_closed || args.corrections || !billing.faults.is_empty() {
+        return Ok(billing.all().0);
+    }
+    let late: u64 = billing.corrections.iter().map(|row| row.verifications).sum();
+    if late > 0 {
+        tracing::warn!("{late} verifications came after the month was closed; --corrections shows them");
+    }
+    let mut rows = billing.rows;
+    rows.retain(|row| row.billing_day.is_some());
+    Ok(rows)
 }
 
 fn write(args: &BillingArgs, rows: &[BillingRow], out: impl Write + Send) -> Result<(), CommandError> {
@@ -72,13 +102,4 @@ fn days(args: &BillingArgs, today: Date) -> Result<Days, CommandError> {
         Some(month) => Some(month_before(first_of(month)?, 0)),
         None => Some((month_before(today, 1).0, month_before(today, 0).1)),
     })
-}
-
-fn first_of(month: &str) -> Result<Date, CommandError> {
-    let wrong = || CommandError::Usage(format!("--month {month:?} is not a month such as 2026-11"));
-    if month.len() == 7 {
-        format!("{month}-01").parse().map_err(|_| wrong())
-    } else {
-        Err(wrong())
-    }
 }

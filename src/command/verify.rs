@@ -34,7 +34,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
         percent: args.read_data.unwrap_or(0),
         seed: args.seed.unwrap_or(context.seed),
     };
-    let verified = verify(&ledger, &Archive::for_reading(data_dir), scope)?;
+    let verified = verify(data_dir, &ledger, scope)?;
     print(&mut out, &verified, scope)?;
     Ok(if verified.differences.total() == 0 {
         Exit::Done

@@ -11,6 +11,7 @@
 //! - [`LedgerError`]: why the ledger can't be used (`error`)
 
 mod admit;
+mod closed;
 mod error;
 mod migrate;
 mod open;
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 pub use admit::{Admission, Admitted, Defaults};
+pub use closed::ClosedMonth;
 pub use error::LedgerError;
 pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{Row, named_params};
+use rusqlite::{Params, Row, named_params};
 
 use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, State, TransactionId, expires_at};
@@ -118,9 +118,13 @@ impl Ledger {
 
     /// As [`Ledger::state_counts`], counted row by row; a state that no code knows is an error.
     pub fn state_counts_of_all_rows(&self) -> Result<StateCounts, LedgerError> {
+        self.count_states(include_str!("../../sql/verify_states.sql"), [])
+    }
+
+    pub(super) fn count_states(&self, sql: &str, bounds: impl Params) -> Result<StateCounts, LedgerError> {
         let read = || {
-            let mut statement = self.connection.prepare(include_str!("../../sql/verify_states.sql"))?;
-            let mut rows = statement.query([])?;
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query(bounds)?;
             let mut counts = StateCounts::none();
             while let Some(row) = rows.next()? {
                 counts.0.insert(state(row, 0)?, row.get(1)?);
@@ -239,7 +243,7 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     })
 }
 
-fn billing_day(text: &str) -> rusqlite::Result<Date> {
+pub(super) fn billing_day(text: &str) -> rusqlite::Result<Date> {
     text.parse().map_err(|error: jiff::Error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
     })

@@ -9,8 +9,9 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{Charge, Part, PricedLine};
+use super::{Charge, Meter, Part, PricedLine};
 use crate::tables::SubCodes;
+use crate::tally::TallyLine;
 
 /// Verifications of one day or month, product, region and sub code that are charged alike. As JSON, money is a text: exact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ pub struct BillingRow {
     pub amount: Option<Decimal>,
     /// The package that paid for them.
     pub package: Option<String>,
+    /// Whether they came after their month was closed.
+    #[serde(default)]
+    pub correction: bool,
 }
 
 /// What the rows of a report are about.
@@ -68,6 +72,13 @@ impl By {
     }
 }
 
+impl Meter<'_> {
+    /// Prices further tallies as [`Meter::price`], as the rows of a report.
+    pub fn rows(&mut self, tallies: &[TallyLine]) -> Vec<BillingRow> {
+        BillingRow::of(&self.price(tallies), &self.pricing.sub_codes)
+    }
+}
+
 impl BillingRow {
     /// The rows of priced lines, in their order.
     pub fn of(lines: &[PricedLine], sub_codes: &SubCodes) -> Vec<Self> {
@@ -93,6 +104,7 @@ impl BillingRow {
             currency: None,
             amount: None,
             package: None,
+            correction: false,
         };
         match &part.charge {
             Charge::Unknown | Charge::Unpriced => {}
@@ -114,6 +126,14 @@ impl BillingRow {
         row
     }
 
+    /// The order of a report: by month, the unknown day last; in each the corrections after what was signed off.
+    pub fn sort(rows: &mut [Self]) {
+        rows.sort_by_key(|row| {
+            let month = row.billing_day.map(Date::first_of_month);
+            (month.is_none(), month, row.correction)
+        });
+    }
+
     /// The rows of each month as one, where they are charged alike, in the order of month, product, region and sub code.
     pub fn by_month(rows: &[Self]) -> Vec<Self> {
         let mut months = BTreeMap::new();
@@ -126,7 +146,7 @@ impl BillingRow {
                 row.region.as_str(),
                 row.sub_code.as_str(),
             );
-            let charge = (row.billed, &row.package, &row.currency, row.unit_price);
+            let charge = (row.billed, &row.package, &row.currency, row.unit_price, row.correction);
             let sum = months.entry((key, charge)).or_insert_with(|| Self {
                 billing_day: month,
                 verifications: 0,

@@ -1,6 +1,6 @@
 //! `billing.csv`: what was verified, by the vendor's day, product, region and sub code, and what it costs.
 //!
-//! - [`read`]: the rows of some days; [`Days`]: which
+//! - [`read`]: the rows of some days; [`Days`]: which; [`Billing`]: those of closed months, and what came later
 //! - [`write`]: them as CSV; [`write_json`]: as JSON
 //! - [`totals`], [`BillingTotals`]: their sums, for the run's summary
 
@@ -13,10 +13,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::csv::{cell, writer};
-use crate::ledger::{Ledger, LedgerError};
-use crate::pricing::{BillingRow, By, Pricing};
+use crate::closing::{Record, late};
+use crate::ledger::{ClosedMonth, Ledger, LedgerError};
+use crate::pricing::{BillingRow, By, Meter, Pricing};
+use crate::tally::TallyLine;
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "product_code",
     "region",
     "sub_code",
@@ -27,21 +29,90 @@ const HEADER: [&str; 10] = [
     "currency",
     "amount",
     "package",
+    "correction",
 ];
 
 /// Billing days from the first to the last, both included; `None`: all. The unknown day is always with them, lest it is in
 /// no report.
 pub type Days = Option<(Date, Date)>;
 
-/// The rows of `days`.
-pub fn read(ledger: &Ledger, pricing: &Pricing, days: Days) -> Result<Vec<BillingRow>, LedgerError> {
+/// The rows of some days.
+#[derive(Debug, Default)]
+pub struct Billing {
+    /// What was verified; of a closed month, what was signed off.
+    pub rows: Vec<BillingRow>,
+    /// What came after its month was closed.
+    pub corrections: Vec<BillingRow>,
+    /// Closed months that are not what was signed off, a sentence each; their rows are those of an open month.
+    pub faults: Vec<String>,
+}
+
+impl Billing {
+    /// Adds the tallies of a month, or of the unknown days.
+    fn add(&mut self, closed: Option<&ClosedMonth>, tallies: &[TallyLine], meter: &mut Meter<'_>) {
+        let signed = closed.map(|closed| signed_off(closed, tallies).map_err(|what| (closed, what)));
+        match signed {
+            None => self.rows.extend(meter.rows(tallies)),
+            Some(Ok((signed, before, after))) => {
+                self.rows.extend(signed);
+                meter.price(&before);
+                let late = meter.rows(&after).into_iter();
+                self.corrections.extend(late.map(|row| BillingRow {
+                    correction: true,
+                    ..row
+                }));
+            }
+            Some(Err((closed, what))) => {
+                self.faults
+                    .push(format!("the closed month {}: {what}", closed.month.strftime("%Y-%m")));
+                self.rows.extend(meter.rows(tallies));
+            }
+        }
+    }
+
+    /// All rows in the order of the reports, and the faults.
+    pub fn all(self) -> (Vec<BillingRow>, Vec<String>) {
+        let mut all = self.rows;
+        all.extend(self.corrections);
+        BillingRow::sort(&mut all);
+        (all, self.faults)
+    }
+}
+
+/// The rows of `days`: a closed month's as they were signed off, the others' at the prices of today.
+pub fn read(ledger: &Ledger, pricing: &Pricing, days: Days) -> Result<Billing, LedgerError> {
     let needed = days.map(|(from, to)| (pricing.needed_from(from), to));
-    let mut lines = pricing.price(&ledger.billing(needed)?);
-    lines.retain(|line| match (days, line.tally.billing_day) {
+    let mut months: BTreeMap<_, Vec<TallyLine>> = BTreeMap::new();
+    for tally in ledger.billing(needed)? {
+        let month = tally.billing_day.map(Date::first_of_month);
+        months.entry((month.is_none(), month)).or_default().push(tally);
+    }
+    let mut closed: BTreeMap<Date, ClosedMonth> = BTreeMap::new();
+    for month in ledger.closed_months(needed)? {
+        months.entry((false, Some(month.month))).or_default();
+        closed.insert(month.month, month);
+    }
+    let mut billing = Billing::default();
+    let mut meter = pricing.meter();
+    for ((_, month), tallies) in months {
+        billing.add(month.and_then(|month| closed.get(&month)), &tallies, &mut meter);
+    }
+    let asked_for = |row: &BillingRow| match (days, row.billing_day) {
         (Some((from, _)), Some(day)) => day >= from,
         _ => true,
-    });
-    Ok(BillingRow::of(&lines, &pricing.sub_codes))
+    };
+    billing.rows.retain(asked_for);
+    billing.corrections.retain(asked_for);
+    Ok(billing)
+}
+
+type SignedOff = (Vec<BillingRow>, Vec<TallyLine>, Vec<TallyLine>);
+
+/// What was signed off of a month, the tallies behind that, and those that came later.
+fn signed_off(closed: &ClosedMonth, tallies: &[TallyLine]) -> Result<SignedOff, String> {
+    let rows = Record::read(closed)?.rows;
+    let (before, after) = late(&rows, tallies)?;
+    Ok((rows, before, after))
 }
 
 /// Writes `billing.csv`.
@@ -55,7 +126,7 @@ pub fn write(rows: &[BillingRow], by: By, out: impl Write) -> csv::Result<()> {
     Ok(())
 }
 
-fn cells(row: &BillingRow, by: By) -> [String; 11] {
+fn cells(row: &BillingRow, by: By) -> [String; 12] {
     let own = |text: &str| cell(text).into_owned();
     let number = |money: Option<Decimal>| money.map(|money| money.to_string()).unwrap_or_default();
     [
@@ -70,6 +141,7 @@ fn cells(row: &BillingRow, by: By) -> [String; 11] {
         own(row.currency.as_deref().unwrap_or_default()),
         number(row.amount),
         own(row.package.as_deref().unwrap_or_default()),
+        if row.correction { "yes" } else { "no" }.to_owned(),
     ]
 }
 
@@ -111,6 +183,8 @@ pub struct BillingTotals {
     pub unknown: u64,
     /// Billed ones that no known price holds for.
     pub unpriced: u64,
+    /// Those that came after their month was closed.
+    pub corrections: u64,
     /// Billed ones that packages paid for.
     pub deducted: u64,
     /// What the others cost, by currency, as the vendor's bill rounds it.
@@ -168,6 +242,9 @@ impl BillingTotals {
             Some(false) => &mut self.unbilled,
             None => &mut self.unknown,
         } += row.verifications;
+        if row.correction {
+            self.corrections += row.verifications;
+        }
         if row.package.is_some() {
             self.deducted += row.verifications;
         } else if row.billed == Some(true) && row.unit_price.is_none() {
@@ -221,9 +298,9 @@ mod tests {
         assert_eq!(
             written,
             [
-                "2026-11-21,FACE_LIVENESS,ap-southeast-1,200,Authentication passed,yes,3,0.026,USD,0.078,",
-                "2026-11-21,FACE_LIVENESS,ap-southeast-1,299,,unknown,2,,,,",
-                "unknown,eKYC,ap-southeast-1,200,,unknown,1,,,,",
+                "2026-11-21,FACE_LIVENESS,ap-southeast-1,200,Authentication passed,yes,3,0.026,USD,0.078,,no",
+                "2026-11-21,FACE_LIVENESS,ap-southeast-1,299,,unknown,2,,,,,no",
+                "unknown,eKYC,ap-southeast-1,200,,unknown,1,,,,,no",
             ]
         );
         let totals = totals(&rows);

@@ -284,6 +284,9 @@ fn billing(totals: &BillingTotals) -> String {
     if totals.deducted > 0 {
         let _ = write!(text, "; {} paid for by packages", totals.deducted);
     }
+    if totals.corrections > 0 {
+        let _ = write!(text, "; {} came after their month was closed", totals.corrections);
+    }
     if totals.unpriced > 0 {
         let _ = write!(text, "; {} billed without a known price", totals.unpriced);
     }

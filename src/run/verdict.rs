@@ -22,8 +22,8 @@ pub(super) struct Facts<'a> {
     pub(super) unpublished: u64,
     /// The forecast of the next run, without what the customer has not finished.
     pub(super) at_next_run: &'a BacklogForecast,
-    /// Where the tallies of archive and ledger differ, a sentence each.
-    pub(super) tallies_differ: &'a [String],
+    /// Where figures that must agree differ, a sentence each.
+    pub(super) figures_differ: &'a [String],
     /// Quarantined records whose 30 days ended.
     pub(super) expired: u64,
     /// Unfetched records, quarantined ones too, whose 30 days end before the next run.
@@ -52,14 +52,14 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     for source in &facts.intake.cut_short {
         say(Exit::NeedsALook, source.clone());
     }
-    if let [first, others @ ..] = facts.tallies_differ {
+    if let [first, others @ ..] = facts.figures_differ {
         let more = match others.len() {
             0 => String::new(),
             more => format!(", and {more} more"),
         };
         say(
             Exit::Difference,
-            format!("archive and ledger were tallied differently: {first}{more}; run `idvault verify`"),
+            format!("figures that must agree differ: {first}{more}; run `idvault verify`"),
         );
     }
     let mut count = |exit, number: u64, one: &str, many: &str| match number {

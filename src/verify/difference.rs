@@ -48,6 +48,13 @@ pub enum Difference {
         /// In what.
         what: String,
     },
+    /// A closed month is not what was signed off.
+    Closed {
+        /// `YYYY-MM`.
+        month: String,
+        /// In what.
+        what: String,
+    },
     /// A row whose id the ledger doesn't have as archived.
     NotArchived {
         /// The transaction.
@@ -94,6 +101,7 @@ impl Difference {
             Self::Ledger(_) => "ledger",
             Self::Counts(_) => "counts",
             Self::Tallies { .. } => "tallies",
+            Self::Closed { .. } => "closed",
             Self::NotArchived { .. } => "not archived",
             Self::NotInArchive(_) => "not in the archive",
             Self::Row { .. } => "row",
@@ -112,6 +120,7 @@ impl fmt::Display for Difference {
             Self::ChangedFile { path, what } => write!(f, "{kind}: {path} has {what}"),
             Self::UnreadableFile { path, why } => write!(f, "{kind}: {path}: {why}"),
             Self::Manifest { path, what } | Self::Tallies { path, what } => write!(f, "{kind}: {path}: {what}"),
+            Self::Closed { month, what } => write!(f, "{kind}: {month}: {what}"),
             Self::Ledger(what) | Self::Counts(what) => write!(f, "{kind}: {what}"),
             Self::NotArchived { transaction_id, path } => {
                 write!(

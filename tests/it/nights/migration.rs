@@ -72,6 +72,22 @@ fn a_ledger_of_schema_1_opens_and_keeps_every_row() {
     assert_eq!(version(&place), version(&fresh), "it is of the newest schema now");
 }
 
+/// What a later schema added is there: a month without files is closed, and stays.
+#[test]
+fn a_month_is_closed_in_a_ledger_of_schema_1() {
+    let place = with_ledger("");
+    place.idvault(&["run", "--dry-run"]).expect(5);
+    let before = everything(&place);
+    let month = ["close", "--month", "2025-01", "--accept", "nothing was verified"];
+    assert!(place.idvault(&month).expect(0).stdout.contains("2025-01 is closed"));
+    assert_eq!(everything(&place), before);
+    assert_eq!(
+        place.count("SELECT count(*) FROM closed_months WHERE month = '2025-01'"),
+        1
+    );
+    assert!(place.idvault(&month).expect(0).stdout.contains("was closed already"));
+}
+
 #[test]
 fn a_night_on_a_ledger_of_schema_1_publishes_what_was_journalled_and_fetches_what_was_pending() {
     let place = with_ledger("");

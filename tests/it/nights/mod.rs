@@ -7,6 +7,7 @@
 
 mod billing;
 mod checker;
+mod closing;
 mod commands;
 mod config;
 mod crash;

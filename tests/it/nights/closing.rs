@@ -1,0 +1,286 @@
+//! A month is closed once, and says the same for ever: prices that change later, records that come later, and hands that
+//! touch it are all seen.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use idvault::record::sha256_hex;
+use rusqlite::Connection;
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::{Place, lines, made_up};
+
+/// Seen from the vendor's day, UTC+8: still the 3rd, and the 4th.
+const THIRD: &str = "2026-11-03T15:59:59Z";
+const FOURTH: &str = "2026-11-03T16:00:00Z";
+const LATER: &str = "2026-11-10T02:00:00Z";
+const OCTOBER: [&str; 4] = ["report", "billing", "--month", "2026-10"];
+const CONTRACT: &str = r#"
+[[prices.FACE_LIVENESS]]
+unit_price = "0.02"
+currency = "USD"
+tiers = [{ above = 60, unit_price = "0.01" }]
+"#;
+
+fn october(count: usize, days: usize, product: &str) -> String {
+    made_up(count, days, product).replace("2026-11-", "2026-10-")
+}
+
+/// A folder with 100 verifications of October, all archived, seen on the 4th of November.
+fn after_october() -> Place {
+    let mut place = Place::new();
+    place.write("idvault.toml", CONTRACT);
+    place.now = "2026-10-20T02:00:00Z";
+    let pending = place.write("october.csv", october(100, 5, "FACE_LIVENESS"));
+    place.night(&["--pending", &pending]);
+    place.now = FOURTH;
+    place
+}
+
+fn close(place: &Place, code: i32) -> super::Ended {
+    let close = ["close", "--month", "2026-10", "--accept", "there is no bill in a test"];
+    place.idvault(&close).expect(code)
+}
+
+fn record_path(place: &Place) -> std::path::PathBuf {
+    place.data().join("closed/2026-10.json")
+}
+
+fn record(place: &Place) -> Value {
+    serde_json::from_slice(&std::fs::read(record_path(place)).unwrap()).unwrap()
+}
+
+fn edit(place: &Place, sql: &str) {
+    let ledger = Connection::open(place.data().join("ledger.sqlite")).unwrap();
+    ledger.execute_batch(sql).unwrap();
+}
+
+fn sum(rows: &[BTreeMap<String, String>]) -> (u64, Decimal) {
+    let verifications = rows.iter().map(|row| row["verifications"].parse::<u64>().unwrap());
+    let amounts = rows
+        .iter()
+        .map(|row| row["amount"].parse::<Decimal>().unwrap_or_default());
+    (verifications.sum(), amounts.sum())
+}
+
+#[test]
+fn a_month_is_signed_off_with_its_figures_and_the_hashes_of_what_is_behind_them() {
+    let place = after_october();
+    let bill = place.write("bill.csv", "not compared here");
+    let before = place.idvault(&OCTOBER).expect(0).stdout;
+    let said = place
+        .idvault(&[
+            "close",
+            "--month",
+            "2026-10",
+            "--bill",
+            &bill,
+            "--accept",
+            "we trust it",
+        ])
+        .expect(0)
+        .stdout;
+    let (bytes, record) = (std::fs::read(record_path(&place)).unwrap(), record(&place));
+    assert!(
+        said.contains("2026-10 is closed") && said.contains(&sha256_hex(&bytes)),
+        "{said}"
+    );
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let path = record_path(&place);
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    let files: BTreeMap<&str, &str> = record["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| (file["path"].as_str().unwrap(), file["sha256"].as_str().unwrap()))
+        .collect();
+    let there = place.archive_files();
+    assert!(files.keys().copied().eq(there.iter().map(String::as_str)), "{files:?}");
+    for (path, sha256) in files {
+        let bytes = std::fs::read(place.data().join("archive").join(path)).unwrap();
+        assert_eq!(sha256_hex(&bytes), sha256, "{path}");
+    }
+    assert_eq!(record["bills"][0]["sha256"], sha256_hex(b"not compared here"));
+    assert_eq!(record["accepted"], "we trust it");
+    let archived = place.archived("verifications").len();
+    assert!(archived > 60, "the tier is reached: {archived}");
+    assert_eq!(record["totals"]["verifications"], archived);
+    assert_eq!(record["states"]["archived"], archived);
+    let (verifications, amount) = sum(&lines(&before));
+    let total: Decimal = record["totals"]["amounts"]["USD"].as_str().unwrap().parse().unwrap();
+    assert_eq!((verifications, amount), (u64::try_from(archived).unwrap(), total));
+    assert_eq!(place.idvault(&OCTOBER).expect(0).stdout, before);
+    place.idvault(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_closed_month_says_the_same_for_ever_and_what_comes_later_is_a_correction() {
+    let mut place = after_october();
+    let open = sum(&lines(&place.idvault(&OCTOBER).expect(0).stdout));
+    close(&place, 0);
+    let formats = ["csv", "json"].map(|format| {
+        let args = [&OCTOBER[..], &["--format", format]].concat();
+        (format, place.idvault(&args).expect(0).stdout)
+    });
+    // Everything changes: the price, a meaning, and ten verifications of October come in, one day of them is unknown.
+    place.write(
+        "idvault.toml",
+        "[[prices.FACE_LIVENESS]]\nunit_price = \"0.5\"\ncurrency = \"USD\"\n\
+         tiers = [{ above = 60, unit_price = \"0.25\" }]\n[sub_codes.FACE_LIVENESS.205]\nmeaning = \"else\"\nbilled = true\n",
+    );
+    place.now = LATER;
+    let late = made_up(12, 1, "FACE_LIVENESS")
+        .replace("2026-11-01", "2026-10-28")
+        .replace("made", "late");
+    let late = place.write("late.csv", late + "timeless1,FACE_LIVENESS,ap-southeast-1,\n");
+    place.night(&["--pending", &late]);
+    for (format, before) in formats {
+        let args = [&OCTOBER[..], &["--format", format]].concat();
+        let again = place.idvault(&args).expect(0);
+        assert_eq!(again.stdout, before, "{format}");
+        assert!(
+            again.stderr.contains("came after the month was closed"),
+            "{}",
+            again.stderr
+        );
+    }
+    let archived = place.archived("verifications");
+    let late = archived.iter().filter(|row| row.billing_day() == "2026-10-28");
+    let late: Vec<&str> = late.map(|row| row.text("sub_code").unwrap()).collect();
+    assert!(late.len() > 5, "{late:?}");
+    let with = lines(
+        &place
+            .idvault(&[&OCTOBER[..], &["--corrections"]].concat())
+            .expect(0)
+            .stdout,
+    );
+    let (corrections, signed): (Vec<_>, Vec<_>) = with.into_iter().partition(|row| row["correction"] == "yes");
+    let signed: Vec<_> = signed
+        .into_iter()
+        .filter(|row| row["billing_day"] != "unknown")
+        .collect();
+    assert_eq!(sum(&signed), open);
+    // The volume of the month was above the tier when they came.
+    let quarter: Decimal = "0.25".parse().unwrap();
+    let expected = u64::try_from(late.len()).unwrap();
+    assert_eq!(sum(&corrections), (expected, quarter * Decimal::from(expected)));
+    assert!(corrections.iter().all(|row| row["billing_day"] == "2026-10-28"));
+    let nightly = place.report("billing.csv");
+    let of_october = |row: &&BTreeMap<String, String>| row["billing_day"].starts_with("2026-10");
+    let nightly: Vec<_> = nightly.iter().filter(of_october).cloned().collect();
+    assert_eq!(
+        sum(&nightly),
+        (open.0 + expected, open.1 + quarter * Decimal::from(expected))
+    );
+    assert_eq!(place.summary()["billing"]["corrections"], expected);
+    place.idvault(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it() {
+    let mut place = after_october();
+    place.now = THIRD;
+    let early = close(&place, 2);
+    assert!(early.stderr.contains("until 2026-11-04"), "{}", early.stderr);
+    place.now = FOURTH;
+    place.idvault(&["close", "--month", "2026-10"]).expect(2);
+    place
+        .idvault(&["close", "--month", "2026-13", "--accept", "x"])
+        .expect(2);
+    let bill = place.write("bill.csv", "");
+    let unknown = place.write("unknown.csv", october(20, 1, "FACE_VERIFY").replace("made", "verify"));
+    place.night(&["--pending", &unknown]);
+    let against = place
+        .idvault(&["close", "--month", "2026-10", "--bill", &bill])
+        .expect(9)
+        .stdout;
+    assert!(
+        against.contains("of FACE_VERIFY with the sub code 200 are billed"),
+        "{against}"
+    );
+    assert!(!record_path(&place).exists());
+    let missing = ["close", "--month", "2026-10", "--bill", "missing.csv", "--accept", "x"];
+    place.idvault(&missing).expect(7);
+    assert!(!record_path(&place).exists());
+    close(&place, 0);
+    let said = record(&place)["objections"].to_string();
+    assert!(said.contains("no bill") && said.contains("FACE_VERIFY"), "{said}");
+}
+
+/// What is signed off is what the archive holds: each of these is found before.
+#[test]
+fn a_month_whose_archive_and_ledger_differ_is_not_closed() {
+    for (what, tamper) in [
+        (
+            "tallied as",
+            "UPDATE tallies SET sub_code = '204' WHERE (path, sub_code) = (SELECT path, sub_code FROM tallies \
+             WHERE sub_code = '200' AND path NOT IN (SELECT path FROM tallies WHERE sub_code = '204') LIMIT 1)",
+        ),
+        (
+            "archived ids of",
+            "UPDATE transactions SET sub_code = '204' WHERE transaction_id = (SELECT transaction_id FROM transactions \
+             WHERE sub_code = '200' LIMIT 1)",
+        ),
+        (
+            "another SHA-256",
+            "UPDATE files SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x')",
+        ),
+    ] {
+        let place = after_october();
+        edit(&place, tamper);
+        let refused = close(&place, 9);
+        assert!(refused.stdout.contains(what), "{what}: {}", refused.stdout);
+        assert!(!record_path(&place).exists(), "{what}");
+    }
+}
+
+/// As after a crash between the ledger's commit and the file: the next `close` writes it again.
+#[test]
+fn closing_again_changes_nothing_and_writes_a_missing_file_again() {
+    let mut place = after_october();
+    close(&place, 0);
+    let bytes = std::fs::read(record_path(&place)).unwrap();
+    place.now = LATER;
+    assert!(close(&place, 0).stdout.contains("was closed already"));
+    assert_eq!(std::fs::read(record_path(&place)).unwrap(), bytes);
+    std::fs::remove_file(record_path(&place)).unwrap();
+    place.idvault(&["verify"]).expect(9);
+    close(&place, 0);
+    assert_eq!(std::fs::read(record_path(&place)).unwrap(), bytes);
+    place.idvault(&["verify"]).expect(0);
+}
+
+#[test]
+fn a_hand_in_a_closed_month_is_found() {
+    let place = after_october();
+    close(&place, 0);
+    let path = record_path(&place);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&bytes[..], b"\n"].concat()).unwrap();
+    let verify = place.idvault(&["verify"]).expect(9).stdout;
+    assert!(
+        verify.contains("closed: 2026-10: ") && verify.contains("not what was signed off"),
+        "{verify}"
+    );
+    std::fs::write(&path, &bytes).unwrap();
+    place.idvault(&["verify"]).expect(0);
+    edit(
+        &place,
+        "UPDATE closed_months SET record = replace(record, '0.02', '0.03')",
+    );
+    let verify = place.idvault(&["verify"]).expect(9).stdout;
+    assert!(
+        verify.contains("closed: 2026-10: its record is not what was signed off"),
+        "{verify}"
+    );
+    let report = place.idvault(&OCTOBER).expect(9);
+    assert!(report.stderr.contains("not what was signed off"), "{}", report.stderr);
+    place.night(&[]);
+    let reasons = place.summary()["reasons"].as_array().unwrap().clone();
+    let named = reasons.iter().find(|reason| reason["exit_code"] == 9).unwrap();
+    assert!(
+        named["reason"].as_str().unwrap().contains("the closed month 2026-10"),
+        "{named}"
+    );
+}
