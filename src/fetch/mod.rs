@@ -284,7 +284,7 @@ impl Fetch {
                     self.counts.throttled();
                     lane.pacer.throttled(admitted, reply.retry_after);
                 } else {
-                    lane.pacer.answered();
+                    lane.pacer.answered(admitted);
                 }
                 let unanswered = matches!(
                     classified.answer,
