@@ -93,7 +93,8 @@ fn many_throttled_answers_charge_nothing_and_never_quarantine() {
     assert_eq!(idvault.summary()["fetch"]["throttled"], 8);
 }
 
-/// At 10 calls a second the calls behind a throttled one would take 0.1 s each, at 0.8 of that 0.125 s.
+/// At 10 calls a second the three calls behind a throttled one would take 0.302 s, at 0.94 of that 0.321 s; 5 ms of it may be
+/// made up for.
 #[test]
 fn a_throttled_answer_slows_the_calls_behind_it_down() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
@@ -106,7 +107,7 @@ fn a_throttled_answer_slows_the_calls_behind_it_down() {
     idvault.run(&vendor, &["--qps", "10", "--concurrency", "1"]).exits(0);
     let calls = vendor.calls();
     let four_calls = calls[4].request.at.duration_since(calls[0].answered_at);
-    assert!(four_calls >= Duration::from_millis(540), "{four_calls:?}");
+    assert!(four_calls >= Duration::from_millis(515), "{four_calls:?}");
 }
 
 /// The vendor wants the one product to be left alone for longer than the run may take.
