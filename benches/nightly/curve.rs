@@ -1,11 +1,10 @@
 //! What a run costs from 10^3 ids on, and what the largest one leaves: its publication, its reports, its archive.
 
-use crate::Bench;
-use crate::archive;
 use crate::night::{BenchResult, Night, Place};
 use crate::server::{Load, LoadServer};
 use crate::table::{Goal, Row, count, float, mib, micros, per_second, percent, rate};
 use crate::whole::{cpu_us, night_of};
+use crate::{Bench, archive, peers};
 
 /// Pending records of a backlog are spread over so many days.
 const DAYS: u64 = 20;
@@ -34,6 +33,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     };
     memory(bench, few_peak, &night, ids);
     published(bench, &night, ids)?;
+    peers::rewritten(bench, &place)?;
     archive::reports(bench, &place, ids)?;
     archive::verify(bench, &place)
 }

@@ -9,6 +9,7 @@
 //! - [`Bench`]: what the topics share
 
 mod archive;
+mod check;
 mod curve;
 mod floors;
 mod images;
@@ -159,6 +160,7 @@ fn start() -> BenchResult<bool> {
         _ => args.topics.clone(),
     };
     machine();
+    check::check()?;
     let mut bench = Bench {
         args,
         base: base.path().to_owned(),
