@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use crate::config::{HumanDuration, LogFormat, Overrides, Qps};
 use crate::pricing::By;
@@ -23,7 +24,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "Exit codes: 0 all due records are archived, 1 unexpected failure, 2 usage, 3 configuration or \
 pending source, 4 something needs a look, 5 a record expired or will before the next run, 6 ledger, 7 archive or report, \
-8 credentials or account refused, 9 verify found a difference, 75 another run holds the lock.";
+8 credentials or account refused, 9 verify or reconcile found a difference, 75 another run holds the lock.";
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -58,6 +59,8 @@ pub enum Command {
     /// The reports again, from what is there
     #[command(subcommand)]
     Report(ReportCommand),
+    /// The vendor's bill against the archive
+    Reconcile(ReconcileArgs),
     /// Decide of the records that need a person
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -214,6 +217,28 @@ pub struct SubcodesArgs {
     /// As JSON
     #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
+}
+
+/// Options of `reconcile`.
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// The bill: a CSV file of the vendor's export (also .gz); repeatable
+    #[arg(long, value_name = "FILE", required = true)]
+    pub bill: Vec<PathBuf>,
+    /// The month that is compared (YYYY-MM) [default: the bill's, where it has but one]
+    #[arg(long, value_name = "YYYY-MM")]
+    pub month: Option<String>,
+    /// How much money of a day, product and region may be wrong, such as 0.01
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]
+    pub tolerance: Option<Decimal>,
+    /// As JSON
+    #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+}
+
+fn parse_tolerance(text: &str) -> Result<Decimal, String> {
+    let amount = text.parse().ok().filter(|amount: &Decimal| !amount.is_sign_negative());
+    amount.ok_or_else(|| "an amount is a number such as 0.01".to_owned())
 }
 
 /// What is done with quarantined records.

@@ -24,6 +24,7 @@ use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
 use crate::intake::IntakeSettings;
 use crate::ledger::Defaults;
 use crate::pricing::Pricing;
+use crate::reconcile::bill::{BillSettings, NOT_OURS};
 use crate::record::{InvalidField, ProductCode, Region};
 use crate::report::expiry::{Outlook, WARNING_WINDOW};
 use crate::report::forecast::SetPace;
@@ -32,8 +33,8 @@ use crate::tables::Quotas;
 use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
 
 pub use file::{
-    BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig, TimeoutsConfig,
-    TlsConfig,
+    BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig,
+    TimeoutsConfig, TlsConfig,
 };
 pub use values::{HumanDuration, Qps};
 use values::{RATES, is_rate};
@@ -146,11 +147,14 @@ pub struct Settings {
     pub billing_zone: BillingZone,
     /// What a sub code means, and what a verification costs.
     pub pricing: Pricing,
+    /// How the vendor's bill names things.
+    pub bill: BillSettings,
 }
 
 impl Settings {
     /// The file under the overrides, checked. With `sandbox` the endpoint is not known yet.
     pub fn new(mut file: ConfigFile, over: Overrides) -> Result<Self, ConfigError> {
+        let known_products = known_products(&file);
         let pricing = pricing::pricing(&mut file)?;
         let mut quotas = Quotas::built_in();
         if let Some((product, _)) = file.quotas.iter().find(|(_, rate)| !is_rate(**rate)) {
@@ -165,6 +169,7 @@ impl Settings {
         let to_loopback = over.sandbox || all_loopback(&endpoints);
         let pace = pace(over.qps.or(file.qps), file.quota_share, quotas, to_loopback)?;
         let regions: BTreeSet<String> = endpoints.regions().map(ToString::to_string).collect();
+        let bill = bill(&file.bill, &known_products, &regions)?;
         let pending = if over.pending.is_empty() {
             file.pending
         } else {
@@ -198,6 +203,7 @@ impl Settings {
             billing_zone: zone("billing_zone", file.billing_zone.as_deref())?
                 .map_or_else(BillingZone::default, BillingZone::new),
             pricing,
+            bill,
         })
     }
 }
@@ -232,6 +238,43 @@ impl Settings {
             more_cas: self.more_cas()?,
         })
     }
+}
+
+/// The products that a table names.
+fn known_products(file: &ConfigFile) -> BTreeSet<String> {
+    let configured = file
+        .quotas
+        .keys()
+        .chain(file.prices.keys())
+        .chain(file.sub_codes.keys());
+    Quotas::built_in()
+        .products()
+        .chain(configured.map(String::as_str))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn bill(
+    config: &BillConfig,
+    known_products: &BTreeSet<String>,
+    known_regions: &BTreeSet<String>,
+) -> Result<BillSettings, ConfigError> {
+    let wrong =
+        |table: &str, name: &str, error: InvalidField| ConfigError::value(&format!("bill.{table}.{name:?}"), error);
+    for (name, product) in config.products.iter().filter(|(_, product)| *product != NOT_OURS) {
+        ProductCode::parse(product).map_err(|error| wrong("products", name, error))?;
+    }
+    for (name, region) in &config.regions {
+        Region::parse(region).map_err(|error| wrong("regions", name, error))?;
+    }
+    let (columns, products, regions) = (&config.columns, &config.products, &config.regions);
+    Ok(BillSettings::new(
+        columns,
+        products,
+        regions,
+        known_products,
+        known_regions,
+    ))
 }
 
 fn all_loopback(endpoints: &Endpoints) -> bool {

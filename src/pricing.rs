@@ -167,11 +167,7 @@ impl Meter<'_> {
         for tally in tallies {
             let mut parts = self.parts_of(tally);
             for part in &mut parts {
-                if let Charge::Price { unit_price, amount, .. } = &mut part.charge {
-                    let before = self.pricing.rounded(charged);
-                    charged += *unit_price * Decimal::from(part.verifications);
-                    *amount = (self.pricing.rounded(charged) - before).normalize();
-                }
+                self.charge_part(part, &mut charged);
             }
             lines.push(PricedLine {
                 tally: (*tally).clone(),
@@ -179,6 +175,33 @@ impl Meter<'_> {
             });
         }
         lines
+    }
+
+    /// Prices `verifications` that are billed whatever their sub codes are, since a bill counts them, as a line of the bill.
+    pub fn price_billed(&mut self, day: Date, product_code: &str, region: &str, verifications: u64) -> Vec<Part> {
+        let tally = TallyLine {
+            billing_day: Some(day),
+            product_code: product_code.to_owned(),
+            region: region.to_owned(),
+            sub_code: String::new(),
+            verifications,
+        };
+        let (mut parts, mut charged) = (Vec::new(), Decimal::ZERO);
+        let left = self.deduct(&tally, &mut parts);
+        self.charge(&tally, left, &mut parts);
+        for part in &mut parts {
+            self.charge_part(part, &mut charged);
+        }
+        parts
+    }
+
+    /// Gives a part its amount; `charged` is what the parts of the bill's line before it cost.
+    fn charge_part(&self, part: &mut Part, charged: &mut Decimal) {
+        if let Charge::Price { unit_price, amount, .. } = &mut part.charge {
+            let before = self.pricing.rounded(*charged);
+            *charged += *unit_price * Decimal::from(part.verifications);
+            *amount = (self.pricing.rounded(*charged) - before).normalize();
+        }
     }
 
     /// The parts of a tally, their amounts still to come.

@@ -33,6 +33,11 @@ impl Quotas {
         self.0.extend(more);
     }
 
+    /// The products that have one of their own.
+    pub fn products(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The quota of a product, in calls per second. An unknown product gets the smallest that the vendor has.
     pub fn of(&self, product_code: &str) -> f64 {
         self.0.get(product_code).copied().unwrap_or(UNKNOWN_PRODUCT_QPS)

@@ -8,7 +8,7 @@ use idvault::exit::Exit;
 const README: &str = include_str!("../README.md");
 /// Commands that have commands.
 const GROUPS: [&str; 2] = ["report", "quarantine"];
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "status",
     "report billing",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 14] = [
     "quarantine retry",
     "quarantine drop",
     "close",
+    "reconcile",
     "subcodes",
     "verify",
     "sandbox",

@@ -5,6 +5,7 @@
 
 mod close;
 mod quarantine;
+mod reconcile;
 mod report;
 mod run;
 mod sandbox;
@@ -26,6 +27,7 @@ use crate::exit::Exit;
 use crate::files::{self, FileError};
 use crate::host::Host;
 use crate::ledger::LedgerError;
+use crate::reconcile::{ReconcileError, SourceError};
 use crate::report::{ReportError, subcodes};
 use crate::run::{RunError, ledger_exit};
 use crate::sandbox::SandboxError;
@@ -76,6 +78,12 @@ pub enum CommandError {
     /// A report can't be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The bill can't be taken.
+    #[error(transparent)]
+    Bill(#[from] SourceError),
+    /// The bill can't be compared.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
     /// The sandbox can't serve.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -100,9 +108,13 @@ impl CommandError {
     /// The exit code.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Credentials(_) => Exit::Configuration,
+            Self::Config(_) | Self::Credentials(_) | Self::Bill(_) | Self::Reconcile(ReconcileError::Source(_)) => {
+                Exit::Configuration
+            }
             Self::Run(error) => error.exit(),
-            Self::Ledger(error) | Self::Report(ReportError::Ledger(error)) => ledger_exit(error),
+            Self::Ledger(error)
+            | Self::Report(ReportError::Ledger(error))
+            | Self::Reconcile(ReconcileError::Ledger(error)) => ledger_exit(error),
             Self::Archive(_) | Self::Report(_) | Self::File(_) => Exit::Archive,
             Self::Sandbox(_) | Self::Client(_) | Self::Output(_) => Exit::Unexpected,
             Self::Usage(_) => Exit::Usage,
@@ -117,6 +129,7 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         Command::Run(args) => run::execute(&args, &global, &context).await,
         Command::Status(args) => status::execute(&args, &global, &context).await,
         Command::Report(which) => report::execute(&which, &global, &context),
+        Command::Reconcile(args) => reconcile::execute(&args, &global, &context),
         Command::Quarantine(what) => quarantine::execute(&what, &global, &context),
         Command::Subcodes(args) => subcodes(&args, &global, &context),
         Command::Close(args) => close::execute(&args, &global, &context),
@@ -154,6 +167,16 @@ fn subcodes(args: &SubcodesArgs, global: &Global, context: &Context) -> Result<E
         subcodes::write(&sub_codes, out)?;
     }
     Ok(Exit::Done)
+}
+
+/// The first day of a month on the command line.
+fn first_of(month: &str) -> Result<Date, CommandError> {
+    let wrong = || CommandError::Usage(format!("--month {month:?} is not a month such as 2026-11"));
+    if month.len() == 7 {
+        format!("{month}-01").parse().map_err(|_| wrong())
+    } else {
+        Err(wrong())
+    }
 }
 
 /// Writes the manual page of the program or of one command.

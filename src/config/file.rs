@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
 use crate::intake::ColumnNames;
 use crate::plain::shortened;
+use crate::reconcile::bill::BillColumns;
 use crate::tables::{Package, Price, SubCodeMeaning};
 use crate::vendor::Network;
 
@@ -44,6 +45,7 @@ pub struct ConfigFile {
     pub run_interval: Option<HumanDuration>,
     pub billing_zone: Option<String>,
     pub billing: BillingConfig,
+    pub bill: BillConfig,
     pub intake: IntakeConfig,
     pub timeouts: TimeoutsConfig,
     pub retry: RetryConfig,
@@ -65,6 +67,16 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+}
+
+/// `[bill]`: how the vendor's bill names things.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct BillConfig {
+    pub columns: BillColumns,
+    pub products: BTreeMap<String, String>,
+    pub regions: BTreeMap<String, String>,
 }
 
 /// `[billing]`.

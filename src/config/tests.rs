@@ -124,6 +124,7 @@ fn the_sample_explains_every_key() {
         endpoints,
         quotas,
         billing,
+        bill,
         prices,
         packages,
         sub_codes,
@@ -143,6 +144,16 @@ fn the_sample_explains_every_key() {
     let CredentialsConfig { metadata_url } = credentials;
     let TlsConfig { ca_file } = tls;
     let BillingConfig { decimals } = billing;
+    let BillConfig {
+        columns: bill_columns,
+        products,
+        regions,
+    } = bill;
+    assert!(!products.is_empty() && !regions.is_empty());
+    assert!(
+        bill_columns.by_key().iter().all(|name| name.is_some()),
+        "{bill_columns:?}"
+    );
     let texts = [endpoint, billing_zone, time_zone, sqlite_query];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];

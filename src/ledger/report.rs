@@ -235,7 +235,7 @@ impl Ledger {
     }
 }
 
-fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     let word = row.get_ref(column)?.as_str()?;
     State::from_word(word).ok_or_else(|| {
         let why = format!("unknown state {word:?}").into();

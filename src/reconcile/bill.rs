@@ -20,7 +20,7 @@ use super::table::{SourceError, Table, Wanted, find, significant};
 /// Lines of all files together: many times what a month has with a line a day, product and region.
 const MAX_LINES: usize = 500_000;
 /// What `[bill.products]` maps the billing items of other services to.
-const NOT_OURS: &str = "-";
+pub const NOT_OURS: &str = "-";
 
 /// The columns, by their keys in the configuration; the arrays here have this order.
 const COLUMNS: [&str; 13] = [
@@ -133,7 +133,8 @@ pub struct BillColumns {
 }
 
 impl BillColumns {
-    fn by_key(&self) -> [&Option<String>; 13] {
+    /// In the order of their keys.
+    pub fn by_key(&self) -> [&Option<String>; 13] {
         [
             &self.day,
             &self.item_code,
@@ -178,11 +179,11 @@ impl BuiltIn {
 pub struct BillSettings {
     wanted: Vec<Wanted>,
     /// By what matters of their names, as the others.
-    kinds: HashMap<String, LineKind>,
+    kinds: BTreeMap<String, LineKind>,
     /// Their ids.
-    regions: HashMap<String, String>,
+    regions: BTreeMap<String, String>,
     /// The products of billing items; `None` for those of other services.
-    items: HashMap<String, Option<String>>,
+    items: BTreeMap<String, Option<String>>,
 }
 
 impl BillSettings {
@@ -241,7 +242,7 @@ impl BillSettings {
 }
 
 /// The last of a name counts: what the configuration says comes last.
-fn by_name<T>(named: impl Iterator<Item = (String, T)>) -> HashMap<String, T> {
+fn by_name<T>(named: impl Iterator<Item = (String, T)>) -> BTreeMap<String, T> {
     named.map(|(name, meant)| (significant(&name), meant)).collect()
 }
 

@@ -5,6 +5,7 @@
 //! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
 //! - [`cause`]: why a record is lost or endangered
 //! - [`subcodes`]: what is known of sub codes
+//! - [`reconcile`]: the vendor's bill against the archive
 //! - [`summary`]: the run in one object, as JSON and as a table
 //! - [`forecast`]: how long the backlog takes, and what expires first
 //! - [`page`]: all of it on one page, `report.html`
@@ -18,6 +19,7 @@ pub mod forecast;
 pub mod page;
 pub mod plan;
 pub mod quarantine;
+pub mod reconcile;
 pub mod rejected;
 pub mod subcodes;
 pub mod summary;
@@ -86,10 +88,18 @@ impl ReportDir {
 
     /// Where the reports will be: named by the run's start, with a number behind it where that name is taken.
     pub fn target(&self, started_at: Timestamp) -> PathBuf {
-        let name = started_at.strftime("%Y-%m-%dT%H%M%SZ").to_string();
+        self.free_name(&started_at.strftime("%Y-%m-%dT%H%M%SZ").to_string())
+    }
+
+    /// Where the reports of another command than `run` will be: `what` stands behind the time.
+    pub fn target_of(&self, what: &str, started_at: Timestamp) -> PathBuf {
+        self.free_name(&format!("{}-{what}", started_at.strftime("%Y-%m-%dT%H%M%SZ")))
+    }
+
+    fn free_name(&self, name: &str) -> PathBuf {
         let free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
         let numbered = (2..).map(|number| self.reports.join(format!("{name}-{number}")));
-        std::iter::once(self.reports.join(&name))
+        std::iter::once(self.reports.join(name))
             .chain(numbered)
             .find(free)
             .unwrap_or_default()
@@ -97,15 +107,21 @@ impl ReportDir {
 
     /// Makes the folder visible as `target`, and `latest` point to it.
     pub fn publish(self, target: &Path) -> Result<(), ReportError> {
+        self.publish_folder(target)?;
+        let link = self.staged.with_extension("latest");
+        let name = target.file_name().unwrap_or_default();
+        std::os::unix::fs::symlink(name, &link).map_err(FileError::because("create the link", &link))?;
+        files::replace(&link, &self.reports.join("latest"))?;
+        Ok(())
+    }
+
+    /// Makes the folder visible as `target`.
+    pub fn publish_folder(&self, target: &Path) -> Result<(), ReportError> {
         let failed = || FileError::because("list", &self.staged);
         for file in fs::read_dir(&self.staged).map_err(failed())? {
             files::sync(&file.map_err(failed())?.path())?;
         }
         files::publish(&self.staged, target)?;
-        let link = self.staged.with_extension("latest");
-        let name = target.file_name().unwrap_or_default();
-        std::os::unix::fs::symlink(name, &link).map_err(FileError::because("create the link", &link))?;
-        files::replace(&link, &self.reports.join("latest"))?;
         Ok(())
     }
 }

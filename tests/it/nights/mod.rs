@@ -26,6 +26,7 @@ mod outage;
 mod overlap;
 mod permissions;
 mod poisoned;
+mod reconcile;
 mod sandbox;
 mod stop;
 mod tallies;

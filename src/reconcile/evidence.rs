@@ -1,0 +1,224 @@
+//! What the ledger knows that could make the bill differ: records that are not archived, those whose sub code no table
+//! knows, those close to the boundary of a day, those of unknown day.
+//!
+//! - [`Month`]: the days that are compared
+//! - [`Evidence`]: how many records there are of each kind
+//! - [`Reason`]: what a record could explain, and on which day
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use super::compare::{Facts, Key};
+use super::explain::Class;
+use crate::day::BillingZone;
+use crate::ledger::MonthRow;
+use crate::record::State;
+use crate::tables::SubCodes;
+
+/// How close to the boundary of a day a verification must be for the vendor to count it on the other side: it is made
+/// within minutes, and begins on one day and ends on the other.
+pub const BOUNDARY: SignedDuration = SignedDuration::from_mins(15);
+
+/// The first days of the next month in which lines of a month can still come (the vendor's bill is final on the 4th).
+const DAYS_UNTIL_FINAL: i64 = 3;
+
+/// The days of a calendar month of the vendor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Month {
+    first: Date,
+    /// When each day begins, in microseconds since 1970 UTC, and when the last one ends.
+    bounds: Vec<i64>,
+}
+
+impl Month {
+    /// The month of `day`. `None` at the very end of the calendar.
+    pub fn of(day: Date, zone: &BillingZone) -> Option<Self> {
+        let first = day.first_of_month();
+        let days = (0..i64::from(first.days_in_month())).map(|days| first.checked_add(days.days()).ok());
+        let mut bounds = Vec::new();
+        let mut end = None;
+        for day in days {
+            let (begin, until) = zone.bounds(day?)?;
+            bounds.push(begin.as_microsecond());
+            end = Some(until.as_microsecond());
+        }
+        bounds.extend(end);
+        Some(Self { first, bounds })
+    }
+
+    /// The first and the last day.
+    pub fn days(&self) -> (Date, Date) {
+        (self.first, self.first.last_of_month())
+    }
+
+    /// From when to before when it lasts.
+    pub fn span(&self) -> (Timestamp, Timestamp) {
+        let at = |bound: Option<&i64>| bound.and_then(|micros| Timestamp::from_microsecond(*micros).ok());
+        (
+            at(self.bounds.first()).unwrap_or(Timestamp::MIN),
+            at(self.bounds.last()).unwrap_or(Timestamp::MAX),
+        )
+    }
+
+    /// Whether no line of its bill can come any more on `today`.
+    pub fn is_final(&self, today: Date) -> bool {
+        let (_, last) = self.days();
+        last.checked_add(DAYS_UNTIL_FINAL.days())
+            .is_ok_and(|until| today > until)
+    }
+
+    /// The day of a time, and how close to its beginning and its end that is, in microseconds.
+    fn day_of(&self, micros: i64) -> Option<(Date, i64, i64)> {
+        let after = self.bounds.partition_point(|begin| *begin <= micros);
+        let (begin, end) = (*self.bounds.get(after.checked_sub(1)?)?, *self.bounds.get(after)?);
+        let days = i64::try_from(after).ok()? - 1;
+        Some((self.first.checked_add(days.days()).ok()?, micros - begin, end - micros))
+    }
+}
+
+/// What a record could explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// That the bill has more on this day.
+    More(Date, Class),
+    /// That the bill has it on the day before.
+    DayBefore(Date),
+    /// That the bill has it on the day after.
+    DayAfter(Date),
+    /// That the bill has more on any day: nobody knows its own.
+    AnyDay,
+}
+
+impl Reason {
+    /// Of a record of the ledger; `None` where bill and archive should both have it on its day.
+    pub fn of(row: &MonthRow<'_>, month: &Month, sub_codes: &SubCodes) -> Option<Self> {
+        let billed = row
+            .sub_code
+            .map(|code| sub_codes.of(row.product_code, code).map(|known| known.billed));
+        if billed == Some(Some(false)) {
+            return None;
+        }
+        let Some(micros) = row.verified_at else {
+            return (row.state != State::Abandoned).then_some(Self::AnyDay);
+        };
+        let (day, from_begin, to_end) = month.day_of(micros)?;
+        let boundary = i64::try_from(BOUNDARY.as_micros()).unwrap_or(i64::MAX);
+        match (row.state, billed) {
+            (State::Archived, Some(None)) => Some(Self::More(day, Class::UnknownSubCode)),
+            (State::Archived, _) if from_begin < boundary => Some(Self::DayBefore(day)),
+            (State::Archived, _) if to_end <= boundary => Some(Self::DayAfter(day)),
+            (State::Archived, _) => None,
+            (state, _) => Some(Self::More(day, class_of(state)?)),
+        }
+    }
+}
+
+/// What a record that is not archived explains.
+pub(super) const fn class_of(state: State) -> Option<Class> {
+    match state {
+        State::Pending => Some(Class::Pending),
+        State::Journalled => Some(Class::Journalled),
+        State::Quarantined => Some(Class::Quarantined),
+        State::Lost => Some(Class::Lost),
+        State::Abandoned => Some(Class::Abandoned),
+        State::Archived => None,
+    }
+}
+
+/// How many records there are of each reason.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    by_key: BTreeMap<Key, super::compare::Evidence>,
+    undated: BTreeMap<(String, String), u64>,
+}
+
+impl Evidence {
+    /// One more.
+    pub fn add(&mut self, row: &MonthRow<'_>, reason: Reason) {
+        let key = |day| Key {
+            day,
+            product_code: row.product_code.to_owned(),
+            region: row.region.to_owned(),
+        };
+        match reason {
+            Reason::More(day, class) => {
+                let counted = &mut self.by_key.entry(key(day)).or_default().counted;
+                *counted.entry(class).or_default() += 1;
+            }
+            Reason::DayBefore(day) => self.by_key.entry(key(day)).or_default().at_begin += 1,
+            Reason::DayAfter(day) => self.by_key.entry(key(day)).or_default().at_end += 1,
+            Reason::AnyDay => {
+                let pool = (row.product_code.to_owned(), row.region.to_owned());
+                *self.undated.entry(pool).or_default() += 1;
+            }
+        }
+    }
+
+    /// Adds it to the facts of the keys; gives the records of unknown day.
+    pub fn give_to(self, facts: &mut BTreeMap<Key, Facts>) -> BTreeMap<(String, String), u64> {
+        for (key, evidence) in self.by_key {
+            facts.entry(key).or_default().evidence = evidence;
+        }
+        self.undated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn month() -> Month {
+        Month::of("2026-11-20".parse().unwrap(), &BillingZone::default()).unwrap()
+    }
+
+    fn reason(verified_at: Option<&str>, state: State, sub_code: Option<&str>) -> Option<Reason> {
+        let verified_at = verified_at.map(|time| time.parse::<Timestamp>().unwrap().as_microsecond());
+        let row = MonthRow {
+            transaction_id: "hks1",
+            product_code: "FACE_LIVENESS",
+            region: "ap-southeast-1",
+            verified_at,
+            state,
+            sub_code,
+        };
+        Reason::of(&row, &month(), &SubCodes::built_in())
+    }
+
+    #[test]
+    fn a_month_is_the_vendors_and_final_on_the_fourth() {
+        let (start, end) = month().span();
+        assert_eq!(
+            (start.to_string(), end.to_string()),
+            ("2026-10-31T16:00:00Z".to_owned(), "2026-11-30T16:00:00Z".to_owned())
+        );
+        assert!(!month().is_final("2026-12-03".parse().unwrap()));
+        assert!(month().is_final("2026-12-04".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_record_explains_by_its_state_its_sub_code_and_its_time() {
+        let day = |day: &str| day.parse::<Date>().unwrap();
+        let (noon, billed) = ("2026-11-20T04:00:00Z", Some("200"));
+        assert_eq!(reason(Some(noon), State::Archived, billed), None);
+        let unknown = Reason::More(day("2026-11-20"), Class::UnknownSubCode);
+        assert_eq!(reason(Some(noon), State::Archived, Some("299")), Some(unknown));
+        let lost = Reason::More(day("2026-11-20"), Class::Lost);
+        assert_eq!(reason(Some(noon), State::Lost, None), Some(lost));
+        for (time, expected) in [
+            ("2026-11-19T16:00:00Z", Some(Reason::DayBefore(day("2026-11-20")))),
+            ("2026-11-19T16:14:59Z", Some(Reason::DayBefore(day("2026-11-20")))),
+            ("2026-11-19T16:15:00Z", None),
+            ("2026-11-20T15:44:59Z", None),
+            ("2026-11-20T15:45:00Z", Some(Reason::DayAfter(day("2026-11-20")))),
+            ("2026-11-30T15:59:59.999999Z", Some(Reason::DayAfter(day("2026-11-30")))),
+            ("2026-11-30T16:00:00Z", None),
+            ("2026-10-31T15:59:59Z", None),
+        ] {
+            assert_eq!(reason(Some(time), State::Archived, billed), expected, "{time}");
+        }
+        assert_eq!(reason(None, State::Archived, billed), Some(Reason::AnyDay));
+        assert_eq!(reason(None, State::Abandoned, None), None);
+    }
+}

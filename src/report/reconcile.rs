@@ -1,0 +1,233 @@
+//! The vendor's bill against the archive: `reconcile.csv` with a line for each day, product and region,
+//! `reconcile-records.csv` with the transactions behind the explanations, and a table for a terminal.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use super::ReportError;
+use super::csv::{Writer, cell, writer};
+use crate::plain::clean;
+use crate::reconcile::{Explanation, Line, Reconciled, Record, Size};
+
+const HEADER: [&str; 13] = [
+    "billing_day",
+    "product_code",
+    "region",
+    "currency",
+    "bill_calls",
+    "archive_calls",
+    "calls_more",
+    "bill_amount",
+    "archive_amount",
+    "amount_more",
+    "standing",
+    "beyond_tolerance",
+    "explanations",
+];
+const RECORDS_HEADER: [&str; 8] = [
+    "billing_day",
+    "product_code",
+    "region",
+    "explanation",
+    "transaction_id",
+    "state",
+    "verified_at",
+    "sub_code",
+];
+/// Differences that a terminal is shown; all are in `reconcile.csv`.
+const SHOWN_LINES: usize = 40;
+
+/// Writes `reconcile.csv`.
+pub fn write(reconciled: &Reconciled, out: impl Write) -> Result<(), ReportError> {
+    let mut out = writer(out);
+    out.write_record(HEADER)?;
+    for line in &reconciled.lines {
+        let compared = &line.compared;
+        let own = |text: &str| cell(text).into_owned();
+        out.write_record([
+            compared.key.day.to_string(),
+            own(&compared.key.product_code),
+            own(&compared.key.region),
+            own(&line.currency),
+            compared.bill.quantity.to_string(),
+            compared.archive.quantity.to_string(),
+            compared.difference.quantity.to_string(),
+            compared.bill.amount.normalize().to_string(),
+            compared.archive.amount.normalize().to_string(),
+            compared.difference.amount.normalize().to_string(),
+            line.standing.as_str().to_owned(),
+            if line.beyond_tolerance { "yes" } else { "no" }.to_owned(),
+            explanations(line),
+        ])?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Each as `class calls amount`, in the order of the classes.
+fn explanations(line: &Line) -> String {
+    let explanation = |Explanation { class, size }: &Explanation| {
+        format!("{} {} {}", class.as_str(), size.quantity, size.amount.normalize())
+    };
+    let all = line.compared.explanations.iter().map(explanation);
+    all.collect::<Vec<_>>().join("; ")
+}
+
+/// `reconcile-records.csv`, record by record.
+pub struct Records<W: Write>(Writer<W>);
+
+impl<W: Write> Records<W> {
+    /// Begins it.
+    pub fn new(out: W) -> Result<Self, ReportError> {
+        let mut out = writer(out);
+        out.write_record(RECORDS_HEADER)?;
+        Ok(Self(out))
+    }
+
+    /// One more.
+    pub fn write(&mut self, record: &Record<'_>) -> Result<(), ReportError> {
+        let row = &record.row;
+        let time = row
+            .verified_at
+            .and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        self.0.write_record([
+            &*record.day.map(|day| day.to_string()).unwrap_or_default(),
+            &*cell(row.product_code),
+            &*cell(row.region),
+            record.class.as_str(),
+            &*cell(row.transaction_id),
+            row.state.as_str(),
+            &*time.map(super::time).unwrap_or_default(),
+            &*cell(row.sub_code.unwrap_or_default()),
+        ])?;
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub fn finish(mut self) -> Result<(), ReportError> {
+        Ok(self.0.flush()?)
+    }
+}
+
+/// Writes it as JSON.
+pub fn write_json(reconciled: &Reconciled, mut out: impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, reconciled)?;
+    writeln!(out)?;
+    out.flush()
+}
+
+/// Writes the totals, the reasons, and the first lines that differ.
+pub fn write_table(reconciled: &Reconciled, mut out: impl Write) -> io::Result<()> {
+    let state = if reconciled.month_is_final {
+        "final"
+    } else {
+        "not final before the 4th of the next month"
+    };
+    writeln!(out, "{} ({state}): bill against archive", reconciled.month)?;
+    for total in &reconciled.totals {
+        let (bill, archive) = (sized(total.bill), sized(total.archive));
+        let currency = clean(&total.currency);
+        writeln!(
+            out,
+            "{currency}: bill {bill}; archive {archive}; the bill has {} more",
+            sized(total.difference)
+        )?;
+    }
+    if reconciled.explanations.is_empty() {
+        writeln!(out, "no difference in {} lines", reconciled.lines.len())?;
+    } else {
+        writeln!(out)?;
+        write_rows(&mut out, &reasons(reconciled))?;
+        writeln!(out)?;
+        write_rows(&mut out, &differences(reconciled))?;
+        let differing = reconciled.lines.iter().filter(|line| differs(line)).count();
+        if let Some(more) = differing.checked_sub(SHOWN_LINES).filter(|more| *more > 0) {
+            writeln!(out, "and {more} more in reconcile.csv")?;
+        }
+    }
+    for (lines, about) in [
+        (reconciled.other_months, "other months"),
+        (reconciled.not_ours, "other services"),
+    ] {
+        if lines > 0 {
+            writeln!(out, "lines of the bill about {about}: {lines}, left out")?;
+        }
+    }
+    out.flush()
+}
+
+fn differs(line: &Line) -> bool {
+    !line.compared.explanations.is_empty()
+}
+
+fn sized(size: Size) -> String {
+    format!("{} calls, {}", size.quantity, size.amount.normalize())
+}
+
+fn reasons(reconciled: &Reconciled) -> Vec<Vec<String>> {
+    let head = ["why", "standing", "calls", "amount", "", "lines"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows = reconciled.explanations.iter().map(|total| {
+        vec![
+            total.class.as_str().to_owned(),
+            total.standing.as_str().to_owned(),
+            total.size.quantity.to_string(),
+            total.size.amount.normalize().to_string(),
+            clean(&total.currency).into_owned(),
+            total.lines.to_string(),
+        ]
+    });
+    std::iter::once(head).chain(rows).collect()
+}
+
+fn differences(reconciled: &Reconciled) -> Vec<Vec<String>> {
+    let head = ["day", "product", "region", "calls", "amount", "", "because of"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows = reconciled
+        .lines
+        .iter()
+        .filter(|line| differs(line))
+        .take(SHOWN_LINES)
+        .map(|line| {
+            let compared = &line.compared;
+            vec![
+                compared.key.day.to_string(),
+                clean(&compared.key.product_code).into_owned(),
+                clean(&compared.key.region).into_owned(),
+                compared.difference.quantity.to_string(),
+                compared.difference.amount.normalize().to_string(),
+                clean(&line.currency).into_owned(),
+                explanations(line),
+            ]
+        });
+    std::iter::once(head).chain(rows).collect()
+}
+
+/// Columns as wide as their widest cell; numbers stand to the right.
+fn write_rows(out: &mut impl Write, rows: &[Vec<String>]) -> io::Result<()> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cells = |at: usize| rows.iter().filter_map(move |row| row.get(at));
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| cells(at).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let is_number = |cell: &String| cell.parse::<Decimal>().is_ok();
+    let to_the_right: Vec<bool> = (0..columns).map(|at| cells(at).skip(1).all(is_number)).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            let width = widths[at];
+            let padded = if to_the_right[at] {
+                format!("{cell:>width$}  ")
+            } else {
+                format!("{cell:<width$}  ")
+            };
+            line.push_str(&padded);
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
