@@ -169,16 +169,6 @@ fn subcodes(args: &SubcodesArgs, global: &Global, context: &Context) -> Result<E
     Ok(Exit::Done)
 }
 
-/// The first day of a month on the command line.
-fn first_of(month: &str) -> Result<Date, CommandError> {
-    let wrong = || CommandError::Usage(format!("--month {month:?} is not a month such as 2026-11"));
-    if month.len() == 7 {
-        format!("{month}-01").parse().map_err(|_| wrong())
-    } else {
-        Err(wrong())
-    }
-}
-
 /// Writes the manual page of the program or of one command.
 fn man(of: Option<&str>) -> Result<Exit, CommandError> {
     // Built, so that a command's page has its whole name and the options of every command.

@@ -21,9 +21,6 @@ use crate::tables::SubCodes;
 /// within minutes, and begins on one day and ends on the other.
 pub const BOUNDARY: SignedDuration = SignedDuration::from_mins(15);
 
-/// The first days of the next month in which lines of a month can still come (the vendor's bill is final on the 4th).
-const DAYS_UNTIL_FINAL: i64 = 3;
-
 /// The days of a calendar month of the vendor's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Month {
@@ -60,13 +57,6 @@ impl Month {
             at(self.bounds.first()).unwrap_or(Timestamp::MIN),
             at(self.bounds.last()).unwrap_or(Timestamp::MAX),
         )
-    }
-
-    /// Whether no line of its bill can come any more on `today`.
-    pub fn is_final(&self, today: Date) -> bool {
-        let (_, last) = self.days();
-        last.checked_add(DAYS_UNTIL_FINAL.days())
-            .is_ok_and(|until| today > until)
     }
 
     /// The day of a time, and how close to its beginning and its end that is, in microseconds.
@@ -187,14 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn a_month_is_the_vendors_and_final_on_the_fourth() {
+    fn a_month_is_the_vendors() {
         let (start, end) = month().span();
         assert_eq!(
             (start.to_string(), end.to_string()),
             ("2026-10-31T16:00:00Z".to_owned(), "2026-11-30T16:00:00Z".to_owned())
         );
-        assert!(!month().is_final("2026-12-03".parse().unwrap()));
-        assert!(month().is_final("2026-12-04".parse().unwrap()));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use crate::closing::is_final;
 use crate::ledger::{Ledger, LedgerError, MonthRow};
 use crate::pricing::Pricing;
 use bill::Bill;
@@ -153,7 +154,7 @@ pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, R
     })?;
     let undated = evidence.give_to(&mut sides.facts);
     let terms = Terms {
-        month_is_final: request.month.is_final(request.today),
+        month_is_final: is_final(days.0, request.today),
         decimals: pricing.decimals,
         undated,
     };
