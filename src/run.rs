@@ -267,7 +267,10 @@ impl Night {
         story.fetch = counts.totals();
         story.pace = PaceUse::of(&lanes, &self.settings.pace);
         // What the writer says comes first: it knows why its acknowledgements stopped.
-        let ledger = writer.finish()?;
+        let mut ledger = writer.finish()?;
+        for lane in lanes.iter().filter(|lane| lane.is_in_outage()) {
+            ledger.note_outage(run, &lane.product_code)?;
+        }
         story.fetch_error = fetched.err();
         Ok(ledger)
     }

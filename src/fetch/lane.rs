@@ -122,6 +122,11 @@ impl Lane {
         self.breaker.failed(passage, new_id)
     }
 
+    /// Whether nobody answers about its product now.
+    pub fn is_in_outage(&self) -> bool {
+        !self.breaker.outage().is_zero()
+    }
+
     /// What is left of the lane is left for the next run where nothing was got for too long.
     pub(super) fn give_up_after(&self, nothing_for: Duration) {
         if nothing_for > PATIENCE && !self.gave_up.send_replace(true) {

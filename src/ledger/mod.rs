@@ -44,7 +44,7 @@ pub use settle::{Settled, Settlement};
 pub use verify::{KnownRow, SeenFace, SeenIds};
 pub use writer::{Writer, WriterHandle};
 
-use crate::record::{MerchantBizId, TransactionId};
+use crate::record::{MerchantBizId, ProductCode, TransactionId};
 
 /// Who answers a run's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,16 @@ impl Ledger {
             named_params! { ":run_number": run.number, ":ended_at": now.as_microsecond(), ":exit_code": exit_code },
         );
         ended.map_err(self.failed("end the run"))?;
+        Ok(())
+    }
+
+    /// Writes down that the run ended while nobody answered about this product.
+    pub fn note_outage(&mut self, run: &Run, product_code: &ProductCode) -> Result<(), LedgerError> {
+        let noted = self.connection.execute(
+            include_str!("../../sql/outage_note.sql"),
+            named_params! { ":product_code": product_code.as_str(), ":run_number": run.number },
+        );
+        noted.map_err(self.failed("note an outage"))?;
         Ok(())
     }
 

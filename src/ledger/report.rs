@@ -50,12 +50,12 @@ pub struct ExpiryLine {
     pub state: State,
     /// Attempts charged to it.
     pub attempts: u64,
-    /// Runs in which the customer had not finished.
-    pub not_completed_runs: u64,
     /// The last call code.
     pub last_call_code: Option<String>,
-    /// When that came.
-    pub last_call_at: Option<Timestamp>,
+    /// The last one that came before the deadline.
+    pub code_in_time: Option<String>,
+    /// Whether a run that knew of it ended in an outage of its product before the deadline.
+    pub met_outage: bool,
 }
 
 impl ExpiryLine {
@@ -260,9 +260,9 @@ fn expiring(row: &Row<'_>) -> rusqlite::Result<ExpiryLine> {
         first_seen_at: timestamp(row.get(5)?)?,
         state: state(row, 6)?,
         attempts: row.get(7)?,
-        not_completed_runs: row.get(8)?,
-        last_call_code: row.get(9)?,
-        last_call_at: optional_timestamp(row.get(10)?)?,
+        last_call_code: row.get(8)?,
+        code_in_time: row.get(9)?,
+        met_outage: row.get(10)?,
     })
 }
 

@@ -15,6 +15,9 @@ const UNKNOWN_ID: &str = "TransactionIdInvalid";
 /// The customer has not finished, or the verdict is still open (the same page).
 const NOT_FINAL: [&str; 2] = ["ProcessNotCompleted", "Success"];
 
+/// The vendor takes the id, or what it is asked with, for wrong (the same page).
+const REFUSED: [&str; 2] = ["InvalidParameter", "MissingParameter"];
+
 /// Why a record is not fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,10 +65,10 @@ impl Cause {
         let deadline = line.deadline();
         let seen_late =
             |by: SignedDuration| line.first_seen_at.saturating_add(by).unwrap_or(Timestamp::MAX) >= deadline;
-        answered(line, deadline).unwrap_or_else(|| {
+        answered(line).unwrap_or_else(|| {
             if seen_late(SignedDuration::ZERO) {
                 Self::FirstSeenTooLate
-            } else if failed(line) {
+            } else if line.met_outage {
                 Self::Outage
             } else if seen_late(run_interval) {
                 Self::FirstSeenTooLate
@@ -76,23 +79,19 @@ impl Cause {
     }
 }
 
-/// The cause where the vendor named it.
-fn answered(line: &ExpiryLine, deadline: Timestamp) -> Option<Cause> {
-    let in_time = line.last_call_at.is_some_and(|at| at < deadline);
-    match (line.state, line.last_call_code.as_deref()) {
-        (_, Some(NO_ENDPOINT)) => Some(Cause::Region),
-        (_, Some(UNKNOWN_ID)) if in_time => Some(Cause::Region),
-        // The vendor's word for what it has deleted says nothing of the calls before.
-        (State::Lost, Some(UNKNOWN_ID)) => (line.not_completed_runs > 0).then_some(Cause::NotCompleted),
-        // A lost record that the vendor has not called deleted was in quarantine until the end.
-        (State::Quarantined | State::Lost, _) => Some(Cause::Quarantined),
-        (_, Some(code)) if NOT_FINAL.contains(&code) => Some(Cause::NotCompleted),
-        _ => None,
+/// The cause where a call told.
+fn answered(line: &ExpiryLine) -> Option<Cause> {
+    if line.last_call_code.as_deref() == Some(NO_ENDPOINT) {
+        return Some(Cause::Region);
     }
-}
-
-/// Whether attempts for it came to nothing. The last one of a lost record is the one that found it deleted.
-fn failed(line: &ExpiryLine) -> bool {
-    let telling = u64::from(line.state == State::Lost);
-    line.attempts > telling
+    match (line.state, line.code_in_time.as_deref()) {
+        (_, Some(NO_ENDPOINT | UNKNOWN_ID)) => Some(Cause::Region),
+        (State::Quarantined, _) => Some(Cause::Quarantined),
+        // It was in quarantine until the end: nobody called it deleted.
+        (State::Lost, _) if line.last_call_code.as_deref() != Some(UNKNOWN_ID) => Some(Cause::Quarantined),
+        (_, Some(code)) if REFUSED.contains(&code) => Some(Cause::Quarantined),
+        (_, Some(code)) if NOT_FINAL.contains(&code) => Some(Cause::NotCompleted),
+        (_, Some(_)) => Some(Cause::Outage),
+        (_, None) => None,
+    }
 }

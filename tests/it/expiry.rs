@@ -186,3 +186,60 @@ fn the_loss_rate_is_of_the_last_thirty_nights() {
         assert_eq!(expiry["causes"]["first_seen_too_late"]["lost"], 1, "{now}");
     }
 }
+
+/// The vendor's word for what is deleted does not hide what came before: in quarantine once, put back, and lost.
+#[test]
+fn what_a_person_put_back_and_is_lost_keeps_its_cause() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    configure(&idvault, &vendor, "");
+    vendor.script(
+        "elsewhere",
+        [error(400, "TransactionIdInvalid"), error(400, "TransactionIdInvalid")],
+    );
+    vendor.script(
+        "refused",
+        [error(400, "InvalidParameter"), error(400, "TransactionIdInvalid")],
+    );
+    let rows = format!("elsewhere,{LAST_DAY}\nrefused,{LAST_DAY}\n");
+    idvault.write("pending.csv", format!("transaction_id,verified_at\n{rows}"));
+    night(&idvault, FIRST_NIGHT, "pending.csv", &[], 4);
+    idvault.execute(&["quarantine", "retry", "--all"]).exits(0);
+    night(&idvault, SECOND_NIGHT, "pending.csv", &[], 5);
+    assert_reported(
+        &idvault,
+        &[
+            ("elsewhere", ["region", "lost", "lost"]),
+            ("refused", ["quarantined", "lost", "lost"]),
+        ],
+    );
+}
+
+/// In an outage only a few are asked for, and none is charged: the others are not reached because of it, too.
+#[test]
+fn what_a_run_in_an_outage_left_is_endangered_by_the_outage() {
+    let idvault = Idvault::new();
+    let ids: Vec<String> = (0..60).map(|number| format!("id{number:02}")).collect();
+    idvault.pending(&ids.iter().map(|id| (id.as_str(), LAST_DAY)).collect::<Vec<_>>());
+    // Nobody listens there.
+    let away = [
+        "--endpoint",
+        "http://127.0.0.1:9",
+        "--time-limit",
+        "4s",
+        "--qps",
+        "1000",
+        "--concurrency",
+        "20",
+    ];
+    let args = [&["run", "--now", FIRST_NIGHT, "--pending", "pending.csv"], &away[..]].concat();
+    idvault.execute(&args).exits(4);
+    let never_asked = "SELECT count(*) FROM transactions WHERE last_call_code IS NULL";
+    let never_asked: u64 = idvault.ledger().query_row(never_asked, [], |row| row.get(0)).unwrap();
+    assert!(never_asked > 20, "{never_asked} were not settled");
+    let causes = &idvault.summary()["expiry"]["causes"];
+    assert_eq!(causes["outage"], json!({"lost": 0, "endangered": 60}));
+    // What came in after it has nothing to do with it.
+    idvault.write("more.csv", format!("transaction_id,verified_at\nmore,{LAST_DAY}\n"));
+    let more = night(&idvault, FIRST_NIGHT, "more.csv", &["--dry-run"], 0);
+    assert_eq!(more["causes"]["not_reached"], json!({"lost": 0, "endangered": 1}));
+}

@@ -67,6 +67,19 @@ fn a_ledger_of_schema_1_opens_and_keeps_every_row() {
     // Two of its pending rows are past their 30 days.
     place.idvault(&["run", "--dry-run"]).expect(5);
     assert_eq!(everything(&place), before);
+    let causes = place.report("expiry.csv").into_iter();
+    let causes: Vec<[String; 2]> = causes
+        .map(|row| ["state", "cause"].map(|name| row[name].clone()))
+        .collect();
+    let expected = [
+        ["lost", "first_seen_too_late"],
+        ["pending", "first_seen_too_late"],
+        ["pending", "first_seen_too_late"],
+        ["pending", "not_completed"],
+        ["pending", "not_completed"],
+        ["quarantined", "region"],
+    ];
+    assert_eq!(causes, expected, "what its calls brought is still known");
     let fresh = Place::new();
     fresh.idvault(&["run", "--dry-run"]).expect(0);
     assert_eq!(version(&place), version(&fresh), "it is of the newest schema now");
