@@ -111,7 +111,7 @@ fn files(criterion: &mut Criterion) {
             let archive = Archive::open(dir.path()).expect("an archive");
             let mut day = archive.stage(None, &run_id, 1).expect("a day");
             for (number, body) in bodies.iter().enumerate() {
-                day.append(row(number, body, &run_id)).expect("a row");
+                day.append(&row(number, body, &run_id)).expect("a row");
             }
             for file in day.finish().expect("the files") {
                 file.publish().expect("a file");

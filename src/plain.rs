@@ -9,7 +9,8 @@ use std::borrow::Cow;
 /// `text` in one line and without what would steer a terminal or the direction of writing: line ends and tabs become
 /// blanks, other control characters are left out.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if text.contains(steers) {
+    let printable = |byte: u8| (b' '..=b'~').contains(&byte);
+    if !text.bytes().all(printable) && text.contains(steers) {
         Cow::Owned(text.chars().filter_map(harmless).collect())
     } else {
         Cow::Borrowed(text)
@@ -18,7 +19,10 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 
 /// [`clean`], without blanks around it and cut to `limit` characters.
 pub fn shortened(text: &str, limit: usize) -> String {
-    clean(text).trim().chars().take(limit).collect()
+    let clean = clean(text);
+    let text = clean.trim();
+    let end = text.char_indices().nth(limit).map_or(text.len(), |(end, _)| end);
+    text[..end].to_owned()
 }
 
 fn harmless(c: char) -> Option<char> {

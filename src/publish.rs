@@ -245,7 +245,7 @@ impl Staging {
         let billed = sub_codes
             .of(&row.product_code, &record.sub_code)
             .map(|known| known.billed);
-        self.day.append(Row {
+        self.day.append(&Row {
             transaction_id: row.transaction_id.as_str().to_owned(),
             merchant_biz_id: row.merchant_biz_id.as_str().to_owned(),
             product_code: row.product_code,

@@ -7,13 +7,15 @@
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
-//! The rooms: `schema` (what the files look like), `encode` (rows to columns), `publish` (staging), `check` and `rows`
+//! The rooms: `schema` (what the files look like), `publish` (staging), `encode` (rows to columns), `encoder` (columns to
+//! bytes), `check` and `rows`
 //! (reading back). A file passes through them in that order, and is never changed once it is published. `mend` puts files
 //! that were moved back where they belong.
 
 mod billing;
 mod check;
 mod encode;
+mod encoder;
 mod mend;
 mod publish;
 mod rows;

@@ -2,33 +2,26 @@
 //!
 //! - [`StagedDay`]: the files of one billing day while they are written
 //! - [`StagedFile`]: a complete file that read back well, ready to be published
-//! - `Lane`: one dataset of a day; its file is made when its first row is encoded
-//! - `Scratch`: a file in the staging folder that goes away unless it is published
-//! - `Hashed`: a file that takes the SHA-256 of what passes through it
+//! - `Lane`: one dataset of a day; its file is made when its first rows are encoded
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use parquet::arrow::ArrowWriter;
-use parquet::errors::ParquetError;
-use sha2::{Digest, Sha256};
 
-use super::check::{IdDigest, Written, read_back};
-use super::encode::{Encode, Face, Verification, split};
-use super::schema::{self, Limits};
+use super::check::{IdDigest, Written};
+use super::encode::{Addressed as _, Columns, Face, FaceImages, Verification, Verifications, hashes};
+use super::encoder::{Encoder, Scratch};
+use super::schema::Limits;
 use super::{ArchiveError, Dataset, Row};
 use crate::files;
-use crate::record::hex;
 
 /// The files of one billing day while they are written. Memory stays within the limits of a row group however many
 /// rows there are. Dropped unfinished, it leaves nothing behind.
 #[derive(Debug)]
 pub struct StagedDay {
     last_verified_at: Option<Timestamp>,
-    verifications: Lane<Verification>,
-    faces: Lane<Face>,
+    verifications: Lane<Verifications>,
+    faces: Lane<FaceImages>,
 }
 
 impl StagedDay {
@@ -41,23 +34,33 @@ impl StagedDay {
     }
 
     /// Adds a row. Rows must come sorted by `verified_at`, unknown first. After an error the day is to be dropped.
-    pub fn append(&mut self, row: Row) -> Result<(), ArchiveError> {
+    pub fn append(&mut self, row: &Row) -> Result<(), ArchiveError> {
         if row.verified_at < self.last_verified_at {
             return Err(ArchiveError::Unsorted {
-                transaction_id: row.transaction_id,
+                transaction_id: row.transaction_id.clone(),
             });
         }
         self.last_verified_at = row.verified_at;
-        let (verification, faces) = split(row);
-        self.verifications.append(verification)?;
-        faces.into_iter().try_for_each(|face| self.faces.append(face))
+        let hashes = hashes(row);
+        self.verifications.append(&Verification {
+            row,
+            face_image_sha256: hashes.first().map(String::as_str),
+        })?;
+        for (image, sha256) in row.record.images.iter().zip(&hashes) {
+            self.faces.append(&Face {
+                transaction_id: &row.transaction_id,
+                image,
+                sha256,
+            })?;
+        }
+        Ok(())
     }
 
     /// Completes the files, makes them durable and reads each back: its bytes must hash, and its rows must count and
     /// name, as what was appended. A dataset without rows has no file.
     pub fn finish(self) -> Result<Vec<StagedFile>, ArchiveError> {
-        let files = [self.verifications.finish()?, self.faces.finish()?];
-        Ok(files.into_iter().flatten().collect())
+        let encoders = [self.verifications.complete()?, self.faces.complete()?];
+        encoders.into_iter().flatten().map(Encoder::wait).collect()
     }
 }
 
@@ -79,6 +82,18 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
+    pub(super) fn new(dataset: Dataset, place: &Place, scratch: Scratch, written: &Written) -> Self {
+        Self {
+            dataset,
+            relative_path: place.relative_path(dataset),
+            rows: written.ids.rows(),
+            bytes: written.bytes,
+            sha256: written.sha256.clone(),
+            scratch,
+            root: place.root.clone(),
+        }
+    }
+
     /// Makes the file visible under its name, for good. A file that is there already is never replaced. After an error
     /// the file may or may not be there: [`super::Archive::discard`] it.
     pub fn publish(self) -> Result<(), ArchiveError> {
@@ -110,7 +125,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn scratch(&self, dataset: Dataset) -> PathBuf {
+    pub(super) fn scratch(&self, dataset: Dataset) -> PathBuf {
         let name = format!("{}.{}.{}", dataset.as_str(), self.partition, self.file_name);
         self.staging.join(name)
     }
@@ -120,136 +135,61 @@ impl Place {
     }
 }
 
+/// The rows of one dataset, on their way to its encoder.
 #[derive(Debug)]
-struct Lane<R> {
+struct Lane<C> {
     place: Place,
     limits: Limits,
-    waiting: Vec<R>,
+    waiting: C,
+    waiting_rows: usize,
     waiting_bytes: usize,
     appended: IdDigest,
-    open: Option<Open>,
+    encoder: Option<Encoder>,
 }
 
-#[derive(Debug)]
-struct Open {
-    scratch: Scratch,
-    writer: ArrowWriter<Hashed>,
-}
-
-impl<R: Encode> Lane<R> {
+impl<C: Columns> Lane<C> {
     fn new(place: Place, limits: Limits) -> Self {
         Self {
             place,
             limits,
-            waiting: Vec::new(),
+            waiting: C::default(),
+            waiting_rows: 0,
             waiting_bytes: 0,
             appended: IdDigest::default(),
-            open: None,
+            encoder: None,
         }
     }
 
-    fn append(&mut self, row: R) -> Result<(), ArchiveError> {
+    fn append(&mut self, row: &C::Row<'_>) -> Result<(), ArchiveError> {
         self.appended.add(row.transaction_id());
-        self.waiting_bytes += row.buffered_bytes();
-        self.waiting.push(row);
-        if self.waiting.len() >= self.limits.batch_rows || self.waiting_bytes >= self.limits.batch_bytes {
+        self.waiting.append(row);
+        self.waiting_rows += 1;
+        self.waiting_bytes += row.bytes();
+        if self.waiting_rows >= self.limits.batch_rows || self.waiting_bytes >= self.limits.batch_bytes {
             self.encode()?;
         }
         Ok(())
     }
 
     fn encode(&mut self) -> Result<(), ArchiveError> {
-        if self.waiting.is_empty() {
+        if self.waiting_rows == 0 {
             return Ok(());
         }
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => none.insert(Open::create(self.place.scratch(R::DATASET), R::DATASET, self.limits)?),
+        let encoder = match &mut self.encoder {
+            Some(encoder) => encoder,
+            none => none.insert(Encoder::start(&self.place, C::DATASET, self.limits)?),
         };
-        let batch = R::encode(&self.waiting).map_err(ParquetError::from);
-        batch
-            .and_then(|batch| open.writer.write(&batch))
-            .map_err(ArchiveError::writing(&open.scratch.0))?;
-        self.waiting.clear();
-        self.waiting_bytes = 0;
-        Ok(())
+        (self.waiting_rows, self.waiting_bytes) = (0, 0);
+        let batch = self.waiting.take().map_err(|error| encoder.writing(error.into()))?;
+        encoder.encode(batch)
     }
 
-    fn finish(mut self) -> Result<Option<StagedFile>, ArchiveError> {
+    /// Has the file completed, which goes on by itself; `None` where there are no rows.
+    fn complete(mut self) -> Result<Option<Encoder>, ArchiveError> {
         self.encode()?;
-        let Some(Open { scratch, writer }) = self.open else {
-            return Ok(None);
-        };
-        let path = &scratch.0;
-        let hashed = writer.into_inner().map_err(ArchiveError::writing(path))?;
-        files::sync_out(&hashed.file, path)?;
-        let written = Written {
-            ids: self.appended,
-            bytes: hashed.bytes,
-            sha256: hex(&hashed.hasher.finalize()),
-        };
-        read_back(path, &written)?;
-        Ok(Some(StagedFile {
-            dataset: R::DATASET,
-            relative_path: self.place.relative_path(R::DATASET),
-            rows: written.ids.rows(),
-            bytes: written.bytes,
-            sha256: written.sha256,
-            scratch,
-            root: self.place.root,
-        }))
-    }
-}
-
-impl Open {
-    fn create(path: PathBuf, dataset: Dataset, limits: Limits) -> Result<Self, ArchiveError> {
-        let file = files::create_private(&path)?;
-        let scratch = Scratch(path);
-        let writer = schema::writer_properties(dataset, limits)
-            .and_then(|properties| {
-                ArrowWriter::try_new(Hashed::new(file), schema::columns(dataset).clone(), Some(properties))
-            })
-            .map_err(ArchiveError::writing(&scratch.0))?;
-        Ok(Self { scratch, writer })
-    }
-}
-
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Once published it is not there any more. What can't be removed is left to `Archive::clear_staging`.
-        let _ = fs::remove_file(Path::new(&self.0));
-    }
-}
-
-#[derive(Debug)]
-struct Hashed {
-    file: File,
-    bytes: u64,
-    hasher: Sha256,
-}
-
-impl Hashed {
-    fn new(file: File) -> Self {
-        Self {
-            file,
-            bytes: 0,
-            hasher: Sha256::new(),
+        if let Some(encoder) = &mut self.encoder {
+            encoder.complete(self.appended)?;
         }
-    }
-}
-
-impl Write for Hashed {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(buffer)?;
-        self.hasher.update(&buffer[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(self.encoder)
     }
 }

@@ -61,7 +61,7 @@ impl Fixture {
 
 fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Row>) -> Vec<StagedFile> {
     for row in rows {
-        day.append(row).unwrap();
+        day.append(&row).unwrap();
     }
     day.finish().unwrap()
 }

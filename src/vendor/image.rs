@@ -6,8 +6,6 @@
 //! - [`cut`]: a text without its images; [`Cut`]: one of those
 //! - [`decode`]: an image's bytes
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -25,6 +23,9 @@ const MIN_LEFTOVER_CHARS: usize = 16;
 const MAX_ENCODINGS: usize = 4;
 /// How Base64 of JPEG, PNG, WebP and GIF begins.
 const MAGIC: [&str; 4] = ["/9j/", "iVBORw0KGgo", "UklGR", "R0lGOD"];
+/// What every short text with an image in it has, in upper or lower case: two letters of an image's name (`im`age and `im`g,
+/// `ph`oto, `pi`cture), of a `data:` prefix or of one of [`MAGIC`], or an escape that could stand for them.
+const TELLING: [[u8; 2]; 9] = [*b"im", *b"ph", *b"pi", *b"a:", *b"9j", *b"vb", *b"kl", *b"lg", *b"\\u"];
 const UNKNOWN: &str = "application/octet-stream";
 
 /// An image that was cut out.
@@ -79,10 +80,31 @@ impl Role {
 }
 
 /// `text` with an empty string in place of each image, and the images. Without images it is `text` itself.
-pub(crate) fn cut(text: &str, cuts: &mut Vec<Cut>) -> String {
-    let structured = cut_strings(text, Role::Plain, 0, cuts);
-    let text = structured.map_or(Cow::Borrowed(text), Cow::Owned);
-    cut_leftovers(&text, cuts).unwrap_or_else(|| text.into_owned())
+pub(crate) fn cut(text: String, cuts: &mut Vec<Cut>) -> String {
+    if may_hold_image(&text) {
+        cut_all(text, cuts)
+    } else {
+        text
+    }
+}
+
+fn cut_all(text: String, cuts: &mut Vec<Cut>) -> String {
+    let text = cut_strings(&text, Role::Plain, 0, cuts).unwrap_or(text);
+    cut_leftovers(&text, cuts).unwrap_or(text)
+}
+
+/// False only where nothing can be cut. Most texts are short and hold none of [`TELLING`], which is found out much faster
+/// than what they hold.
+fn may_hold_image(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let lower = |byte: u8| byte | 0x20;
+    // Without a way out of the loop, so that it is compiled to vector instructions.
+    let has = |[first, second]: [u8; 2]| {
+        let pairs = bytes.iter().zip(bytes.iter().skip(1));
+        let hits = pairs.map(|(a, b)| u8::from(lower(*a) == lower(first)) & u8::from(lower(*b) == lower(second)));
+        hits.fold(0, |found, hit| found | hit) != 0
+    };
+    bytes.len() >= MIN_NAMELESS_CHARS || TELLING.into_iter().any(has)
 }
 
 /// Goes from string to string; `None` where nothing was cut.
@@ -266,11 +288,13 @@ fn media_type(bytes: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn cut_of(text: &str) -> (String, Vec<String>) {
         let mut cuts = Vec::new();
-        let rest = cut(text, &mut cuts);
+        let rest = cut(text.to_owned(), &mut cuts);
         (rest, cuts.into_iter().map(|cut| cut.text).collect())
     }
 
@@ -335,6 +359,36 @@ mod tests {
             let (rest, images) = cut_of(&text);
             assert!(!rest.contains("QUJDQUJD"), "{}", &rest[..80.min(rest.len())]);
             assert!(images.iter().any(|found| found.contains(&image)), "{}", &text[..30]);
+        }
+    }
+
+    #[test]
+    fn a_text_without_images_is_not_searched() {
+        let usual = r#"{"faceAttack":"N","faceAge":"30","deviceToken":"e0c34a77f5ac40a5","guardRiskScore":1.25}"#;
+        assert!(!may_hold_image(usual) && may_hold_image(&usual.replace("Age", "IMG")));
+    }
+
+    proptest! {
+        /// Guards [`TELLING`]: what it lets pass unsearched has nothing to cut.
+        #[test]
+        fn no_image_is_overlooked(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[{}\\[\\]\":,\\\\ a-zA-Z0-9]{0,3}",
+                    prop::sample::select(vec![
+                        "\"faceImg\":\"", "\"extraFaceImg\":[\"", "\"face\\u0049mg\":\"", "\"idPHOTO\":\"", "\"a_picture\":\"",
+                        "\"x\":\"", "\"image\":\"", "\\\"faceImg\\\":\\\"", "faceImg", "data:image/png;base64,", "DATA:,",
+                        "/9j/", "\\/9j\\/", "iVBORw0KGgo", "UklGR", "R0lGOD", "AAAAAAAAAAAAAAAA",
+                    ]).prop_map(str::to_owned),
+                    (0..3000_usize).prop_map(|length| "QUJD".repeat(length)),
+                ],
+                0..8,
+            )
+        ) {
+            let text = parts.concat();
+            let (mut found, mut all) = (Vec::new(), Vec::new());
+            prop_assert_eq!(cut(text.clone(), &mut found), cut_all(text, &mut all));
+            prop_assert_eq!(found, all);
         }
     }
 

@@ -7,6 +7,7 @@
 //! - [`Value`]: what it is
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// Nesting beyond this is kept as text only.
 pub const MAX_DEPTH: usize = 64;
@@ -49,14 +50,16 @@ impl<'a> Node<'a> {
         let Value::Object(members) = &self.value else {
             return None;
         };
-        let mut found = members.iter().rev().filter(|(key, value)| {
-            !matches!(value.value, Value::Null)
-                && if key.contains('\\') {
-                    unescape(key).eq_ignore_ascii_case(name)
-                } else {
-                    key.eq_ignore_ascii_case(name)
-                }
-        });
+        // An escape is longer than what it stands for, so only a longer key can hide the name.
+        let is_named = |key: &str| match key.len().cmp(&name.len()) {
+            Ordering::Less => false,
+            Ordering::Equal => key.eq_ignore_ascii_case(name),
+            Ordering::Greater => key.contains('\\') && unescape(key).eq_ignore_ascii_case(name),
+        };
+        let mut found = members
+            .iter()
+            .rev()
+            .filter(|(key, value)| is_named(key) && !matches!(value.value, Value::Null));
         found.next().map(|(_, value)| value)
     }
 
@@ -257,24 +260,29 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
     }
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
+    // Byte by byte: in JSON within JSON the next escape is but a few characters away.
+    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
         text.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        let Some(escaped) = rest.chars().next() else {
-            text.push('\\');
-            break;
+        let plain = match rest.as_bytes().first() {
+            Some(escaped @ (b'"' | b'\\' | b'/')) => char::from(*escaped),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                rest = unescape_unicode(&rest[1..], &mut text);
+                continue;
+            }
+            // No escape: what follows is copied with what comes next.
+            _ => {
+                text.push('\\');
+                continue;
+            }
         };
-        rest = &rest[escaped.len_utf8()..];
-        match escaped {
-            '"' | '\\' | '/' => text.push(escaped),
-            'b' => text.push('\u{8}'),
-            'f' => text.push('\u{c}'),
-            'n' => text.push('\n'),
-            'r' => text.push('\r'),
-            't' => text.push('\t'),
-            'u' => rest = unescape_unicode(rest, &mut text),
-            other => text.extend(['\\', other]),
-        }
+        text.push(plain);
+        rest = &rest[1..];
     }
     text.push_str(rest);
     Cow::Owned(text)

@@ -6,6 +6,8 @@
 //! - [`normalize`]: does it
 //! - [`NotAFinalReply`]: why there is nothing to publish
 
+use std::borrow::Cow;
+
 use super::envelope::{self, Envelope};
 use super::image::{self, Cut};
 use super::json::{self, Node, Value};
@@ -30,7 +32,8 @@ pub enum NotAFinalReply {
 
 /// Normalizes a reply. Whatever [`super::reply::classify`] calls final has a record, and any bytes are safe to hand in.
 pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
-    let body = String::from_utf8_lossy(body);
+    // Looks at most bytes in blocks, which the lossy way does not.
+    let body = str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     let envelope = Envelope::read(&body).ok_or(NotAFinalReply::NotJson)?;
     if !envelope.is_success() {
         return Err(NotAFinalReply::Code(envelope.code().unwrap_or_default()));
@@ -44,7 +47,7 @@ pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
 
 fn record(result: &Node<'_>, passed: bool, request_id: Option<String>) -> Record {
     let mut cuts = Vec::new();
-    let mut raw = |name: &str| result.get(name).map(|node| image::cut(&raw_text(node), &mut cuts));
+    let mut raw = |name: &str| result.get(name).map(|node| image::cut(raw_text(node), &mut cuts));
     let ext_face_info = raw("ExtFaceInfo");
     let ekyc_result = raw("EkycResult");
     let ext_basic_info = raw("ExtBasicInfo");
@@ -162,9 +165,10 @@ impl Members<'_, '_> {
     }
 
     fn flag(&mut self, name: &str) -> Option<bool> {
-        self.member(name, |text| match text.to_ascii_lowercase().as_str() {
-            "y" | "yes" | "true" | "1" => Some(true),
-            "n" | "no" | "false" | "0" => Some(false),
+        let is = |text: &str, words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+        self.member(name, |text| match text {
+            _ if is(text, ["y", "yes", "true", "1"]) => Some(true),
+            _ if is(text, ["n", "no", "false", "0"]) => Some(false),
             _ => None,
         })
     }

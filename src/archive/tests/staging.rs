@@ -83,11 +83,11 @@ fn a_published_file_is_never_replaced() {
 fn rows_out_of_order_are_refused() {
     let fixture = Fixture::new();
     let mut day = fixture.stage();
-    day.append(row(5)).unwrap();
-    day.append(row(5)).unwrap();
-    let error = day.append(row(4)).unwrap_err();
+    day.append(&row(5)).unwrap();
+    day.append(&row(5)).unwrap();
+    let error = day.append(&row(4)).unwrap_err();
     assert!(matches!(error, ArchiveError::Unsorted { .. }), "{error}");
-    assert!(matches!(day.append(bare_row()), Err(ArchiveError::Unsorted { .. })));
+    assert!(matches!(day.append(&bare_row()), Err(ArchiveError::Unsorted { .. })));
 }
 
 #[test]
@@ -107,13 +107,13 @@ fn what_is_dropped_unpublished_goes_away_and_what_a_crash_left_is_cleared() {
         ..Limits::ARCHIVE
     };
     let mut day = fixture.stage_within(limits);
-    day.append(full_row(1)).unwrap();
+    day.append(&full_row(1)).unwrap();
     assert_eq!(fixture.staged().len(), 2);
     drop(day);
     assert!(fixture.staged().is_empty());
 
     let mut day = fixture.stage_within(limits);
-    day.append(full_row(1)).unwrap();
+    day.append(&full_row(1)).unwrap();
     std::mem::forget(day);
     let archive = Archive::open(fixture.data_dir.path()).unwrap();
     assert_eq!(archive.clear_staging().unwrap(), 2);
@@ -169,7 +169,7 @@ fn a_file_that_is_damaged_while_it_is_staged_is_not_handed_out() {
     let mut day = fixture.stage_within(limits);
     // More than the writer's own buffer holds, so that some of it is on the disk.
     for index in 0..20 {
-        day.append(row(index)).unwrap();
+        day.append(&row(index)).unwrap();
     }
     let path = fixture.data_dir.path().join(".staging").join(&fixture.staged()[0]);
     let mut bytes = fs::read(&path).unwrap();
