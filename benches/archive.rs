@@ -1,7 +1,6 @@
 //! From the journal to durable files, and back: publishing, the archive's part of that alone, and `verify`.
 //!
 //! `cargo bench --bench archive`; compare the figures of one run with each other, not with those of another machine.
-//! `IDVAULT_BENCH_ROWS` sets the rows of a billing day, `IDVAULT_BENCH_FACES` the replies with faces.
 
 use std::fs;
 use std::hint::black_box;
@@ -26,14 +25,14 @@ use tokio::runtime::Runtime;
 /// 2026-11-20T16:00:00Z: where the vendor's 21 November begins.
 const DAY_BEGINS_SECONDS: i64 = 1_795_190_400;
 
+/// Verifications of the day.
+const ROWS: usize = 100_000;
+
+/// Verifications of the day in which faces are fetched.
+const ROWS_WITH_FACES: usize = 1_000;
+
 /// Settlements that are handed to the ledger's writer at once.
 const IN_FLIGHT: usize = 1_000;
-
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().map_or(default, |text| {
-        text.parse().unwrap_or_else(|_| panic!("{name} is a number"))
-    })
-}
 
 fn id(number: usize) -> TransactionId {
     TransactionId::parse(&format!("hks{}", &sha256_hex(&number.to_le_bytes())[..29])).expect("an id")
@@ -150,7 +149,7 @@ impl Night {
     fn publish(mut self) -> Self {
         let run = self.ledger.begin_run(Timestamp::UNIX_EPOCH, None).expect("a run");
         let mut published = Published::default();
-        let mut publisher = Publisher {
+        let mut publication = Publisher {
             ledger: &mut self.ledger,
             archive: &self.archive,
             run: &run,
@@ -159,7 +158,7 @@ impl Night {
             now: Timestamp::UNIX_EPOCH,
             stop: &Stop::default(),
         };
-        publisher.publish(&mut published).expect("the files");
+        publication.publish(&mut published).expect("the files");
         assert!(published.verifications > 0);
         self
     }
@@ -177,7 +176,7 @@ fn bytes_under(folder: &Path) -> u64 {
 }
 
 fn verifications(criterion: &mut Criterion) {
-    let rows = setting("IDVAULT_BENCH_ROWS", 100_000);
+    let rows = ROWS;
     let journal = Journal::new(rows, false);
     let mut group = criterion.benchmark_group("verifications");
     group.throughput(Throughput::Elements(rows as u64)).sample_size(10);
@@ -237,7 +236,7 @@ fn stage(dir: TempDir, rows: &[Row]) -> TempDir {
 }
 
 fn faces(criterion: &mut Criterion) {
-    let rows = setting("IDVAULT_BENCH_FACES", 1_000);
+    let rows = ROWS_WITH_FACES;
     let journal = Journal::new(rows, true);
     let mut group = criterion.benchmark_group("faces");
     group.throughput(Throughput::Elements(rows as u64)).sample_size(10);

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::json::unescape;
+use super::json::{quote_or_backslash, unescape};
 use crate::record::FaceImage;
 
 /// Under a name that speaks of an image, Base64 of at least this length is one.
@@ -169,12 +169,12 @@ fn cut_value(raw: &str, role: Role, depth: usize, cuts: &mut Vec<Cut>) -> Option
 /// Where the string that began at `start` ends: its closing quote, or the end of the text.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(step) = bytes.get(at..).and_then(quote_or_backslash) {
+        at += step;
+        if bytes[at] == b'"' {
+            return at;
         }
+        at += 2;
     }
     bytes.len()
 }
@@ -264,13 +264,14 @@ pub(crate) fn decode(text: &str) -> (FaceImage, bool) {
         .with_decode_padding_mode(DecodePaddingMode::Indifferent);
     const ENGINE: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
     let (data, _) = without_data_prefix(text.trim());
-    let standard = data.bytes().filter(|b| !b.is_ascii_whitespace()).map(|b| match b {
-        b'-' => b'+',
-        b'_' => b'/',
-        other => other,
+    let decoded = ENGINE.decode(data).or_else(|_| {
+        let standard = data.bytes().filter(|b| !b.is_ascii_whitespace()).map(|b| match b {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        });
+        ENGINE.decode(standard.collect::<Vec<u8>>())
     });
-    let standard: Vec<u8> = standard.collect();
-    let decoded = ENGINE.decode(&standard);
     let good = decoded.is_ok();
     let bytes = decoded.unwrap_or_else(|_| text.as_bytes().to_vec());
     let media_type = if good { media_type(&bytes) } else { UNKNOWN };

@@ -149,8 +149,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let bytes = self.text.as_bytes();
         loop {
-            let step = bytes[self.at..].iter().position(|b| matches!(b, b'"' | b'\\'))?;
-            self.at += step;
+            self.at += quote_or_backslash(&bytes[self.at..])?;
             if bytes[self.at] == b'"' {
                 let text = &self.text[start..self.at];
                 self.at += 1;
@@ -238,6 +237,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Where the next quote or backslash is. Most are near and found byte by byte; an image's end is not, and what lies before
+/// it is stepped over by the block, which is compiled to vector instructions.
+pub(super) fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 16;
+    const BLOCK: usize = 64;
+    let is_found = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let near = bytes.len().min(NEAR);
+    if let Some(at) = bytes[..near].iter().position(is_found) {
+        return Some(at);
+    }
+    let blocks = bytes[near..].chunks_exact(BLOCK);
+    let without = blocks.take_while(|block| block.iter().fold(0, |found, byte| found | u8::from(is_found(byte))) == 0);
+    let from = near + without.count() * BLOCK;
+    bytes[from..].iter().position(is_found).map(|at| from + at)
+}
+
 fn is_number(word: &str) -> bool {
     let digits = word.strip_prefix('-').unwrap_or(word);
     digits.starts_with(|c: char| c.is_ascii_digit())
@@ -260,8 +275,7 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
     }
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    // Byte by byte: in JSON within JSON the next escape is but a few characters away.
-    while let Some(at) = rest.bytes().position(|byte| byte == b'\\') {
+    while let Some(at) = backslash(rest) {
         text.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         let plain = match rest.as_bytes().first() {
@@ -286,6 +300,13 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
     }
     text.push_str(rest);
     Cow::Owned(text)
+}
+
+/// Where the next one is: a few characters away in JSON within JSON, or behind an image.
+fn backslash(text: &str) -> Option<usize> {
+    const NEAR: usize = 16;
+    let near = text.bytes().take(NEAR).position(|byte| byte == b'\\');
+    near.or_else(|| text.find('\\'))
 }
 
 /// What follows `\u`: four hex digits, perhaps the second half of a pair after them. Gives what is left.
@@ -389,6 +410,18 @@ mod tests {
         assert!(strict(&list(MAX_VALUES)).is_some());
         assert!(strict(&list(MAX_VALUES + 1)).is_none());
         assert!(tolerant(&list(MAX_VALUES + 1)).is_none());
+    }
+
+    #[test]
+    fn a_quote_or_backslash_is_found_at_any_distance() {
+        for length in 0..300 {
+            for found in ["\"", "\\"] {
+                let text = format!("{}{found}\"\\", "é".repeat(length));
+                assert_eq!(quote_or_backslash(text.as_bytes()), Some(2 * length));
+                assert_eq!(backslash(&text), text.find('\\'));
+            }
+            assert_eq!(quote_or_backslash("a".repeat(length).as_bytes()), None);
+        }
     }
 
     #[test]
