@@ -89,7 +89,7 @@ impl Journal {
 }
 
 fn settle(ledger: Ledger, run: &Run, rows: usize, with_faces: bool) -> Ledger {
-    let writer = Writer::start(ledger, run.id.clone(), || ());
+    let writer = Writer::start(ledger, run.number, || ());
     let runtime = Runtime::new().expect("a runtime");
     for first in (0..rows).step_by(IN_FLIGHT) {
         let settled: Vec<_> = (first..rows.min(first + IN_FLIGHT))
@@ -112,7 +112,8 @@ fn settlement(number: usize, with_faces: bool) -> Settlement {
         .into_bytes();
     let record = normalize(&body).expect("a final reply");
     Settlement {
-        transaction_id: id(number),
+        // The ledger numbers from 1.
+        number: number.cast_signed() as i64 + 1,
         attempts: 1,
         call_code: "Success".to_owned(),
         message: None,
@@ -198,7 +199,8 @@ fn verifications(criterion: &mut Criterion) {
     for (name, percent) in [("verify", 0), ("verify --read-data", 100)] {
         group.bench_function(name, |bench| {
             bench.iter(|| {
-                let verified = verify(&night.ledger, &night.archive, Scope { percent, seed: 0 }).expect("a comparison");
+                let verified =
+                    verify(night.data_dir.path(), &night.ledger, Scope { percent, seed: 0 }).expect("a comparison");
                 assert_eq!((verified.archived, verified.differences.total()), (rows as u64, 0));
             });
         });
