@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use counts::Outcome;
 pub use counts::{Counts, Totals};
 pub use lane::Lane;
-use lane::Passed;
+use lane::{Passed, Service};
 pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 
 use crate::clock::Clock;
@@ -120,13 +120,11 @@ impl Fetch {
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
         let reader = readers.open()?;
-        let served = |record: &Due| self.client.serves(&record.region);
-        let answered = reader.answered_record(&lane.product_code, self.clock.now())?;
-        if let Some(answered) = answered.filter(served) {
-            lane.probes.answered(&answered);
+        for answered in reader.answered_records(&lane.product_code, self.clock.now())? {
+            lane.service(&answered.region).probes.answered(&answered);
         }
-        if let Some(last) = reader.last_record(&lane.product_code)?.filter(served) {
-            lane.probes.last(last);
+        for last in reader.last_records(&lane.product_code)? {
+            lane.service(&last.region).probes.last(last);
         }
         plan(reader, lane.product_code.clone(), &*self.clock)
             .take_until(self.stop.requested())
@@ -166,10 +164,11 @@ impl Fetch {
             return Some((self.unserved(due), Room::default()));
         }
         self.budget.earn();
+        let service = &*lane.service(&due.region);
         loop {
-            let passed = self.pass(lane).await?;
-            if let Some(other) = passed.breaker.probes().then(|| lane.probes.next()).flatten() {
-                self.probe(lane, passed, other).await?;
+            let passed = self.pass(lane, service).await?;
+            if let Some(other) = passed.breaker.probes().then(|| service.probes.next()).flatten() {
+                self.probe(lane, service, passed, other).await?;
                 continue;
             }
             let tried = self.exchange(due).await?;
@@ -178,7 +177,7 @@ impl Fetch {
             // What is not kept gives its room back now: whoever waits below may wait for one who needs room.
             let kept = tried.ok().filter(|_| matches!(seen.step, Step::Journal { .. }));
             let new_id = !seen.reached && !std::mem::replace(&mut failed, true);
-            let outage = lane.tell(&seen, passed.breaker, new_id);
+            let outage = service.tell(&seen, passed.breaker, new_id);
             let settlement = |attempts, settled| Settlement {
                 number: due.number,
                 attempts,
@@ -189,24 +188,30 @@ impl Fetch {
             };
             match seen.step {
                 Step::Journal { passed, sub_code } => {
-                    lane.probes.answered(due);
+                    service.probes.answered(due);
                     let (body, room) = kept.map(|(reply, room)| (reply.body, room)).unwrap_or_default();
                     let journalled = Settled::Journalled { passed, sub_code, body };
                     return Some((settlement(charged + 1, journalled), room));
                 }
                 Step::Settle(settled) => return Some((settlement(charged + 1, settled), Room::default())),
-                Step::Again { .. } if outage => lane.give_up_after(lane.breaker.outage()),
+                Step::Again { .. } if outage => {
+                    if let Some((other, record)) = passed.breaker.probes().then(|| lane.unheard_of(service)).flatten() {
+                        let passed = self.pass(lane, &other).await?;
+                        self.probe(lane, &other, passed, &record).await?;
+                    }
+                    lane.give_up_unanswered(&due.region, service);
+                }
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
-                        let answered = answered && self.answers_others(lane).await?;
+                        let answered = answered && self.answers_others(lane, service).await?;
                         let settled = self.settings.limits.give_up(due, answered);
                         return Some((settlement(charged, settled), Room::default()));
                     }
                     self.counts.retried();
                     self.back_off(charged).await?;
                 }
-                Step::WaitForQuota => lane.give_up_after(lane.pacer.throttled_for()),
+                Step::WaitForQuota => lane.give_up_throttled(),
                 Step::Refresh(fault) => {
                     let newer = !std::mem::replace(&mut refreshed, true)
                         && self.client.refresh_credentials().await.unwrap_or(false);
@@ -219,24 +224,25 @@ impl Fetch {
         }
     }
 
-    /// Whether the vendor answers other ids, so that a failure is this id's. Asks where nothing has been answered yet.
-    async fn answers_others(&self, lane: &Lane) -> Option<bool> {
-        if !lane.answers()
-            && let Some(other) = lane.probes.answered_before()
+    /// Whether the vendor answers other ids of the region, so that a failure is this id's. Asks where nothing has been
+    /// answered yet.
+    async fn answers_others(&self, lane: &Lane, service: &Service) -> Option<bool> {
+        if !service.answers()
+            && let Some(other) = service.probes.answered_before()
         {
-            let passed = self.pass(lane).await?;
-            self.probe(lane, passed, other).await?;
+            let passed = self.pass(lane, service).await?;
+            self.probe(lane, service, passed, other).await?;
         }
-        Some(lane.answers())
+        Some(service.answers())
     }
 
     /// Asks about another record whether the vendor answers. What it says of that record is not kept.
-    async fn probe(&self, lane: &Lane, passed: Passed, other: &Due) -> Option<()> {
+    async fn probe(&self, lane: &Lane, service: &Service, passed: Passed, other: &Due) -> Option<()> {
         let tried = self.exchange(other).await?;
         let reply = tried.as_ref().map(|(reply, _)| reply);
         let seen = self.read(lane, passed.pacer, other, reply, self.clock.now());
-        if lane.tell(&seen, passed.breaker, false) {
-            lane.give_up_after(lane.breaker.outage());
+        if service.tell(&seen, passed.breaker, false) {
+            lane.give_up_unanswered(&other.region, service);
         }
         if let Step::Stop(why) = seen.step {
             self.stop.request(why);
@@ -257,11 +263,11 @@ impl Fetch {
     }
 
     /// Passes the gates; `None` where the run stops before that.
-    async fn pass(&self, lane: &Lane) -> Option<Passed> {
+    async fn pass(&self, lane: &Lane, service: &Service) -> Option<Passed> {
         tokio::select! {
             biased;
             () = self.stop.requested() => None,
-            passed = lane.pass() => passed,
+            passed = lane.pass(service) => passed,
         }
     }
 

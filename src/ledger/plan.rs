@@ -1,7 +1,7 @@
 //! What is due, in which order: read page by page, so that memory does not grow with the number of ids.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{Row, ToSql, named_params};
 
 use super::{Ledger, LedgerError, checked, ids, optional_timestamp, timestamp};
 use crate::record::{Due, ProductCode, Region};
@@ -114,20 +114,32 @@ impl Ledger {
         read().map_err(self.failed("plan"))
     }
 
-    /// A record of a product that the vendor has answered and should not have deleted yet.
-    pub fn answered_record(&self, product_code: &ProductCode, now: Timestamp) -> Result<Option<Due>, LedgerError> {
+    /// Records of a product that the vendor has answered and should not have deleted yet, one of each region.
+    pub fn answered_records(&self, product_code: &ProductCode, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
         let product = named_params! { ":product_code": product_code.as_str(), ":now": now.as_microsecond() };
-        let archived = include_str!("../../sql/probe_archived.sql");
-        let found = self.connection.query_row(archived, product, due).optional();
-        found.map_err(self.failed("plan"))
+        self.first_of_each_region(include_str!("../../sql/probe_archived.sql"), product)
     }
 
-    /// The pending record of a product that comes last in the plan.
-    pub fn last_record(&self, product_code: &ProductCode) -> Result<Option<Due>, LedgerError> {
-        let pending = include_str!("../../sql/probe_pending.sql");
+    /// The pending records of a product that come last in the plan, one of each region.
+    pub fn last_records(&self, product_code: &ProductCode) -> Result<Vec<Due>, LedgerError> {
         let product = named_params! { ":product_code": product_code.as_str() };
-        let found = self.connection.query_row(pending, product, due).optional();
-        found.map_err(self.failed("plan"))
+        self.first_of_each_region(include_str!("../../sql/probe_pending.sql"), product)
+    }
+
+    fn first_of_each_region(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Vec<Due>, LedgerError> {
+        let read = || {
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query(params)?;
+            let mut found: Vec<Due> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let region = row.get_ref(3)?.as_str()?;
+                if found.iter().all(|record| record.region.as_str() != region) {
+                    found.push(due(row)?);
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(self.failed("plan"))
     }
 
     /// Calls `each` with the product and deadline of every pending row that is due by `due_by`, by product and in the order of the

@@ -275,3 +275,43 @@ fn only_an_answer_to_another_id_lets_a_failing_one_be_blamed() {
         assert_eq!(quarantined, 0, "{region}");
     }
 }
+
+/// Both regions are of one product. The ids of the one that is down come first and are more than calls are in flight, so that
+/// they would hold up the others, and the first such run would be enough to quarantine them.
+#[test]
+fn a_region_that_is_down_holds_no_other_up_and_is_no_ids_fault() {
+    for known in [false, true] {
+        let idvault = Idvault::new();
+        let run = |well: &Vendor, down: &Vendor, rows: &str| {
+            let config = format!(
+                "[retry]\nquarantine_after_runs = 1\n[endpoints]\nap-southeast-1 = '{}'\nap-southeast-5 = '{}'\n",
+                well.url, down.url
+            );
+            idvault.write("idvault.toml", config);
+            idvault.write("pending.csv", format!("transaction_id,region,verified_at\n{rows}"));
+            let args = ["run", "--pending", "pending.csv", "--qps", "1000", "--concurrency", "8"];
+            idvault.execute(&[&args[..], &["--now", crate::common::NOW]].concat())
+        };
+        if known {
+            // Answered in both, so that each can be asked about a record that it should answer.
+            let vendor = Vendor::start();
+            vendor.otherwise(verdict("Y", "200"));
+            let rows = format!("before1,ap-southeast-1,{FRESH}\nbefore2,ap-southeast-5,{FRESH}\n");
+            run(&vendor, &vendor, &rows).exits(0);
+        }
+        let (well, down) = (Vendor::start(), Vendor::start());
+        well.otherwise(verdict("Y", "200"));
+        down.otherwise(error(500, "InternalError"));
+        let first = (0..20).map(|number| format!("down{number:02},ap-southeast-5,2026-11-01T10:00:00Z\n"));
+        let last = (0..40).map(|number| format!("well{number:02},ap-southeast-1,{FRESH}\n"));
+        let ended = run(&well, &down, &first.chain(last).collect::<String>()).exits(4);
+        ended.says("no answers for 10s: left for the next run product_code=FACE_LIVENESS region=ap-southeast-5");
+        let count = |sql: &str| -> u64 { idvault.ledger().query_row(sql, [], |row| row.get(0)).unwrap() };
+        assert_eq!(
+            count("SELECT count(*) FROM transactions WHERE state = 'archived' AND transaction_id LIKE 'well%'"),
+            40
+        );
+        let blamed = "SELECT count(*) FROM transactions WHERE transaction_id LIKE 'down%' AND (state <> 'pending' OR failed_runs > 0)";
+        assert_eq!(count(blamed), 0, "known: {known}");
+    }
+}
