@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
@@ -37,8 +38,18 @@ pub const DEFAULT_MAX_IDLE_CONNECTIONS: usize = 64;
 /// likely wrong than needed (the vendor's SDK takes up to 120 s). One call then asks whether it is over.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// So much is set aside for a body whose length is known, before any of it is there.
+const FIRST_BODY_BYTES: usize = 16 * 1024;
+
 const ACTION: &str = "CheckResult";
 const VERSION: &str = "2022-08-09";
+const ACCESS_KEY_ID: HeaderName = HeaderName::from_static("x-acs-accesskey-id");
+const X_ACTION: HeaderName = HeaderName::from_static("x-acs-action");
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-acs-content-sha256");
+const X_DATE: HeaderName = HeaderName::from_static("x-acs-date");
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-acs-security-token");
+const NONCE: HeaderName = HeaderName::from_static("x-acs-signature-nonce");
+const X_VERSION: HeaderName = HeaderName::from_static("x-acs-version");
 const RETRY_AFTER: HeaderName = HeaderName::from_static("x-acs-retry-after");
 
 /// A client's limits.
@@ -269,21 +280,17 @@ impl Client {
             return Err(Fault::NoEndpoint { region });
         };
         let credentials = self.credentials.get().await?;
-        let mut parameters = vec![
+        let parameters = [
             ("MerchantBizId", due.merchant_biz_id.as_str()),
             ("TransactionId", due.transaction_id.as_str()),
+            ("IsReturnImage", "Y"),
         ];
-        if self.want_images {
-            parameters.push(("IsReturnImage", "Y"));
-        }
-        let query = sign::canonical_query(&parameters);
-        let headers = self.headers(url, &query, &credentials)?;
+        let query = sign::canonical_query(&parameters[..if self.want_images { 3 } else { 2 }]);
+        let mut request = reqwest::Request::new(Method::POST, url.with_query(&query));
+        *request.headers_mut() = self.headers(url, &query, &credentials)?;
         let http = if url.is_loopback() { &self.direct } else { &self.outward };
-        let request = http.post(url.with_query(&query)).headers(headers);
-        let response = request
-            .send()
-            .await
-            .map_err(|error| Fault::of(error, url.host_header()))?;
+        let sent = http.execute(request).await;
+        let response = sent.map_err(|error| Fault::of(error, url.host_header()))?;
         read(response, url.host_header(), &self.rooms).await
     }
 
@@ -308,29 +315,31 @@ impl Client {
         let nonce = self.nonces.next();
         let id = credentials.access_key_id();
         let token = credentials.security_token().map(ExposeSecret::expose_secret);
-        let mut signed = vec![("host", url.host_header())];
+        let mut signed = Vec::with_capacity(8);
+        signed.push((HOST, url.host_header()));
         if token.is_some() {
-            signed.push(("x-acs-accesskey-id", id));
+            signed.push((ACCESS_KEY_ID, id));
         }
-        signed.push(("x-acs-action", ACTION));
-        signed.push(("x-acs-content-sha256", sign::EMPTY_BODY_SHA256));
-        signed.push(("x-acs-date", &date));
+        signed.push((X_ACTION, ACTION));
+        signed.push((CONTENT_SHA256, sign::EMPTY_BODY_SHA256));
+        signed.push((X_DATE, &date));
         if let Some(token) = token {
-            signed.push(("x-acs-security-token", token));
+            signed.push((SECURITY_TOKEN, token));
         }
-        signed.push(("x-acs-signature-nonce", &nonce));
-        signed.push(("x-acs-version", VERSION));
+        signed.push((NONCE, &nonce));
+        signed.push((X_VERSION, VERSION));
+        let texts: Vec<(&str, &str)> = signed.iter().map(|(name, text)| (name.as_str(), *text)).collect();
         let request = sign::Request {
             method: "POST",
             path: "/",
             canonical_query: query,
-            headers: &signed,
+            headers: &texts,
             payload_sha256: sign::EMPTY_BODY_SHA256,
         };
         let authorization = sign::authorization(&request, id, credentials.access_key_secret().expose_secret());
-        let mut headers = HeaderMap::with_capacity(signed.len() + 3);
+        // Room for the client's own, too: user agent and accepted encodings.
+        let mut headers = HeaderMap::with_capacity(signed.len() + 5);
         for (name, text) in signed {
-            let name = if name == "host" { HOST } else { header_name(name)? };
             headers.insert(name, header_value(text)?);
         }
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -338,10 +347,6 @@ impl Client {
         headers.insert(AUTHORIZATION, header_value(&authorization)?);
         Ok(headers)
     }
-}
-
-fn header_name(name: &'static str) -> Result<HeaderName, Fault> {
-    HeaderName::try_from(name).map_err(|_| unsendable())
 }
 
 /// Marked as sensitive, so that no log shows it.
@@ -372,7 +377,8 @@ async fn read(mut response: reqwest::Response, host: &str, rooms: &Rooms) -> Res
     let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = text(RETRY_AFTER).and_then(parse_retry_after);
     let date = text(DATE).and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
-    let (mut body, mut room) = (Vec::new(), Room::default());
+    let mut body = Vec::with_capacity(declared.unwrap_or_default().min(FIRST_BODY_BYTES));
+    let mut room = Room::default();
     while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(error, host))? {
         let bytes = body.len() + chunk.len();
         if bytes > MAX_REPLY_BYTES {

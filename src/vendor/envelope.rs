@@ -131,11 +131,12 @@ pub(crate) fn message(text: &str) -> Option<String> {
         "x-acs-",
         "signature=",
     ];
-    let lower = text.to_ascii_lowercase();
-    let end = REPEATED
-        .iter()
-        .filter_map(|mark| lower.find(mark))
-        .min()
-        .unwrap_or(text.len());
+    let begins = |at: &usize, mark: &str| {
+        let found = text.as_bytes().get(*at..*at + mark.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(mark.as_bytes()))
+    };
+    let mut places = 0..text.len();
+    let end = places.find(|at| REPEATED.iter().any(|mark| begins(at, mark)));
+    let end = end.unwrap_or(text.len());
     Some(shortened(&text[..end], MAX_MESSAGE_CHARS)).filter(|message| !message.is_empty())
 }

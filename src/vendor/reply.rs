@@ -87,13 +87,13 @@ pub struct Classified {
 
 impl Classified {
     /// The same with every text of the vendor's passed through `redact`.
-    pub(super) fn redacted(mut self, redact: impl Fn(&str) -> String) -> Self {
+    pub(super) fn redacted(mut self, redact: impl Fn(&mut String)) -> Self {
         if let Answer::Account(fault) = &mut self.answer {
-            fault.call_code = redact(&fault.call_code);
+            redact(&mut fault.call_code);
         }
-        self.call_code = redact(&self.call_code);
-        self.message = self.message.as_deref().map(&redact);
-        self.request_id = self.request_id.as_deref().map(&redact);
+        redact(&mut self.call_code);
+        self.message.as_mut().map(&redact);
+        self.request_id.as_mut().map(&redact);
         self
     }
 }

@@ -5,10 +5,12 @@
 //! - [`authorization`]: the header that carries the signature
 //! - [`canonical_query`]: the query string, encoded and ordered as it is signed and sent
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use std::borrow::Cow;
 
-use crate::record::{hex, sha256_hex};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::record::hex;
 
 /// The name of the algorithm, as the header gives it.
 pub const ALGORITHM: &str = "ACS3-HMAC-SHA256";
@@ -34,19 +36,29 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     fn signed_names(&self) -> String {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| *name).collect();
-        names.join(";")
+        let mut names = String::with_capacity(128);
+        for (name, _) in self.headers {
+            names.extend([if names.is_empty() { "" } else { ";" }, name]);
+        }
+        names
     }
 
-    fn canonical(&self, signed_names: &str) -> String {
+    /// The SHA-256 of the canonical request, in hex.
+    fn digest(&self, signed_names: &str) -> String {
         debug_assert!(self.headers.is_sorted_by_key(|(name, _)| *name));
-        let mut text = String::with_capacity(512);
-        text.extend([self.method, "\n", self.path, "\n", self.canonical_query, "\n"]);
-        for (name, value) in self.headers {
-            text.extend([name, ":", value.trim(), "\n"]);
+        let mut digest = Sha256::new();
+        for part in [self.method, "\n", self.path, "\n", self.canonical_query, "\n"] {
+            digest.update(part);
         }
-        text.extend(["\n", signed_names, "\n", self.payload_sha256]);
-        text
+        for (name, value) in self.headers {
+            for part in [name, ":", value.trim(), "\n"] {
+                digest.update(part);
+            }
+        }
+        for part in ["\n", signed_names, "\n", self.payload_sha256] {
+            digest.update(part);
+        }
+        hex(&digest.finalize())
     }
 }
 
@@ -54,7 +66,7 @@ impl Request<'_> {
 #[expect(clippy::missing_panics_doc, reason = "HMAC takes a key of any length")]
 pub fn authorization(request: &Request<'_>, access_key_id: &str, access_key_secret: &str) -> String {
     let signed_names = request.signed_names();
-    let digest = sha256_hex(request.canonical(&signed_names).as_bytes());
+    let digest = request.digest(&signed_names);
     let mut mac = Hmac::<Sha256>::new_from_slice(access_key_secret.as_bytes()).expect("HMAC takes a key of any length");
     mac.update(ALGORITHM.as_bytes());
     mac.update(b"\n");
@@ -65,24 +77,28 @@ pub fn authorization(request: &Request<'_>, access_key_id: &str, access_key_secr
 
 /// The parameters as a query string: RFC 3986 encoding, ordered by name.
 pub fn canonical_query(parameters: &[(&str, &str)]) -> String {
-    let mut pairs: Vec<(String, String)> = parameters
+    let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = parameters
         .iter()
         .map(|(name, value)| (encode(name), encode(value)))
         .collect();
-    pairs.sort();
-    let joined: Vec<String> = pairs
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    joined.join("&")
+    pairs.sort_unstable();
+    let mut query = String::with_capacity(128);
+    for (name, value) in &pairs {
+        query.extend([if query.is_empty() { "" } else { "&" }, name, "=", value]);
+    }
+    query
 }
 
 /// RFC 3986: everything but letters, digits and `-_.~` as `%XX`.
-fn encode(text: &str) -> String {
+fn encode(text: &str) -> Cow<'_, str> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len());
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    if text.bytes().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(3 * text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+        if is_plain(byte) {
             encoded.push(char::from(byte));
         } else {
             encoded.push('%');
@@ -90,7 +106,7 @@ fn encode(text: &str) -> String {
             encoded.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
-    encoded
+    Cow::Owned(encoded)
 }
 
 #[cfg(test)]
@@ -98,6 +114,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::record::sha256_hex;
 
     #[derive(serde::Deserialize)]
     struct Vector {

@@ -45,7 +45,7 @@ pub struct CredentialsSettings {
 #[derive(Clone)]
 struct Found {
     credentials: Arc<Credentials>,
-    source: CredentialsSource,
+    source: Arc<CredentialsSource>,
 }
 
 #[derive(Debug)]
@@ -102,6 +102,7 @@ impl CredentialsChain {
     /// Always these: the sandbox's, and for tests.
     pub fn fixed(credentials: Credentials, source: CredentialsSource) -> Self {
         let credentials = Arc::new(credentials);
+        let source = Arc::new(source);
         Self {
             resolver: None,
             found: Mutex::new(Some(Found { credentials, source })),
@@ -111,7 +112,7 @@ impl CredentialsChain {
 
     /// Where the credentials come from; finds them where they weren't asked for yet.
     pub async fn source(&self) -> Result<CredentialsSource, CredentialsError> {
-        Ok(self.current().await?.source)
+        Ok(CredentialsSource::clone(&self.current().await?.source))
     }
 
     /// The credentials to sign with now.
@@ -141,10 +142,11 @@ impl CredentialsChain {
         Ok(changed)
     }
 
-    /// `text` without the secrets of the credentials in use.
-    pub fn redact(&self, text: &str) -> String {
-        self.cached()
-            .map_or_else(|| text.to_owned(), |found| found.credentials.redact(text))
+    /// Takes the secrets of the credentials in use out of `text`.
+    pub fn redact(&self, text: &mut String) {
+        if let Some(found) = self.cached() {
+            found.credentials.redact(text);
+        }
     }
 
     async fn current(&self) -> Result<Found, CredentialsError> {
@@ -233,7 +235,7 @@ impl Resolver {
             };
             match looked {
                 Ok((credentials, source)) => {
-                    let credentials = Arc::new(credentials);
+                    let (credentials, source) = (Arc::new(credentials), Arc::new(source));
                     return Ok(Found { credentials, source });
                 }
                 Err(why) => looked_at.push(why),

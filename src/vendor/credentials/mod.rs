@@ -75,22 +75,24 @@ impl Credentials {
     }
 
     /// `text` with stars in place of the secret and the token, and of the beginning of one where the text ends in it.
-    fn redact(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+    fn redact(&self, text: &mut String) {
         for secret in [Some(&self.access_key_secret), self.security_token.as_ref()] {
             let secret = secret.map_or("", |secret| secret.expose_secret());
             if secret.len() < SHORTEST_SECRET {
                 continue;
             }
-            text = text.replace(secret, STARS);
+            // Whatever is looked for begins so, and hardly any text has it.
+            if !text.contains(&secret[..secret.floor_char_boundary(SHORTEST_SECRET)]) {
+                continue;
+            }
+            *text = text.replace(secret, STARS);
             let mut beginnings = (SHORTEST_SECRET..secret.len())
                 .rev()
                 .filter_map(|length| secret.get(..length));
             if let Some(rest) = beginnings.find_map(|beginning| text.strip_suffix(beginning)) {
-                text = format!("{rest}{STARS}");
+                *text = format!("{rest}{STARS}");
             }
         }
-        text
     }
 
     /// Whether they are the same key and token.

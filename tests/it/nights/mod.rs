@@ -10,6 +10,7 @@ mod checker;
 mod closing;
 mod commands;
 mod config;
+mod connections;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
