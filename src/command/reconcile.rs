@@ -14,6 +14,7 @@ use crate::ledger::{Ledger, Lock};
 use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
 use crate::reconcile::{Reconciled, Request, reconcile};
+use crate::report::page::Page;
 use crate::report::reconcile::{Records, write, write_json, write_table};
 use crate::report::{ReportDir, ReportError};
 
@@ -66,6 +67,7 @@ fn write_reports(
     })?;
     reports.write("reconcile.csv", |out| write(reconciled, out))?;
     reports.write("reconcile.json", |out| Ok(write_json(reconciled, out)?))?;
+    reports.write("report.html", |out| Page::reconciled(reconciled).write(out))?;
     let target = reports.target_of(&format!("reconcile-{}", reconciled.month), now);
     reports.publish_folder(&target)?;
     tracing::info!(folder = %target.display(), "the reports are written");

@@ -6,11 +6,13 @@
 //!
 //! - [`Page`]: what the template shows; [`Details`]: what it needs beside the run's summary
 //! - `night`: the page of a run; `billing`: its part about verifications and amounts
+//! - `reconcile`: the page of a bill that was compared with the archive
 //! - `chart`: drawings; `text`: how figures are written
 
 mod billing;
 mod chart;
 mod night;
+mod reconcile;
 mod text;
 
 use std::io::Write;
@@ -116,6 +118,13 @@ impl Table {
             cells: cells.into_iter().map(|cell| clean(cell.as_ref())).collect(),
             marked: false,
         });
+    }
+
+    /// Says of the last row whether it needs a look.
+    fn mark(&mut self, marked: bool) {
+        if let Some(row) = self.rows.last_mut() {
+            row.marked = marked;
+        }
     }
 
     fn folded(mut self) -> Self {

@@ -67,7 +67,7 @@ pub fn write(reconciled: &Reconciled, out: impl Write) -> Result<(), ReportError
 }
 
 /// Each as `class calls amount`, in the order of the classes.
-fn explanations(line: &Line) -> String {
+pub(super) fn explanations(line: &Line) -> String {
     let explanation = |Explanation { class, size }: &Explanation| {
         format!("{} {} {}", class.as_str(), size.quantity, size.amount.normalize())
     };

@@ -16,7 +16,11 @@ struct Page {
 impl Page {
     #[track_caller]
     fn of(idvault: &Idvault) -> Self {
-        let html = idvault.report("report.html");
+        Self::reading(idvault.report("report.html"))
+    }
+
+    #[track_caller]
+    fn reading(html: String) -> Self {
         let lower = html.to_lowercase();
         let asks = [
             "http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", "<iframe", "onload=",
@@ -259,4 +263,54 @@ fn a_dry_run_on_an_empty_ledger_has_a_page_too() {
     let page = Page::of(&idvault);
     assert!(page.html.contains("No call was made.") && page.html.contains("No record is in quarantine."));
     assert_eq!(page.column("Every id that ever came in", "state", "ids")["in all"], "0");
+}
+
+/// The sample's bill, in which a line is planted for each way in which it can differ.
+#[test]
+fn the_page_of_a_bill_has_the_figures_of_the_comparison_and_marks_what_is_wrong() {
+    let idvault = sample();
+    let bill = format!("{}/samples/bill-2026-10.csv", env!("CARGO_MANIFEST_DIR"));
+    let args = ["reconcile", "--bill", &bill, "--now", "2026-11-22T02:00:00Z"];
+    idvault.execute(&args).exits(9);
+    let folder = idvault.data("reports/2026-11-22T020000Z-reconcile-2026-10");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let page = Page::reading(read("report.html"));
+    let json: Value = serde_json::from_str(&read("reconcile.json")).unwrap();
+    let money = |of: &Value| of.as_str().unwrap().parse::<f64>().unwrap().to_string();
+    let total = &page.table("Bill and archive")[0];
+    for (side, of) in [("bill", "bill"), ("archive", "archive"), ("more", "difference")] {
+        let expected = &json["totals"][0][of];
+        assert_eq!(
+            total[&format!("{side}, calls")],
+            expected["quantity"].to_string(),
+            "{side}"
+        );
+        assert_eq!(total[side], money(&expected["amount"]), "{side}");
+    }
+    let why = page.table("What the bill has more, by reason");
+    let explanations = json["explanations"].as_array().unwrap();
+    assert_eq!(why.len(), explanations.len());
+    for (row, expected) in why.iter().zip(explanations) {
+        assert_eq!(row["why"], expected["class"].as_str().unwrap().replace('_', " "));
+        assert_eq!(
+            (&row["calls"], &row["amount"]),
+            (&expected["quantity"].to_string(), &money(&expected["amount"]))
+        );
+    }
+    let lines = json["lines"].as_array().unwrap().iter();
+    let differ: Vec<&Value> = lines
+        .filter(|line| !line["explanations"].as_array().unwrap().is_empty())
+        .collect();
+    assert_eq!(page.table("Lines that differ, the worst first").len(), differ.len());
+    let beyond = differ.iter().filter(|line| line["beyond_tolerance"] == true).count();
+    let document = page.parsed();
+    let sections = document
+        .descendants()
+        .filter(|node| node.attribute("aria-labelledby") == Some("differences"));
+    let marked = sections.flat_map(|section| {
+        section
+            .descendants()
+            .filter(|node| node.attribute("class") == Some("marked"))
+    });
+    assert_eq!((marked.count(), beyond), (beyond, 3));
 }

@@ -292,8 +292,7 @@ fn expiry(summary: &Summary) -> Section {
     for cause in Cause::ALL {
         let total = expiry.causes.get(&cause).copied().unwrap_or_default();
         causes.row([cause_words(cause), &grouped(total.lost), &grouped(total.endangered)]);
-        let at = causes.rows.len() - 1;
-        causes.rows[at].marked = total.lost > 0;
+        causes.mark(total.lost > 0);
     }
     let mut tables = vec![bands, causes];
     if !expiry.days.is_empty() {

@@ -1,0 +1,268 @@
+//! The page of a bill that was compared with the archive.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use super::chart::{Chart, Series};
+use super::text::{clean, exact, grouped, short};
+use super::{MOST_NAMED, Page, Section, Table, Tile, Verdict};
+use crate::reconcile::{Line, Reconciled, Standing};
+use crate::report::reconcile::explanations;
+
+/// Differences that are named, the worst first.
+const MOST_LINES: usize = 100;
+
+impl Page {
+    /// The page of a comparison.
+    pub fn reconciled(reconciled: &Reconciled) -> Self {
+        let state = if reconciled.month_is_final {
+            "final"
+        } else {
+            "not final before the 4th of the next month"
+        };
+        let files = &reconciled.bill_files;
+        let mut named: Vec<String> = files.iter().take(MOST_NAMED).map(|file| clean(file)).collect();
+        if files.len() > MOST_NAMED {
+            named.push(format!("{} more", grouped(files.len() - MOST_NAMED)));
+        }
+        let mut left_out = Vec::new();
+        for (lines, about) in [
+            (reconciled.other_months, "other months"),
+            (reconciled.not_ours, "other services"),
+        ] {
+            if lines > 0 {
+                left_out.push(format!(
+                    "Lines of the bill about {about}, left out: {}.",
+                    grouped(lines)
+                ));
+            }
+        }
+        let footer = "reconcile.csv has every line, reconcile-records.csv the transactions behind the explanations; both are beside \
+                      this page, and so is reconcile.json.";
+        left_out.push(footer.to_owned());
+        Self {
+            title: format!("The vendor's bill of {} against the archive", reconciled.month),
+            about: format!("The month is {state}. Bill: {}", named.join(", ")),
+            verdict: verdict(reconciled),
+            tiles: tiles(reconciled),
+            sections: vec![totals(reconciled), why(reconciled), differences(reconciled)],
+            footer: left_out,
+        }
+    }
+}
+
+fn lines_of(reconciled: &Reconciled, standing: Standing) -> usize {
+    let lines = reconciled.lines.iter();
+    lines.filter(|line| line.standing == standing).count()
+}
+
+fn verdict(reconciled: &Reconciled) -> Verdict {
+    let (wrong, open) = (
+        lines_of(reconciled, Standing::Wrong),
+        lines_of(reconciled, Standing::Open),
+    );
+    let (mood, title) = if reconciled.beyond_tolerance > 0 {
+        ("bad", "The bill is wrong, or its difference unexplained (exit 9)")
+    } else if wrong + open > 0 {
+        ("look", "No more is wrong than is tolerated; something is open (exit 0)")
+    } else {
+        ("good", "The bill is right (exit 0)")
+    };
+    let counted = [
+        (wrong, "wrong: bill and archive contradict each other"),
+        (open, "open: what is missing is named below"),
+    ];
+    let reasons = counted.into_iter().filter(|(lines, _)| *lines > 0);
+    Verdict {
+        mood,
+        title: title.to_owned(),
+        reasons: reasons
+            .map(|(lines, what)| {
+                format!(
+                    "{} of {} lines {what}.",
+                    grouped(lines),
+                    grouped(reconciled.lines.len())
+                )
+            })
+            .collect(),
+    }
+}
+
+fn tiles(reconciled: &Reconciled) -> Vec<Tile> {
+    let mut tiles: Vec<Tile> = [
+        ("Wrong", Standing::Wrong),
+        ("Open", Standing::Open),
+        ("Right", Standing::Right),
+    ]
+    .into_iter()
+    .map(|(name, standing)| Tile {
+        name,
+        figure: grouped(lines_of(reconciled, standing)),
+        detail: "days, products and regions".to_owned(),
+    })
+    .collect();
+    let priced = reconciled.totals.iter().filter(|total| !total.currency.is_empty());
+    tiles.extend(priced.take(1).map(|total| Tile {
+        name: "The bill has more",
+        figure: format!(
+            "{} {}",
+            grouped(total.difference.amount.normalize()),
+            clean(&total.currency)
+        ),
+        detail: format!("{} calls", grouped(total.difference.quantity)),
+    }));
+    tiles
+}
+
+fn totals(reconciled: &Reconciled) -> Section {
+    let columns = [
+        "currency",
+        "#bill, calls",
+        "#archive, calls",
+        "#more, calls",
+        "#bill",
+        "#archive",
+        "#more",
+    ];
+    let mut table = Table::new("Bill and archive", columns);
+    for total in &reconciled.totals {
+        let sides = [total.bill, total.archive, total.difference];
+        let currency = if total.currency.is_empty() {
+            "without a price"
+        } else {
+            &total.currency
+        };
+        let mut cells = vec![currency.to_owned()];
+        cells.extend(sides.map(|side| grouped(side.quantity)));
+        cells.extend(sides.map(|side| grouped(side.amount.normalize())));
+        table.row(cells);
+    }
+    let of = reconciled.totals.len() as u64;
+    let days = by_day(reconciled);
+    Section {
+        id: "totals",
+        title: "Bill against archive",
+        charts: vec![day_chart(&days)],
+        tables: vec![table.cut(MOST_NAMED, of, "reconcile.json"), day_table(&days)],
+        ..Section::default()
+    }
+}
+
+/// Calls on both sides, bill first, day by day.
+fn by_day(reconciled: &Reconciled) -> BTreeMap<Date, [i64; 2]> {
+    let mut days: BTreeMap<Date, [i64; 2]> = BTreeMap::new();
+    for line in &reconciled.lines {
+        let compared = &line.compared;
+        let sides = days.entry(compared.key.day).or_default();
+        sides[0] += compared.bill.quantity;
+        sides[1] += compared.archive.quantity;
+    }
+    days
+}
+
+fn day_chart(days: &BTreeMap<Date, [i64; 2]>) -> Chart {
+    let names: Vec<String> = days.keys().copied().map(short).collect();
+    let series = |name: &str, side: usize| Series {
+        name: name.to_owned(),
+        values: days.values().map(|sides| exact(Decimal::from(sides[side]))).collect(),
+    };
+    let sides = [series("bill", 0), series("archive", 1)];
+    Chart::lines("chart-bill", "Calls by day, bill and archive", &names, &sides, None)
+}
+
+fn day_table(days: &BTreeMap<Date, [i64; 2]>) -> Table {
+    let columns = ["day", "#bill", "#archive", "#the bill has more"];
+    let mut table = Table::new("Calls by day, bill and archive", columns).folded();
+    for (day, [bill, archive]) in days {
+        table.row([
+            day.to_string(),
+            grouped(bill),
+            grouped(archive),
+            grouped(bill - archive),
+        ]);
+        table.mark(bill != archive);
+    }
+    table
+}
+
+fn why(reconciled: &Reconciled) -> Section {
+    let columns = ["why", "standing", "#calls", "#amount", "currency", "#lines"];
+    let mut table = Table::new("What the bill has more, by reason", columns);
+    for total in &reconciled.explanations {
+        table.row([
+            total.class.as_str().replace('_', " "),
+            total.standing.as_str().to_owned(),
+            grouped(total.size.quantity),
+            grouped(total.size.amount.normalize()),
+            total.currency.clone(),
+            grouped(total.lines),
+        ]);
+        table.mark(total.standing == Standing::Wrong);
+    }
+    let mut section = Section {
+        id: "why",
+        title: "Reasons",
+        ..Section::default()
+    };
+    if reconciled.explanations.is_empty() {
+        section.texts.push("Bill and archive agree in every line.".to_owned());
+    } else {
+        let of = reconciled.explanations.len() as u64;
+        section.tables.push(table.cut(MOST_LINES, of, "reconcile.json"));
+    }
+    section
+}
+
+fn differences(reconciled: &Reconciled) -> Section {
+    let columns = [
+        "day",
+        "product",
+        "region",
+        "#bill, calls",
+        "#archive, calls",
+        "#bill",
+        "#archive",
+        "currency",
+        "standing",
+        "because of: calls, amount",
+    ];
+    let mut table = Table::new("Lines that differ, the worst first", columns);
+    let differ = reconciled
+        .lines
+        .iter()
+        .filter(|line| !line.compared.explanations.is_empty());
+    let mut differ: Vec<&Line> = differ.collect();
+    differ.sort_by_key(|line| (Reverse(line.beyond_tolerance), Reverse(line.standing)));
+    for line in differ.iter().take(MOST_LINES) {
+        let (key, bill, archive) = (&line.compared.key, line.compared.bill, line.compared.archive);
+        table.row([
+            key.day.to_string(),
+            key.product_code.clone(),
+            key.region.clone(),
+            grouped(bill.quantity),
+            grouped(archive.quantity),
+            grouped(bill.amount.normalize()),
+            grouped(archive.amount.normalize()),
+            line.currency.clone(),
+            line.standing.as_str().to_owned(),
+            explanations(line).replace('_', " "),
+        ]);
+        table.mark(line.beyond_tolerance);
+    }
+    let mut section = Section {
+        id: "differences",
+        title: "Differences",
+        ..Section::default()
+    };
+    if differ.is_empty() {
+        section.texts.push("There is none.".to_owned());
+    } else {
+        section
+            .tables
+            .push(table.cut(MOST_LINES, differ.len() as u64, "reconcile.csv"));
+    }
+    section
+}
