@@ -41,6 +41,24 @@ pub enum LedgerError {
         /// The missing folder.
         path: PathBuf,
     },
+    /// There is nothing in it yet, or nothing any more.
+    #[error(
+        "the ledger {path} is empty: where there is an archive beside it, restore both together from a backup; where there is none, the first `idvault run` fills it"
+    )]
+    Empty {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// It was written by an older version, and only a run migrates.
+    #[error("the ledger {path} has schema {found}, this idvault needs {known}; the next `idvault run` brings it up")]
+    Older {
+        /// The ledger.
+        path: PathBuf,
+        /// The schema that it has.
+        found: i64,
+        /// The schema that is needed.
+        known: i64,
+    },
     /// The archive is there and the ledger is not, or is empty.
     #[error(
         "there is an archive and no ledger at {path}, or an empty one; restore both together from a backup: an empty ledger would fetch everything again"

@@ -36,9 +36,14 @@ pub(super) fn migrate(ledger: &mut Ledger) -> Result<(), LedgerError> {
 pub(super) fn check(ledger: &Ledger) -> Result<(), LedgerError> {
     match schema_version(ledger)? {
         NEWEST => Ok(()),
-        older => Err(ledger.inconsistent(format!(
-            "it has schema {older} of {NEWEST}, and the next `idvault run` brings it up"
-        ))),
+        0 => Err(LedgerError::Empty {
+            path: ledger.path.clone(),
+        }),
+        found => Err(LedgerError::Older {
+            path: ledger.path.clone(),
+            found,
+            known: NEWEST,
+        }),
     }
 }
 

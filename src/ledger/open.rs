@@ -74,7 +74,7 @@ impl Ledger {
         data_dir.join("ledger.sqlite")
     }
 
-    /// Whether there is no ledger yet: no file, an empty one, or one without a schema. Changes nothing.
+    /// Whether there is no ledger yet: no file, an empty one, one without a schema, or one that knows no id. Changes nothing.
     pub fn is_blank(data_dir: &Path, _lock: &Lock) -> Result<bool, LedgerError> {
         let path = Self::path_in(data_dir);
         refuse_links(data_dir)?;
@@ -84,7 +84,14 @@ impl Ledger {
         }
         // Not for reading only, which can't take back what a crash left half done.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Ok(migrate::schema_version(&Self::connect(path, flags)?)? == 0)
+        let ledger = Self::connect(path, flags)?;
+        if migrate::schema_version(&ledger)? == 0 {
+            return Ok(true);
+        }
+        let ids = ledger
+            .connection
+            .query_row(include_str!("../../sql/holds_ids.sql"), [], |row| row.get::<_, bool>(0));
+        Ok(!ids.map_err(ledger.failed("look for ids"))?)
     }
 
     /// Opens the ledger for writing, makes it where there is none, and migrates an older one.

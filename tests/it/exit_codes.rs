@@ -210,7 +210,7 @@ fn exit_6_a_ledger_that_can_not_be_used_is_left_as_it_is() {
     for (sql, sentence) in [
         (
             Some(newer),
-            "has schema 99, this idvault knows up to 3; use the newer idvault",
+            "has schema 99, this idvault knows up to 4; use the newer idvault",
         ),
         (Some(foreign), "is not an idvault ledger (application id 0x12345678)"),
         (Some(nameless), "is not an idvault ledger"),

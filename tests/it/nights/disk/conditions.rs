@@ -157,6 +157,26 @@ fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one() {
     drop(mode);
     assert!(fs::metadata(&ledger).unwrap().len() > 0);
     is_refused(&night, &mut night.command(), 6, &words);
+    for args in [&["status"][..], &["verify"], &["quarantine", "list"]] {
+        let said = night.place.idvault(args).expect(6).stderr;
+        assert!(
+            said.contains("is empty: where there is an archive beside it, restore both"),
+            "{said}"
+        );
+    }
+
+    // As somebody leaves it who empties it by hand; with the manifest too, or without.
+    for sql in ["DELETE FROM transactions", "DELETE FROM tallies; DELETE FROM files"] {
+        if sql.contains("transactions") {
+            fs::copy(&elsewhere, &ledger).unwrap();
+        }
+        let emptied = Connection::open(&ledger).unwrap();
+        emptied
+            .execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql}"))
+            .unwrap();
+        drop(emptied);
+        is_refused(&night, &mut night.command(), 6, &words);
+    }
 
     put(&elsewhere, &ledger);
     completes(&night);

@@ -1,0 +1,2 @@
+-- Whether an id ever came in: 1 or 0.
+SELECT EXISTS (SELECT 1 FROM transactions)
