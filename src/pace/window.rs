@@ -23,7 +23,7 @@ const LONGEST_GUARD: Duration = Duration::from_millis(20);
 const FIRST: Duration = Duration::from_secs(2);
 
 /// Lateness is remembered for one to two of these.
-const REMEMBERED: Duration = Duration::from_secs(30);
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// The attempts of the last second.
 #[derive(Debug)]
