@@ -119,6 +119,18 @@ fn files(criterion: &mut Criterion) {
             dir
         });
     });
+    let dir = tempfile::tempdir().expect("a folder");
+    let archive = Archive::open(dir.path()).expect("an archive");
+    let mut day = archive.stage(None, &run_id, 1).expect("a day");
+    for (number, body) in bodies.iter().enumerate() {
+        day.append(&row(number, body, &run_id)).expect("a row");
+    }
+    let file = day.finish().expect("the files").remove(0);
+    let path = file.relative_path.clone();
+    file.publish().expect("a file");
+    group.bench_function("tally", |bench| {
+        bench.iter(|| archive.tally(black_box(&path)).expect("a count"));
+    });
     group.finish();
 }
 
