@@ -2,7 +2,8 @@
 //! files, the ledger's from what was tallied at publication and from the state of each id.
 //!
 //! - [`of_run`]: what a run published, in every run
-//! - [`of_days`]: some days, as a month that is to be closed or reconciled; [`Audited`]: what was found
+//! - [`of_days`]: some days, as a month that is compared with the bill; [`to_be_closed`]: one that is to be signed off;
+//!   [`Audited`]: what was found
 //!
 //! `verify` compares everything, row by row.
 
@@ -40,8 +41,7 @@ pub fn of_run(ledger: &Ledger, archive: &Archive, run_id: &str) -> Result<Vec<St
     Ok(differences)
 }
 
-/// Hashes the files of the days `from..=to`, counts them again, and compares what the ledger knows of each id with all
-/// tallies.
+/// Counts the files of the days `from..=to` again.
 pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> Result<Audited, LedgerError> {
     let mut files = ledger.manifest()?;
     let within = |file: &ManifestFile| {
@@ -51,9 +51,16 @@ pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> 
     files.retain(|file| is_counted(file) && within(file));
     let mut differences = ledger.adrift()?;
     for file in &files {
-        differences.extend(changed(archive, file));
         compare(ledger, archive, file, &mut differences)?;
     }
+    differences.truncate(MAX_NAMED);
+    Ok(Audited { files, differences })
+}
+
+/// As [`of_days`], and hashes the files, and compares all archived ids with all tallies: what is to be signed off.
+pub fn to_be_closed(ledger: &Ledger, archive: &Archive, days: (Date, Date)) -> Result<Audited, LedgerError> {
+    let Audited { files, mut differences } = of_days(ledger, archive, days)?;
+    differences.extend(files.iter().filter_map(|file| changed(archive, file)));
     let (ids, tallied) = (ledger.archived_ids()?, ledger.tallied()?);
     for (key, ids, tally) in differing(&ids, &tallied) {
         let key = key.join(" ");

@@ -206,6 +206,9 @@ pub struct CloseArgs {
     /// The vendor's bill, compared and signed off with it; repeatable
     #[arg(long, value_name = "FILE", required_unless_present = "accept")]
     pub bill: Vec<PathBuf>,
+    /// How much money of a day, product and region may be wrong, such as 0.01
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]
+    pub tolerance: Option<Decimal>,
     /// Why it is closed although something speaks against it, as that there is no bill; kept in the record
     #[arg(long, value_name = "REASON")]
     pub accept: Option<String>,

@@ -16,6 +16,8 @@ use crate::exit::Exit;
 use crate::files::{FileError, sha256_of};
 use crate::ledger::{ClosedMonth, Ledger, Lock, StateCounts};
 use crate::plain::clean;
+use crate::reconcile::evidence::Month;
+use crate::reconcile::{self, Reconciled, Request};
 use crate::record::State;
 use crate::report::billing::{self, BillingTotals};
 
@@ -41,7 +43,10 @@ pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> R
         );
         return Err(CommandError::Usage(why));
     }
-    let closing = Closing::read(args, month, &ledger, &settings)?;
+    let days = Month::of(month, &settings.billing_zone);
+    let days = days.ok_or_else(|| CommandError::Usage(format!("{} can't be closed", args.month)))?;
+    let reconciled = compare(args, &days, today, &ledger, &settings)?;
+    let closing = Closing::read(args, &days, reconciled, &ledger, &settings)?;
     if let Some(exit) = closing.refused(&mut out)? {
         return Ok(exit);
     }
@@ -62,14 +67,20 @@ struct Closing {
 }
 
 impl Closing {
-    fn read(args: &CloseArgs, month: Date, ledger: &Ledger, settings: &Settings) -> Result<Self, CommandError> {
-        let days = (month, month.last_of_month());
-        let audited = audit::of_days(ledger, &Archive::for_reading(&settings.data_dir), days)?;
+    fn read(
+        args: &CloseArgs,
+        month: &Month,
+        reconciled: Option<Reconciled>,
+        ledger: &Ledger,
+        settings: &Settings,
+    ) -> Result<Self, CommandError> {
+        let days = month.days();
+        let audited = audit::to_be_closed(ledger, &Archive::for_reading(&settings.data_dir), days)?;
         let billing = billing::read(ledger, &settings.pricing, Some(days))?;
         let mut rows = billing.rows;
         // They belong to no month, and would change what is signed off.
         rows.retain(|row| row.billing_day.is_some());
-        let states = states(ledger, settings, days)?;
+        let states = ledger.states_between(month.span())?;
         let totals = billing::totals(&rows);
         let signed = |file: &crate::ledger::ManifestFile| SignedFile {
             path: file.path.clone(),
@@ -82,13 +93,16 @@ impl Closing {
             month: args.month.clone(),
             closed_at: Timestamp::UNIX_EPOCH,
             accepted: args.accept.clone(),
-            objections: objections(args, &totals),
+            objections: objections(reconciled.as_ref(), &totals),
             rows,
             totals: serde_json::to_value(&totals).map_err(io::Error::from)?,
             states: serde_json::to_value(&states).map_err(io::Error::from)?,
             files: audited.files.iter().map(signed).collect(),
             bills: args.bill.iter().map(|path| bill(path)).collect::<Result<_, _>>()?,
-            reconciled: None,
+            reconciled: reconciled
+                .map(serde_json::to_value)
+                .transpose()
+                .map_err(io::Error::from)?,
         };
         Ok(Self {
             record,
@@ -140,13 +154,37 @@ impl Closing {
     }
 }
 
-/// What speaks against closing the month, and can be accepted.
-fn objections(args: &CloseArgs, totals: &BillingTotals) -> Vec<String> {
-    let mut objections = Vec::new();
+/// The bill against the archive; `None` where there is no bill.
+fn compare(
+    args: &CloseArgs,
+    month: &Month,
+    today: Date,
+    ledger: &Ledger,
+    settings: &Settings,
+) -> Result<Option<Reconciled>, CommandError> {
     if args.bill.is_empty() {
-        objections.push("no bill was given".to_owned());
-    } else {
-        objections.push("the bill was not compared".to_owned());
+        return Ok(None);
+    }
+    let request = Request {
+        bill: &reconcile::bill::read(&args.bill, &settings.bill)?,
+        month,
+        today,
+        pricing: &settings.pricing,
+        tolerance: args.tolerance.unwrap_or_default(),
+    };
+    Ok(Some(reconcile::reconcile(ledger, &request)?))
+}
+
+/// What speaks against closing the month, and can be accepted.
+fn objections(reconciled: Option<&Reconciled>, totals: &BillingTotals) -> Vec<String> {
+    let mut objections = Vec::new();
+    match reconciled {
+        None => objections.push("no bill was given".to_owned()),
+        Some(reconciled) if reconciled.beyond_tolerance > 0 => objections.push(format!(
+            "the bill is wrong on {} lines of a day, product and region; `idvault reconcile` says where and why",
+            reconciled.beyond_tolerance
+        )),
+        Some(_) => {}
     }
     for code in totals.unknown_sub_codes() {
         objections.push(format!(
@@ -167,15 +205,6 @@ fn bill(path: &Path) -> Result<SignedFile, FileError> {
         bytes,
         sha256,
     })
-}
-
-/// Ids of the month by state.
-fn states(ledger: &Ledger, settings: &Settings, (from, to): (Date, Date)) -> Result<StateCounts, CommandError> {
-    let bounds = settings.billing_zone.bounds(from).zip(settings.billing_zone.bounds(to));
-    let Some(((start, _), (_, end))) = bounds else {
-        return Err(CommandError::Usage(format!("{from} is too far away to be billed")));
-    };
-    Ok(ledger.states_between(start, end)?)
 }
 
 fn say_closed(out: &mut dyn Write, settings: &Settings, closed: &ClosedMonth, is: &str) -> Result<Exit, CommandError> {

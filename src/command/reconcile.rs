@@ -8,9 +8,12 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::{CommandError, Context, first_of};
+use crate::archive::Archive;
+use crate::audit;
 use crate::cli::{Global, ReconcileArgs};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, Lock};
+use crate::plain::clean;
 use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
 use crate::reconcile::{Reconciled, Request, reconcile};
@@ -38,6 +41,10 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         pricing: &settings.pricing,
         tolerance: args.tolerance.unwrap_or(Decimal::ZERO),
     };
+    let audited = audit::of_days(&ledger, &Archive::for_reading(&settings.data_dir), month.days())?;
+    for difference in &audited.differences {
+        tracing::error!("archive and ledger differ: {}; run `idvault verify`", clean(difference));
+    }
     let mut reconciled = reconcile(&ledger, &request)?;
     let reports = ReportDir::create(&settings.data_dir, &format!("reconcile-{:016x}", context.seed))?;
     write_reports(&reports, &mut reconciled, &ledger, &request, now)?;
@@ -46,7 +53,7 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     } else {
         write_table(&reconciled, io::stdout().lock())?;
     }
-    Ok(if reconciled.beyond_tolerance > 0 {
+    Ok(if reconciled.beyond_tolerance > 0 || !audited.differences.is_empty() {
         Exit::Difference
     } else {
         Exit::Done

@@ -63,7 +63,7 @@ impl Ledger {
     }
 
     /// How many ids are in each state, of the verifications made from `start` to before `end`.
-    pub fn states_between(&self, start: Timestamp, end: Timestamp) -> Result<StateCounts, LedgerError> {
+    pub fn states_between(&self, (start, end): (Timestamp, Timestamp)) -> Result<StateCounts, LedgerError> {
         let bounds = named_params! { ":start": start.as_microsecond(), ":end": end.as_microsecond() };
         self.count_states(include_str!("../../sql/states_between.sql"), bounds)
     }

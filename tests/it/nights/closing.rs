@@ -2,6 +2,7 @@
 //! touch it are all seen.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use idvault::record::sha256_hex;
@@ -43,6 +44,25 @@ fn close(place: &Place, code: i32) -> super::Ended {
     place.idvault(&close).expect(code)
 }
 
+/// The vendor's bill as it should be: a line a day, from the amounts of the report.
+fn bill_of(place: &Place) -> String {
+    let mut days = BTreeMap::<(String, String), (u64, Decimal)>::new();
+    for row in lines(&place.idvault(&OCTOBER).expect(0).stdout) {
+        if row["billed"] == "yes" && row["billing_day"] != "unknown" {
+            let day = days
+                .entry((row["billing_day"].clone(), row["region"].clone()))
+                .or_default();
+            day.0 += row["verifications"].parse::<u64>().unwrap();
+            day.1 += row["amount"].parse::<Decimal>().unwrap();
+        }
+    }
+    let mut bill = "BillingDate,BillingItemCode,Region,Usage,PretaxAmount,Currency,Item\n".to_owned();
+    for ((day, region), (calls, amount)) in days {
+        writeln!(bill, "{day},FACE_LIVENESS,{region},{calls},{amount},USD,PayAsYouGoBill").unwrap();
+    }
+    place.write("bill.csv", bill)
+}
+
 fn record_path(place: &Place) -> std::path::PathBuf {
     place.data().join("closed/2026-10.json")
 }
@@ -67,18 +87,11 @@ fn sum(rows: &[BTreeMap<String, String>]) -> (u64, Decimal) {
 #[test]
 fn a_month_is_signed_off_with_its_figures_and_the_hashes_of_what_is_behind_them() {
     let place = after_october();
-    let bill = place.write("bill.csv", "not compared here");
+    let bill = bill_of(&place);
+    let bytes_of_bill = std::fs::read(&bill).unwrap();
     let before = place.idvault(&OCTOBER).expect(0).stdout;
     let said = place
-        .idvault(&[
-            "close",
-            "--month",
-            "2026-10",
-            "--bill",
-            &bill,
-            "--accept",
-            "we trust it",
-        ])
+        .idvault(&["close", "--month", "2026-10", "--bill", &bill])
         .expect(0)
         .stdout;
     let (bytes, record) = (std::fs::read(record_path(&place)).unwrap(), record(&place));
@@ -101,8 +114,13 @@ fn a_month_is_signed_off_with_its_figures_and_the_hashes_of_what_is_behind_them(
         let bytes = std::fs::read(place.data().join("archive").join(path)).unwrap();
         assert_eq!(sha256_hex(&bytes), sha256, "{path}");
     }
-    assert_eq!(record["bills"][0]["sha256"], sha256_hex(b"not compared here"));
-    assert_eq!(record["accepted"], "we trust it");
+    assert_eq!(record["bills"][0]["sha256"], sha256_hex(&bytes_of_bill));
+    assert_eq!(
+        (&record["accepted"], &record["objections"]),
+        (&Value::Null, &serde_json::json!([]))
+    );
+    assert_eq!(record["reconciled"]["beyond_tolerance"], 0);
+    assert!(record["reconciled"]["lines"].as_array().unwrap().len() > 3);
     let archived = place.archived("verifications").len();
     assert!(archived > 60, "the tier is reached: {archived}");
     assert_eq!(record["totals"]["verifications"], archived);
@@ -188,7 +206,7 @@ fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it
     place
         .idvault(&["close", "--month", "2026-13", "--accept", "x"])
         .expect(2);
-    let bill = place.write("bill.csv", "");
+    let bill = bill_of(&place);
     let unknown = place.write("unknown.csv", october(20, 1, "FACE_VERIFY").replace("made", "verify"));
     place.night(&["--pending", &unknown]);
     let against = place
@@ -201,11 +219,54 @@ fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it
     );
     assert!(!record_path(&place).exists());
     let missing = ["close", "--month", "2026-10", "--bill", "missing.csv", "--accept", "x"];
-    place.idvault(&missing).expect(7);
+    place.idvault(&missing).expect(3);
     assert!(!record_path(&place).exists());
     close(&place, 0);
     let said = record(&place)["objections"].to_string();
     assert!(said.contains("no bill") && said.contains("FACE_VERIFY"), "{said}");
+}
+
+#[test]
+fn a_wrong_bill_is_not_signed_off_unless_somebody_says_why() {
+    let place = after_october();
+    let right = bill_of(&place);
+    let text = std::fs::read_to_string(&right).unwrap();
+    let day = text.lines().nth(2).unwrap();
+    let mut cells: Vec<String> = day.split(',').map(str::to_owned).collect();
+    let amount: Decimal = cells[4].parse().unwrap();
+    cells[4] = (amount + "0.05".parse::<Decimal>().unwrap()).to_string();
+    let wrong = place.write("wrong.csv", text.replace(day, &cells.join(",")));
+    let with = |more: &[&str]| {
+        let close = [&["close", "--month", "2026-10", "--bill", &wrong], more].concat();
+        place.idvault(&close)
+    };
+    let refused = with(&[]).expect(9).stdout;
+    assert!(refused.contains("the bill is wrong on 1 lines"), "{refused}");
+    with(&["--tolerance", "0.04"]).expect(9);
+    assert!(!record_path(&place).exists());
+    with(&["--accept", "the vendor pays it back in November"]).expect(0);
+    let record = record(&place);
+    assert_eq!(record["accepted"], "the vendor pays it back in November");
+    assert!(
+        record["objections"]
+            .to_string()
+            .contains("the bill is wrong on 1 lines")
+    );
+    assert_eq!(record["reconciled"]["beyond_tolerance"], 1);
+}
+
+#[test]
+fn a_bill_that_is_wrong_within_the_tolerance_is_signed_off() {
+    let place = after_october();
+    let text = std::fs::read_to_string(bill_of(&place)).unwrap();
+    let day = text.lines().nth(2).unwrap();
+    let (before, rest) = day.rsplit_once(",USD").unwrap();
+    let wrong = place.write("wrong.csv", text.replace(day, &format!("{before}1,USD{rest}")));
+    let close = ["close", "--month", "2026-10", "--bill", &wrong];
+    place.idvault(&close).expect(9);
+    place
+        .idvault(&[&close[..], &["--tolerance", "0.01"]].concat())
+        .expect(0);
 }
 
 /// What is signed off is what the archive holds: each of these is found before.

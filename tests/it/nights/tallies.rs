@@ -75,3 +75,29 @@ fn a_run_holds_every_files_tallies_to_its_rows() {
         &format!("{first} has {rows} rows, tallied as {}", rows + 1),
     );
 }
+
+/// A month that is compared with the bill is counted again, whichever run published it. The bill is right.
+#[test]
+fn a_month_that_is_compared_with_the_bill_is_counted_again() {
+    let mut place = Place::new();
+    night(&place, &made_up(60, 1, "FACE_LIVENESS"));
+    place.now = "2026-12-04T02:00:00Z";
+    let calls = place.archived("verifications").len();
+    let bill = format!(
+        "BillingDate,BillingItemCode,Region,Usage,PretaxAmount,Currency,Item\n\
+         2026-11-01,FACE_LIVENESS,ap-southeast-1,{calls},{}.{:03},USD,PayAsYouGoBill\n",
+        calls * 26 / 1_000,
+        calls * 26 % 1_000
+    );
+    let bill = place.write("bill.csv", bill);
+    let reconcile = ["reconcile", "--bill", &bill];
+    place.idvault(&reconcile).expect(0);
+    edit(
+        &place,
+        "UPDATE tallies SET verifications = verifications - 1 WHERE sub_code = '200';
+         UPDATE tallies SET verifications = verifications + 1
+         WHERE sub_code = (SELECT max(sub_code) FROM tallies WHERE sub_code <> '200')",
+    );
+    let after = place.idvault(&reconcile).expect(9);
+    assert!(after.stderr.contains("archive and ledger differ"), "{}", after.stderr);
+}
