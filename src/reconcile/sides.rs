@@ -161,3 +161,6 @@ impl Priced {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
