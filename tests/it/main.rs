@@ -6,6 +6,7 @@
 //! - `escapes`: names and values from outside steer no terminal
 //! - `expiry`: why a record is lost or endangered
 //! - `exit_codes`: every exit code, and which one wins
+//! - `month`: a generated month of a bill, with planted discrepancies
 //! - `nights`: whole nights against the sandbox, cut-off ones too
 //! - `page`: the report page
 //! - `redaction`: no secret is ever shown or written
@@ -22,6 +23,7 @@ mod credentials;
 mod escapes;
 mod exit_codes;
 mod expiry;
+mod month;
 mod nights;
 mod page;
 mod redaction;
