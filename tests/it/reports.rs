@@ -55,8 +55,8 @@ fn hostile_night() -> Idvault {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
     idvault.write("idvault.toml", CONFIG);
     let rows = [
-        // Asked for first, so that what fails after it is the id's own fault.
-        "first,1,FACE_LIVENESS,,2026-10-23T02:30:00Z".to_owned(),
+        // Asked for first and in the same region, so that what fails after it is the id's own fault.
+        "first,1,FACE_LIVENESS,-1-1,2026-10-23T02:30:00Z".to_owned(),
         format!("-1,-2,FACE_LIVENESS,-1-1,{FRESH}"),
         format!("00123,1E10,FACE_LIVENESS,,{FRESH}"),
         format!("-3,-4,FACE_LIVENESS,-1-1,{LAST_DAY}"),
