@@ -61,17 +61,18 @@ impl Journal {
             region: Region::parse("ap-southeast-1").expect("a region"),
         };
         let mut admission = ledger.admission(&defaults, &run, Timestamp::UNIX_EPOCH);
-        for number in 0..rows {
-            let pending = Pending {
-                transaction_id: id(number),
-                merchant_biz_id: None,
-                product_code: None,
-                region: None,
-                verified_at: Some(verified_at(number, rows)),
-            };
-            admission.admit(&pending).expect("a row");
-        }
-        admission.finish().expect("a commit");
+        let pending = |number| Pending {
+            transaction_id: id(number),
+            merchant_biz_id: None,
+            product_code: None,
+            region: None,
+            verified_at: Some(verified_at(number, rows)),
+        };
+        let pending: Vec<Pending> = (0..rows).map(pending).collect();
+        admission.admit(&pending.iter().collect::<Vec<_>>()).expect("rows");
+        admission.make_indices(|| false).expect("indices");
+        admission.commit().expect("a commit");
+        drop(admission);
         settle(ledger, &run, rows, with_faces).close().expect("a ledger");
         Self { data_dir, rows }
     }

@@ -13,6 +13,9 @@ use idvault::sandbox::Mix;
 use idvault::vendor::{Reply, classify, normalize, sign};
 use jiff::Timestamp;
 
+/// Rows that are taken in at a time.
+const BATCH_ROWS: usize = 1_024;
+
 /// Rows an iteration in the stages that write files.
 const ROWS: usize = 20_000;
 
@@ -96,10 +99,12 @@ fn files(criterion: &mut Criterion) {
             let mut ledger = Ledger::open(dir.path(), &lock).expect("a ledger");
             let run = ledger.begin_run(Timestamp::UNIX_EPOCH, None).expect("a run");
             let mut admission = ledger.admission(&defaults, &run, Timestamp::UNIX_EPOCH);
-            for row in &rows {
-                admission.admit(row).expect("a row");
+            for rows in rows.chunks(BATCH_ROWS) {
+                let rows: Vec<&Pending> = rows.iter().collect();
+                admission.admit(&rows).expect("rows");
             }
-            admission.finish().expect("a commit");
+            admission.make_indices(|| false).expect("indices");
+            admission.commit().expect("a commit");
             dir
         });
     });

@@ -155,7 +155,12 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let (mut summary, details) = night.report(&ledger, &run, &reports, story)?;
     summary.stages.report = laps.lap();
     summary.seconds = started.elapsed().as_secs_f64();
-    night.publish_reports(&mut ledger, &run, reports, (&summary, &details))?;
+    publish_reports(reports, (&summary, &details))?;
+    if !night.dry_run && !night.stop.is_hurried() {
+        // Now that all is done: at the start it would keep a large ledger from its first call.
+        ledger.check_pages()?;
+    }
+    ledger.end_run(&run, night.clock.now(), summary.exit_code.code())?;
     // Last, as whoever reads it may leave at any line.
     night.plan(&ledger)?;
     ledger.close()?;
@@ -357,24 +362,16 @@ impl Night {
         };
         Ok((summary, details))
     }
+}
 
-    fn publish_reports(
-        &self,
-        ledger: &mut Ledger,
-        run: &Run,
-        reports: ReportDir,
-        (summary, details): (&Summary, &Details),
-    ) -> Result<(), RunError> {
-        let target = &summary.paths.reports;
-        reports.write("summary.json", |out| {
-            serde_json::to_writer_pretty(&mut *out, summary).map_err(std::io::Error::from)?;
-            Ok(())
-        })?;
-        reports.write("report.html", |out| Page::night(summary, details).write(out))?;
-        reports.publish(target)?;
-        ledger.end_run(run, self.clock.now(), summary.exit_code.code())?;
+fn publish_reports(reports: ReportDir, (summary, details): (&Summary, &Details)) -> Result<(), ReportError> {
+    let target = &summary.paths.reports;
+    reports.write("summary.json", |out| {
+        serde_json::to_writer_pretty(&mut *out, summary).map_err(std::io::Error::from)?;
         Ok(())
-    }
+    })?;
+    reports.write("report.html", |out| Page::night(summary, details).write(out))?;
+    reports.publish(target)
 }
 
 /// An empty ledger beside an archive would fetch and archive everything again.

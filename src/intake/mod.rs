@@ -148,6 +148,16 @@ pub enum Item {
     Bad(Rejected),
 }
 
+impl Item {
+    /// What a good row says.
+    pub const fn good(&self) -> Option<&Pending> {
+        match self {
+            Self::Good { row, .. } => Some(row),
+            Self::Bad(_) => None,
+        }
+    }
+}
+
 /// A row that can't be taken in, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {

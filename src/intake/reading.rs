@@ -60,8 +60,8 @@ impl Reading {
         })
     }
 
-    /// The next row; `None` at the end. Waits for it until `stopped` says so.
-    pub fn next(&mut self, stopped: &dyn Fn() -> bool) -> Result<Option<Item>, IntakeError> {
+    /// The next rows, as many as are there; none at the end. Waits for the first of them until `stopped` says so.
+    pub fn next(&mut self, stopped: &dyn Fn() -> bool) -> Result<Vec<Item>, IntakeError> {
         let waiting_since = Instant::now();
         loop {
             if stopped() {
@@ -69,7 +69,10 @@ impl Reading {
                 return Err(IntakeError::Stopped { name });
             }
             match self.items.recv_timeout(PATIENCE) {
-                Ok(item) => return Ok(Some(item)),
+                Ok(item) => {
+                    let more = self.items.try_iter().take(ROWS_AHEAD);
+                    return Ok(std::iter::once(item).chain(more).collect());
+                }
                 Err(RecvTimeoutError::Timeout) if waiting_since.elapsed() > self.silence_max => {
                     return Err(IntakeError::Silent {
                         name: self.name.clone(),
@@ -82,12 +85,12 @@ impl Reading {
         }
     }
 
-    fn end(&mut self) -> Result<Option<Item>, IntakeError> {
+    fn end(&mut self) -> Result<Vec<Item>, IntakeError> {
         let Some(thread) = self.thread.take() else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         match thread.join() {
-            Ok(ended) => ended.map(|()| None),
+            Ok(ended) => ended.map(|()| Vec::new()),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
@@ -108,7 +111,7 @@ mod tests {
         let settings = IntakeSettings::default();
         let mut reading = Reading::start(Source::Stdin, Box::new(reader), settings, silence).unwrap();
         let first = reading.next(&|| false).unwrap();
-        assert!(matches!(first, Some(Item::Good { line: 2, .. })), "{first:?}");
+        assert!(matches!(first[..], [Item::Good { line: 2, .. }]), "{first:?}");
         let silent = reading.next(&|| false);
         assert!(matches!(silent, Err(IntakeError::Silent { .. })), "{silent:?}");
         drop(writer);

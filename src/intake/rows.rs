@@ -228,6 +228,9 @@ impl<R: Read> Rows<R> {
                 (State::Start | State::Plain, _) => State::Plain,
             };
             at += 1;
+            if matches!(state, State::Plain) {
+                at += self.plain_bytes(at);
+            }
         }
         match state {
             State::Quoted => self.give_up(at, second_line, Fault::Unclosed),
@@ -235,6 +238,14 @@ impl<R: Read> Rows<R> {
             _ => self.finish(at, at, lines, second_line),
         }
         Ok(true)
+    }
+
+    /// How many bytes from `at` on are in the buffer, within the longest row, and end no cell without quotes.
+    fn plain_bytes(&self, at: usize) -> usize {
+        let rest = &self.buffer[self.start + at..];
+        let rest = &rest[..rest.len().min(MAX_ROW_BYTES.saturating_sub(at))];
+        let ends = |byte: &u8| *byte == self.delimiter || is_line_end(*byte);
+        rest.iter().position(ends).unwrap_or(rest.len())
     }
 
     fn finish(&mut self, text: usize, next: usize, lines: u64, second_line: Option<usize>) {

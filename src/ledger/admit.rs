@@ -1,13 +1,26 @@
 //! Taking pending rows in: unknown ids are added, known ones completed with what they lacked.
+//!
+//! - [`Admission`]: takes rows in; [`Defaults`]: what is taken for a row that does not say
+//! - [`Admitted`]: what became of a row
+//!
+//! Three things keep it fast where there are millions of rows. A source mostly repeats in its order what it said the night
+//! before, and the ledger has numbered the ids in that order: so rows are first held to the one that comes next in the ledger.
+//! Other rows are looked up by their id. And an empty ledger is filled without its indices, which are made at the end by
+//! sorting; until then a [`Filter`] tells which ids are certainly new.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{CachedStatement, Connection, named_params, params};
 
-use super::{Ledger, LedgerError, Run, optional_timestamp};
-use crate::record::{MerchantBizId, Pending, ProductCode, Region, State};
+use super::filter::{self, Filter};
+use super::known::{Known, Merge};
+use super::{Ledger, LedgerError, Run};
+use crate::record::{MerchantBizId, Pending, ProductCode, Region};
 
-/// Rows a commit. Intake is repeated after a crash, so this is only about speed.
-const BATCH_ROWS: usize = 20_000;
+/// Rows a commit at least. Intake is repeated after a crash, so this is only about speed.
+const COMMIT_ROWS: usize = 20_000;
+
+/// Steps of SQLite's between two looks at whether to leave off: a few milliseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 
 /// What is taken for a row that does not say.
 #[derive(Debug, Clone)]
@@ -31,16 +44,31 @@ pub enum Admitted {
     Duplicate,
     /// The row contradicts the ledger, which was left as it is; the sentence says in what.
     Conflict(String),
+    /// The id perhaps came before in this run: the row is to be given again after [`Admission::make_indices`].
+    Later,
 }
 
-/// Takes rows in, in batches. [`Admission::finish`] commits the last one; what is dropped is rolled back.
+/// Takes rows in and commits them batch by batch, the last by [`Admission::commit`]; what is dropped is rolled back.
 #[derive(Debug)]
 pub struct Admission<'ledger> {
     ledger: &'ledger mut Ledger,
     defaults: &'ledger Defaults,
     run_number: i64,
     now: Timestamp,
-    in_batch: usize,
+    begun: bool,
+    uncommitted: usize,
+    /// The number of the ledger's row that the next one should be about, while the rows come in the ledger's order.
+    follows: Option<i64>,
+    /// While the ledger has no indices.
+    filling: Option<Filling>,
+}
+
+/// An empty ledger that is being filled.
+#[derive(Debug)]
+struct Filling {
+    filter: Filter,
+    /// What makes the indices again.
+    indices: Vec<String>,
 }
 
 impl Ledger {
@@ -56,213 +84,227 @@ impl Ledger {
             defaults,
             run_number: run.number,
             now,
-            in_batch: 0,
+            begun: false,
+            uncommitted: 0,
+            follows: None,
+            filling: None,
         }
     }
 }
 
 impl Admission<'_> {
-    /// Takes one row in.
-    pub fn admit(&mut self, row: &Pending) -> Result<Admitted, LedgerError> {
-        self.try_admit(row).map_err(self.ledger.failed("take a pending row in"))
+    /// Takes rows in; tells of each, in their order, what became of it.
+    pub fn admit(&mut self, rows: &[&Pending]) -> Result<Vec<Admitted>, LedgerError> {
+        self.try_admit(rows).map_err(self.ledger.failed("take pending rows in"))
     }
 
-    /// Commits the last batch.
-    pub fn finish(mut self) -> Result<(), LedgerError> {
-        self.commit().map_err(self.ledger.failed("commit the pending rows"))
+    /// Whether rows may still be put off until later.
+    pub const fn puts_off(&self) -> bool {
+        self.filling.is_some()
     }
 
-    fn try_admit(&mut self, row: &Pending) -> rusqlite::Result<Admitted> {
-        if self.in_batch == 0 {
-            self.ledger.connection.execute_batch("BEGIN IMMEDIATE")?;
-        }
-        self.in_batch += 1;
-        let connection = &self.ledger.connection;
-        let known = connection
-            .prepare_cached(include_str!("../../sql/admit_lookup.sql"))?
-            .query_row(
-                named_params! { ":transaction_id": row.transaction_id.as_str() },
-                Known::read,
-            )
-            .optional()?;
-        let admitted = match known {
-            None => {
-                self.insert(row)?;
-                Admitted::New
-            }
-            Some(mut known) => match known.merge(row) {
-                Merge::Completed => {
-                    known.store(connection)?;
-                    Admitted::Completed
-                }
-                Merge::Nothing if known.first_run == self.run_number => Admitted::Duplicate,
-                Merge::Nothing => Admitted::Known,
-                Merge::Conflict(what) => Admitted::Conflict(what),
-            },
+    /// Makes the indices that an empty ledger was filled without; no row is put off from then on. False where `stopped` said
+    /// so before they were done: then nothing of this intake is kept.
+    pub fn make_indices(&mut self, stopped: impl FnMut() -> bool + Send + 'static) -> Result<bool, LedgerError> {
+        let failed = self.ledger.failed("make the indices");
+        let Some(Filling { filter, indices }) = self.filling.take() else {
+            return Ok(true);
         };
-        if self.in_batch >= BATCH_ROWS {
-            self.commit()?;
+        // Its memory is for sorting now.
+        drop(filter);
+        let connection = &mut self.ledger.connection;
+        let sorters = include_str!("../../sql/admit_sorters.sql");
+        let made = connection
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(stopped))
+            .and_then(|()| connection.execute_batch(sorters))
+            .and_then(|()| indices.iter().try_for_each(|sql| connection.execute_batch(sql)));
+        connection.progress_handler(0, None::<fn() -> bool>).map_err(&failed)?;
+        match made {
+            Ok(()) => Ok(true),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
+                self.roll_back();
+                Ok(false)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Commits what was taken in. The indices are to be made first.
+    pub fn commit(&mut self) -> Result<(), LedgerError> {
+        debug_assert!(self.filling.is_none(), "the indices are to be made first");
+        self.try_commit().map_err(self.ledger.failed("commit the pending rows"))
+    }
+
+    fn try_admit(&mut self, rows: &[&Pending]) -> rusqlite::Result<Vec<Admitted>> {
+        self.begin()?;
+        let mut admitted = Vec::with_capacity(rows.len());
+        if self.filling.is_some() {
+            self.fill(rows, &mut admitted)?;
+            return Ok(admitted);
+        }
+        while admitted.len() < rows.len() {
+            self.follow(&rows[admitted.len()..], &mut admitted)?;
+            self.look_up(&rows[admitted.len()..], &mut admitted)?;
+        }
+        self.uncommitted += rows.len();
+        if self.uncommitted >= COMMIT_ROWS {
+            self.try_commit()?;
         }
         Ok(admitted)
     }
 
-    fn insert(&self, row: &Pending) -> rusqlite::Result<()> {
-        let product_code = row.product_code.as_ref().unwrap_or(&self.defaults.product_code);
-        let region = row.region.as_ref().unwrap_or(&self.defaults.region);
-        self.ledger
-            .connection
-            .prepare_cached(include_str!("../../sql/admit_insert.sql"))?
-            .execute(named_params! {
-                ":transaction_id": row.transaction_id.as_str(),
-                ":merchant_biz_id": row.merchant_biz_id.as_ref().map(MerchantBizId::as_str),
-                ":product_code": product_code.as_str(),
-                ":product_assumed": row.product_code.is_none(),
-                ":region": region.as_str(),
-                ":region_assumed": row.region.is_none(),
-                ":verified_at": row.verified_at.map(Timestamp::as_microsecond),
-                ":first_seen_at": self.now.as_microsecond(),
-                ":first_run": self.run_number,
-            })?;
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        let connection = &self.ledger.connection;
+        if connection.is_autocommit() {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+        }
+        if !std::mem::replace(&mut self.begun, true) {
+            let first: Option<i64> =
+                connection.query_row(include_str!("../../sql/admit_any.sql"), [], |row| row.get(0))?;
+            if first.is_none() {
+                self.filling = Some(Filling::begin(connection)?);
+            }
+            self.follows = first;
+        }
         Ok(())
     }
 
-    fn commit(&mut self) -> rusqlite::Result<()> {
-        if std::mem::take(&mut self.in_batch) > 0 {
+    /// Adds what is certainly new.
+    fn fill(&mut self, rows: &[&Pending], admitted: &mut Vec<Admitted>) -> rusqlite::Result<()> {
+        let Some(filling) = &mut self.filling else {
+            return Ok(());
+        };
+        let new: Vec<bool> = rows
+            .iter()
+            .map(|row| filling.filter.add(row.transaction_id.as_str()))
+            .collect();
+        let mut insert = self.insert()?;
+        for (row, new) in rows.iter().zip(new) {
+            if new {
+                self.add(&mut insert, row)?;
+            }
+            admitted.push(if new { Admitted::New } else { Admitted::Later });
+        }
+        Ok(())
+    }
+
+    /// Takes rows in for as long as each is about the ledger's next one.
+    fn follow(&mut self, rows: &[&Pending], admitted: &mut Vec<Admitted>) -> rusqlite::Result<()> {
+        let Some(first) = self.follows.take() else {
+            return Ok(());
+        };
+        let connection = &self.ledger.connection;
+        let mut statement = connection.prepare_cached(include_str!("../../sql/admit_follow.sql"))?;
+        let mut expected = statement.query([first])?;
+        let mut follows = first;
+        for row in rows {
+            let Some(next) = expected.next()? else {
+                return Ok(());
+            };
+            let known = Known::read(next)?;
+            if known.transaction_id != row.transaction_id.as_str() {
+                return Ok(());
+            }
+            follows = known.number + 1;
+            admitted.push(self.merge(&known, row)?);
+        }
+        self.follows = Some(follows);
+        Ok(())
+    }
+
+    /// Takes rows in one by one, until two of them were about successive rows of the ledger.
+    fn look_up(&mut self, rows: &[&Pending], admitted: &mut Vec<Admitted>) -> rusqlite::Result<()> {
+        let connection = &self.ledger.connection;
+        let mut statement = connection.prepare_cached(include_str!("../../sql/admit_lookup.sql"))?;
+        let mut insert = self.insert()?;
+        let (mut before, mut follows) = (None, None);
+        for row in rows {
+            let mut found = statement.query(named_params! { ":transaction_id": row.transaction_id.as_str() })?;
+            let Some(found) = found.next()? else {
+                self.add(&mut insert, row)?;
+                admitted.push(Admitted::New);
+                continue;
+            };
+            let known = Known::read(found)?;
+            admitted.push(self.merge(&known, row)?);
+            if before.replace(known.number) == Some(known.number - 1) {
+                follows = Some(known.number + 1);
+                break;
+            }
+        }
+        drop((statement, insert));
+        self.follows = follows;
+        Ok(())
+    }
+
+    fn merge(&self, known: &Known<'_>, row: &Pending) -> rusqlite::Result<Admitted> {
+        Ok(match known.merge(row)? {
+            Merge::Completed(completed) => {
+                completed.store(&self.ledger.connection)?;
+                Admitted::Completed
+            }
+            Merge::Nothing if known.first_run == self.run_number => Admitted::Duplicate,
+            Merge::Nothing => Admitted::Known,
+            Merge::Conflict(what) => Admitted::Conflict(what),
+        })
+    }
+
+    fn insert(&self) -> rusqlite::Result<CachedStatement<'_>> {
+        self.ledger
+            .connection
+            .prepare_cached(include_str!("../../sql/admit_insert.sql"))
+    }
+
+    /// Adds an unknown id. The values are in the statement's order: to look for their names takes a tenth of the time.
+    fn add(&self, insert: &mut CachedStatement<'_>, row: &Pending) -> rusqlite::Result<()> {
+        let product_code = row.product_code.as_ref().unwrap_or(&self.defaults.product_code);
+        let region = row.region.as_ref().unwrap_or(&self.defaults.region);
+        insert.execute(params![
+            row.transaction_id.as_str(),
+            row.merchant_biz_id.as_ref().map(MerchantBizId::as_str),
+            product_code.as_str(),
+            row.product_code.is_none(),
+            region.as_str(),
+            row.region.is_none(),
+            row.verified_at.map(Timestamp::as_microsecond),
+            self.now.as_microsecond(),
+            self.run_number,
+        ])?;
+        Ok(())
+    }
+
+    fn try_commit(&mut self) -> rusqlite::Result<()> {
+        self.uncommitted = 0;
+        if !self.ledger.connection.is_autocommit() {
             self.ledger.connection.execute_batch("COMMIT")?;
         }
         Ok(())
     }
-}
 
-impl Drop for Admission<'_> {
-    fn drop(&mut self) {
-        if self.in_batch > 0 {
+    fn roll_back(&self) {
+        if !self.ledger.connection.is_autocommit() {
             // The connection rolls back by itself when it is closed; this only does it sooner.
             drop(self.ledger.connection.execute_batch("ROLLBACK"));
         }
     }
 }
 
-/// What the ledger knows of an id.
-struct Known {
-    number: i64,
-    merchant_biz_id: Option<String>,
-    product_code: String,
-    product_assumed: bool,
-    region: String,
-    region_assumed: bool,
-    verified_at: Option<Timestamp>,
-    first_run: i64,
-    state: Option<State>,
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        self.roll_back();
+    }
 }
 
-enum Merge {
-    Nothing,
-    Completed,
-    Conflict(String),
-}
-
-impl Known {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+impl Filling {
+    fn begin(connection: &Connection) -> rusqlite::Result<Self> {
+        let indices = connection
+            .prepare(include_str!("../../sql/admit_indices.sql"))?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        connection.execute_batch(include_str!("../../sql/admit_indices_drop.sql"))?;
         Ok(Self {
-            number: row.get(0)?,
-            merchant_biz_id: row.get(2)?,
-            product_code: row.get(3)?,
-            product_assumed: row.get(4)?,
-            region: row.get(5)?,
-            region_assumed: row.get(6)?,
-            verified_at: optional_timestamp(row.get(7)?)?,
-            first_run: row.get(8)?,
-            state: State::from_word(row.get_ref(9)?.as_str()?),
+            filter: Filter::new(filter::BYTES),
+            indices,
         })
-    }
-
-    /// Adds what `row` says and was not known. What was said before stands, but for a quarantined id: what the row says
-    /// differently may be what was wrong. All of an id that is done stands: the archive is never rewritten.
-    fn merge(&mut self, row: &Pending) -> Merge {
-        if !matches!(
-            self.state,
-            Some(State::Pending | State::Journalled | State::Quarantined)
-        ) {
-            return Merge::Nothing;
-        }
-        let corrects = self.state == Some(State::Quarantined);
-        let (mut completed, mut conflicts) = (false, Vec::new());
-        let mut hear = |name: &str, said: &str, known: Option<String>| {
-            let heard = corrects || known.is_none();
-            match known {
-                Some(known) if !heard => conflicts.push(format!("{name} {said}, the ledger has {known}")),
-                _ => completed = true,
-            }
-            heard
-        };
-        if let Some(said) = row.verified_at
-            && self.verified_at.map(Timestamp::as_microsecond) != Some(said.as_microsecond())
-            && hear(
-                "verified_at",
-                &said.to_string(),
-                self.verified_at.map(|known| known.to_string()),
-            )
-        {
-            self.verified_at = Some(said);
-        }
-        if let Some(said) = row.merchant_biz_id.as_ref().map(MerchantBizId::as_str)
-            && self.merchant_biz_id.as_deref() != Some(said)
-            && hear("merchant_biz_id", said, self.merchant_biz_id.clone())
-        {
-            self.merchant_biz_id = Some(said.to_owned());
-        }
-        let product_code = row.product_code.as_ref().map(ProductCode::as_str);
-        let region = row.region.as_ref().map(Region::as_str);
-        for (name, said, known, assumed) in [
-            (
-                "product_code",
-                product_code,
-                &mut self.product_code,
-                &mut self.product_assumed,
-            ),
-            ("region", region, &mut self.region, &mut self.region_assumed),
-        ] {
-            if let Some(said) = said
-                && (*assumed || said != known)
-                && hear(name, said, (!*assumed).then(|| known.clone()))
-            {
-                said.clone_into(known);
-                *assumed = false;
-            }
-        }
-        if !conflicts.is_empty() {
-            Merge::Conflict(format!(
-                "contradicts what is known of this id: {}",
-                conflicts.join("; ")
-            ))
-        } else if completed {
-            Merge::Completed
-        } else {
-            Merge::Nothing
-        }
-    }
-
-    fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
-        connection
-            .prepare_cached(include_str!("../../sql/admit_complete.sql"))?
-            .execute(named_params! {
-                ":number": self.number,
-                ":merchant_biz_id": self.merchant_biz_id,
-                ":product_code": self.product_code,
-                ":product_assumed": self.product_assumed,
-                ":region": self.region,
-                ":region_assumed": self.region_assumed,
-                ":verified_at": self.verified_at.map(Timestamp::as_microsecond),
-            })?;
-        if self.state == Some(State::Journalled)
-            && let Some(verified_at) = self.verified_at
-        {
-            connection.execute(
-                include_str!("../../sql/admit_journalled.sql"),
-                named_params! { ":number": self.number, ":verified_at": verified_at.as_microsecond() },
-            )?;
-        }
-        Ok(())
     }
 }

@@ -13,6 +13,8 @@
 mod admit;
 mod closed;
 mod error;
+mod filter;
+mod known;
 mod migrate;
 mod open;
 mod plan;

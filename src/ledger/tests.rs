@@ -1,6 +1,10 @@
-//! What the ledger's statements look at: nothing may walk what is done, which grows year by year.
+//! What the ledger's statements look at: nothing may walk what is done, which grows year by year. And that rows are taken in
+//! alike by each of the ways that make it fast.
 
-use super::{Ledger, Lock};
+use std::path::Path;
+
+use super::{Admitted, Defaults, Ledger, Lock};
+use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
@@ -132,4 +136,116 @@ fn no_statement_of_a_night_walks_the_rows_that_are_done() {
             }
         }
     }
+}
+
+fn open(folder: &Path) -> Ledger {
+    Ledger::open(folder, &Lock::acquire(folder).unwrap()).unwrap()
+}
+
+/// Rows with these ids; one that ends in `!` says another region.
+fn rows(ids: &[&str]) -> Vec<Pending> {
+    let row = |id: &&str| Pending {
+        transaction_id: TransactionId::parse(id.trim_end_matches('!')).unwrap(),
+        merchant_biz_id: None,
+        product_code: None,
+        region: id.ends_with('!').then(|| Region::parse("eu-central-1").unwrap()),
+        verified_at: None,
+    };
+    ids.iter().map(row).collect()
+}
+
+/// Takes the rows in by a run of their own, `batch` at a time; gives what became of each. What is put off comes last.
+fn admit(ledger: &mut Ledger, ids: &[&str], batch: usize) -> Vec<Admitted> {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let run = ledger.begin_run(now, None).unwrap();
+    let defaults = Defaults {
+        product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
+        region: Region::parse("ap-southeast-1").unwrap(),
+    };
+    let rows = rows(ids);
+    let mut admission = ledger.admission(&defaults, &run, now);
+    let mut became: Vec<Admitted> = Vec::new();
+    for rows in rows.chunks(batch) {
+        became.extend(admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap());
+    }
+    assert!(admission.make_indices(|| false).unwrap());
+    for (row, became) in rows
+        .iter()
+        .zip(&mut became)
+        .filter(|(_, became)| **became == Admitted::Later)
+    {
+        *became = admission.admit(&[row]).unwrap().remove(0);
+    }
+    admission.commit().unwrap();
+    became
+}
+
+fn schema(ledger: &Ledger) -> Vec<String> {
+    let mut schema = ledger
+        .connection
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+        .unwrap();
+    let schema = schema.query_map([], |row| row.get(0)).unwrap();
+    schema.map(Result::unwrap).collect()
+}
+
+#[test]
+fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
+    use Admitted::{Completed, Duplicate, Known, New};
+    for batch in [1, 2, 3, 100] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(folder.path());
+        let fresh = schema(&ledger);
+        let first = admit(&mut ledger, &["a", "b", "a", "c", "d", "b!"], batch);
+        assert_eq!(first, [New, New, Duplicate, New, New, Completed], "filled, by {batch}");
+        assert_eq!(schema(&ledger), fresh, "the indices are back as they were");
+        // In the ledger's order, with gaps, new ones within, back to the start, the same twice, and beyond the end.
+        let ids = ["a", "b", "d", "new", "a", "b", "c", "c", "d", "new", "end", "a!", "b"];
+        let expected = [
+            Known, Known, Known, New, Known, Known, Known, Known, Known, Duplicate, New, Completed, Known,
+        ];
+        assert_eq!(admit(&mut ledger, &ids, batch), expected, "by {batch}");
+        let conflict = admit(&mut ledger, &["a", "b!", "c!"], batch);
+        assert_eq!(conflict, [Known, Known, Completed], "by {batch}");
+        let ids: Vec<String> = {
+            let mut ids = ledger
+                .connection
+                .prepare("SELECT transaction_id FROM transactions ORDER BY number")
+                .unwrap();
+            ids.query_map([], |row| row.get(0))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect()
+        };
+        assert_eq!(
+            ids,
+            ["a", "b", "c", "d", "new", "end"],
+            "in the order of their arrival, by {batch}"
+        );
+        ledger.check_integrity().unwrap();
+    }
+}
+
+#[test]
+fn an_intake_that_is_stopped_before_its_indices_are_made_leaves_the_ledger_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(folder.path());
+    let fresh = schema(&ledger);
+    let ids: Vec<String> = (0..200_000)
+        .map(|number| format!("id{}", number * 7919 % 200_003))
+        .collect();
+    let rows = rows(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let run = ledger.begin_run(now, None).unwrap();
+    let defaults = Defaults {
+        product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
+        region: Region::parse("ap-southeast-1").unwrap(),
+    };
+    let mut admission = ledger.admission(&defaults, &run, now);
+    admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
+    assert!(!admission.make_indices(|| true).unwrap());
+    admission.commit().unwrap();
+    drop(admission);
+    assert_eq!(schema(&ledger), fresh);
+    assert_eq!(ledger.state_counts().unwrap().total(), 0);
 }

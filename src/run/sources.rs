@@ -1,32 +1,47 @@
 //! The first stage of the night: what the pending sources say goes into the ledger, or into `rejected.csv`.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use super::{Night, RunError};
 use crate::error_chain;
 use crate::intake::{IntakeError, Item, Reading, SILENCE_MAX, Source};
 use crate::ledger::{Admission, Admitted, Ledger, Run};
+use crate::record::Pending;
 use crate::report::rejected::RejectedReport;
 use crate::report::summary::IntakeTotals;
 use crate::report::{ReportDir, ReportError};
+use crate::stop::Stop;
+
+/// Rows that are put off until the ledger has its indices: those that perhaps came before, and rejected ones, so that the
+/// report stays in the order of the lines.
+const ROWS_PUT_OFF: usize = 65_536;
+
+/// Rows that were put off and are taken in at a time.
+const BATCH_ROWS: usize = 1024;
 
 impl Night {
     /// Reads the pending sources into the ledger. A source that can't be read is named and the others go on: what the
     /// ledger knows already must not wait for it.
     pub(super) fn intake(&self, ledger: &mut Ledger, run: &Run, reports: &ReportDir) -> Result<IntakeTotals, RunError> {
         let file = reports.file("rejected.csv")?;
-        let mut rejected = RejectedReport::new(file).map_err(ReportError::from)?;
-        let mut totals = IntakeTotals::default();
+        let mut intake = Intake {
+            admission: ledger.admission(&self.settings.defaults, run, self.clock.now()),
+            rejected: RejectedReport::new(file).map_err(ReportError::from)?,
+            totals: IntakeTotals::default(),
+            put_off: Vec::new(),
+            stop: &self.stop,
+        };
         for name in &self.settings.pending {
-            let mut admission = ledger.admission(&self.settings.defaults, run, self.clock.now());
-            match self.read_source(name, &mut admission, &mut rejected, &mut totals)? {
+            match self.read_source(name, &mut intake)? {
                 Ok(()) => {}
-                Err(error @ IntakeError::Stopped { .. }) => totals.cut_short.push(error_chain(&error)),
-                Err(error) => totals.failed_sources.push(error_chain(&error)),
+                Err(error @ IntakeError::Stopped { .. }) => intake.totals.cut_short.push(error_chain(&error)),
+                Err(error) => intake.totals.failed_sources.push(error_chain(&error)),
             }
-            admission.finish()?;
+            intake.commit()?;
         }
-        rejected.finish().map_err(ReportError::from)?;
+        intake.rejected.finish().map_err(ReportError::from)?;
+        let totals = intake.totals;
         tracing::info!(
             rows = totals.rows,
             new = totals.new,
@@ -42,72 +57,124 @@ impl Night {
     fn read_source(
         &self,
         name: &str,
-        admission: &mut Admission<'_>,
-        rejected: &mut RejectedReport<impl Write>,
-        totals: &mut IntakeTotals,
+        intake: &mut Intake<'_, impl Write>,
     ) -> Result<Result<(), IntakeError>, RunError> {
         let source = match Source::parse(name) {
             Ok(source) => source,
             Err(error) => return Ok(Err(error)),
         };
+        let name: Arc<str> = source.to_string().into();
         // Not begun at all: what is read ahead of a pipe and dropped is lost.
         if self.stop.is_hurried() {
-            let name = source.to_string();
+            let name = name.to_string();
             return Ok(Err(IntakeError::Stopped { name }));
         }
         let settings = self.settings.intake.clone();
-        let mut reading = match Reading::start(source.clone(), (self.stdin)(), settings, SILENCE_MAX) {
+        let mut reading = match Reading::start(source, (self.stdin)(), settings, SILENCE_MAX) {
             Ok(reading) => reading,
             Err(error) => return Ok(Err(error)),
         };
         loop {
             match reading.next(&|| self.stop.is_hurried()) {
-                Ok(Some(item)) => {
-                    totals.rows += 1;
-                    take(item, &source, admission, rejected, totals)?;
+                Ok(items) if items.is_empty() => return Ok(Ok(())),
+                Ok(items) => {
+                    intake.totals.rows += items.len() as u64;
+                    intake.take(items.into_iter().map(|item| (name.clone(), item)).collect())?;
                 }
-                Ok(None) => return Ok(Ok(())),
                 Err(error) => return Ok(Err(error)),
             }
         }
     }
 }
 
-/// Takes one row in, or writes down why not.
-fn take(
-    item: Item,
-    source: &Source,
-    admission: &mut Admission<'_>,
-    rejected: &mut RejectedReport<impl Write>,
-    totals: &mut IntakeTotals,
-) -> Result<(), RunError> {
-    let mut reject = |line, id: Option<&str>, reason: &str| {
-        rejected
-            .add(&source.to_string(), line, id, reason)
-            .map_err(ReportError::from)
-    };
-    match item {
-        Item::Bad(bad) => {
-            totals.rejected += 1;
-            reject(bad.line, bad.transaction_id.as_deref(), &bad.reason)?;
+/// A row and the name of its source.
+type Named = (Arc<str>, Item);
+
+/// Where the rows go.
+struct Intake<'a, W: Write> {
+    admission: Admission<'a>,
+    rejected: RejectedReport<W>,
+    totals: IntakeTotals,
+    /// At most [`ROWS_PUT_OFF`] and a batch, in their order.
+    put_off: Vec<Named>,
+    stop: &'a Stop,
+}
+
+impl<W: Write> Intake<'_, W> {
+    /// Takes rows in, or writes down why not.
+    fn take(&mut self, items: Vec<Named>) -> Result<(), RunError> {
+        let rows: Vec<&Pending> = items.iter().filter_map(|(_, item)| item.good()).collect();
+        let mut admitted = self.admission.admit(&rows)?.into_iter();
+        for (source, item) in items {
+            let admitted = item.good().and_then(|_| admitted.next());
+            if admitted != Some(Admitted::New) && self.admission.puts_off() {
+                self.put_off.push((source, item));
+            } else {
+                self.judge(&source, item, admitted)?;
+            }
         }
-        Item::Good { line, row } => match admission.admit(&row)? {
-            Admitted::New => totals.new += 1,
-            Admitted::Completed => totals.completed += 1,
-            Admitted::Known => totals.known += 1,
-            Admitted::Duplicate => {
-                totals.duplicates += 1;
-                reject(
-                    line,
-                    Some(row.transaction_id.as_str()),
-                    "duplicate: this id came before in this run, and is taken once",
-                )?;
-            }
-            Admitted::Conflict(what) => {
-                totals.rejected += 1;
-                reject(line, Some(row.transaction_id.as_str()), &what)?;
-            }
-        },
+        if self.put_off.len() >= ROWS_PUT_OFF {
+            self.take_what_was_put_off()?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Counts a row, and names it where it was not taken.
+    fn judge(&mut self, source: &str, item: Item, admitted: Option<Admitted>) -> Result<(), RunError> {
+        let totals = &mut self.totals;
+        let (line, id, reason) = match (item, admitted) {
+            (Item::Bad(bad), _) => {
+                totals.rejected += 1;
+                (bad.line, bad.transaction_id, bad.reason)
+            }
+            (Item::Good { line, row }, Some(Admitted::Conflict(what))) => {
+                totals.rejected += 1;
+                (line, Some(row.transaction_id.to_string()), what)
+            }
+            (Item::Good { line, row }, Some(Admitted::Duplicate)) => {
+                totals.duplicates += 1;
+                let what = "duplicate: this id came before in this run, and is taken once".to_owned();
+                (line, Some(row.transaction_id.to_string()), what)
+            }
+            (Item::Good { .. }, admitted) => {
+                match admitted {
+                    Some(Admitted::New) => totals.new += 1,
+                    Some(Admitted::Completed) => totals.completed += 1,
+                    _ => totals.known += 1,
+                }
+                return Ok(());
+            }
+        };
+        let rejected = self.rejected.add(source, line, id.as_deref(), &reason);
+        Ok(rejected.map_err(ReportError::from)?)
+    }
+
+    /// Makes the ledger's indices and takes the rows in that were put off until then.
+    fn take_what_was_put_off(&mut self) -> Result<(), RunError> {
+        let stop = self.stop.clone();
+        if !self.admission.make_indices(move || stop.is_overdue())? {
+            self.put_off.clear();
+            let kept =
+                "the rows of the sources were not kept, as the run had to end first: the next run reads them again";
+            self.totals = IntakeTotals {
+                failed_sources: std::mem::take(&mut self.totals.failed_sources),
+                cut_short: vec![kept.to_owned()],
+                ..IntakeTotals::default()
+            };
+        }
+        let mut put_off = std::mem::take(&mut self.put_off).into_iter();
+        loop {
+            let items: Vec<Named> = put_off.by_ref().take(BATCH_ROWS).collect();
+            if items.is_empty() {
+                return Ok(());
+            }
+            self.take(items)?;
+        }
+    }
+
+    /// Keeps what was taken so far, which must not wait for the next source.
+    fn commit(&mut self) -> Result<(), RunError> {
+        self.take_what_was_put_off()?;
+        Ok(self.admission.commit()?)
+    }
 }

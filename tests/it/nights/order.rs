@@ -85,10 +85,11 @@ fn ledger_with(folder: &std::path::Path, rows: &[(TransactionId, Drawn)]) -> Led
         region: Region::parse("ap-southeast-1").unwrap(),
     };
     let mut admission = ledger.admission(&defaults, &run, now());
-    for (id, row) in rows {
-        admission.admit(&pending(id, row)).unwrap();
-    }
-    admission.finish().unwrap();
+    let pending: Vec<Pending> = rows.iter().map(|(id, row)| pending(id, row)).collect();
+    admission.admit(&pending.iter().collect::<Vec<_>>()).unwrap();
+    assert!(admission.make_indices(|| false).unwrap());
+    admission.commit().unwrap();
+    drop(admission);
     let writer = Writer::start(ledger, run.number, || panic!("a commit failed"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = writer.handle();

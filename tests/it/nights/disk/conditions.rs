@@ -129,6 +129,49 @@ fn a_damaged_ledger_is_left_alone() {
     completes(&night);
 }
 
+/// A large ledger is not checked before its first call, but after its last: what is wrong with it is found that night, and
+/// from then on it is left alone.
+#[test]
+fn damage_of_a_large_ledger_is_found_at_the_end_and_then_at_each_start() {
+    let night = after_a_night();
+    let path = night.place.data().join("ledger.sqlite");
+    let ledger = Connection::open(&path).unwrap();
+    ledger
+        .execute_batch(
+            "CREATE TABLE large (filler BLOB);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+             INSERT INTO large SELECT zeroblob(4000) FROM n",
+        )
+        .unwrap();
+    let page = "SELECT pageno FROM dbstat WHERE name = 'large' AND pagetype = 'leaf' LIMIT 1 OFFSET 7";
+    let page: u64 = ledger.query_row(page, [], |row| row.get(0)).unwrap();
+    drop(ledger);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    assert!(file.metadata().unwrap().len() > 64 * 1024 * 1024);
+    let mut good = [0; 64];
+    file.read_exact_at(&mut good, (page - 1) * 4096).unwrap();
+    file.write_all_at(&[0xAA; 64], (page - 1) * 4096).unwrap();
+
+    let calls = night.vendor.counts().calls;
+    let ended = Ended::of(night.command().output().unwrap()).expect(6);
+    assert!(ended.stderr.contains("ledger.sqlite is damaged: "), "{}", ended.stderr);
+    assert!(
+        night.vendor.counts().calls > calls,
+        "nothing is damaged that the night needs"
+    );
+    let last = "SELECT count(*) FROM runs WHERE ended_at IS NULL";
+    assert_eq!(night.place.count(last), 1, "it did not come to its end");
+    assert_eq!(
+        night.place.count("SELECT count(*) FROM journal"),
+        0,
+        "and all is published"
+    );
+    is_refused(&night, &mut night.command(), 6, &["ledger.sqlite is damaged: "]);
+    file.write_all_at(&good, (page - 1) * 4096).unwrap();
+    completes(&night);
+    assert_eq!(night.place.count(last), 1, "the runs after it end well");
+}
+
 #[test]
 fn a_ledger_that_is_gone_is_not_replaced_by_an_empty_one() {
     let night = after_a_night();

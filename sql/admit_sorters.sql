@@ -1,0 +1,2 @@
+-- Threads that help to sort.
+PRAGMA threads = 1;

@@ -1,0 +1,180 @@
+//! What the ledger knows of an id, and what a pending row adds to it.
+
+use rusqlite::{Connection, Row, named_params};
+
+use super::optional_timestamp;
+use crate::record::{MerchantBizId, Pending, ProductCode, Region, State};
+
+/// What the ledger knows of an id.
+pub(super) struct Known<'row> {
+    pub(super) number: i64,
+    pub(super) transaction_id: &'row str,
+    merchant_biz_id: Option<&'row str>,
+    product_code: &'row str,
+    product_assumed: bool,
+    region: &'row str,
+    region_assumed: bool,
+    verified_at: Option<i64>,
+    pub(super) first_run: i64,
+    state: Option<State>,
+}
+
+/// What becomes of a known id by a row.
+pub(super) enum Merge {
+    /// The ledger knew it all, or is done with the id.
+    Nothing,
+    /// The row says more.
+    Completed(Completed),
+    /// The row contradicts the ledger; the sentence says in what.
+    Conflict(String),
+}
+
+/// A known id with what a row adds.
+pub(super) struct Completed {
+    number: i64,
+    merchant_biz_id: Option<String>,
+    product_code: String,
+    product_assumed: bool,
+    region: String,
+    region_assumed: bool,
+    verified_at: Option<i64>,
+    journalled: bool,
+}
+
+impl<'row> Known<'row> {
+    /// Reads a row of `admit_lookup.sql` or `admit_follow.sql`.
+    pub(super) fn read(row: &'row Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            number: row.get(0)?,
+            transaction_id: row.get_ref(1)?.as_str()?,
+            merchant_biz_id: row.get_ref(2)?.as_str_or_null()?,
+            product_code: row.get_ref(3)?.as_str()?,
+            product_assumed: row.get(4)?,
+            region: row.get_ref(5)?.as_str()?,
+            region_assumed: row.get(6)?,
+            verified_at: row.get(7)?,
+            first_run: row.get(8)?,
+            state: State::from_word(row.get_ref(9)?.as_str()?),
+        })
+    }
+
+    /// Adds what `row` says and was not known. What was said before stands, but for a quarantined id: what the row says
+    /// differently may be what was wrong. All of an id that is done stands: the archive is never rewritten.
+    pub(super) fn merge(&self, row: &Pending) -> rusqlite::Result<Merge> {
+        if !matches!(
+            self.state,
+            Some(State::Pending | State::Journalled | State::Quarantined)
+        ) || self.says_all_of(row)
+        {
+            return Ok(Merge::Nothing);
+        }
+        let corrects = self.state == Some(State::Quarantined);
+        let mut merged = self.completed();
+        let mut conflicts = Vec::new();
+        let mut hear = |name: &str, said: &str, known: Option<String>| match known {
+            Some(known) if !corrects => {
+                conflicts.push(format!("{name} {said}, the ledger has {known}"));
+                false
+            }
+            _ => true,
+        };
+        if let Some(said) = row.verified_at
+            && self.verified_at != Some(said.as_microsecond())
+        {
+            let known = optional_timestamp(self.verified_at)?.map(|known| known.to_string());
+            if hear("verified_at", &said.to_string(), known) {
+                merged.verified_at = Some(said.as_microsecond());
+            }
+        }
+        if let Some(said) = row.merchant_biz_id.as_ref().map(MerchantBizId::as_str)
+            && self.merchant_biz_id != Some(said)
+            && hear("merchant_biz_id", said, self.merchant_biz_id.map(str::to_owned))
+        {
+            merged.merchant_biz_id = Some(said.to_owned());
+        }
+        let product_code = row.product_code.as_ref().map(ProductCode::as_str);
+        let region = row.region.as_ref().map(Region::as_str);
+        for (name, said, known, assumed) in [
+            (
+                "product_code",
+                product_code,
+                &mut merged.product_code,
+                &mut merged.product_assumed,
+            ),
+            ("region", region, &mut merged.region, &mut merged.region_assumed),
+        ] {
+            if let Some(said) = said
+                && (*assumed || said != known)
+                && hear(name, said, (!*assumed).then(|| known.clone()))
+            {
+                said.clone_into(known);
+                *assumed = false;
+            }
+        }
+        if conflicts.is_empty() {
+            Ok(Merge::Completed(merged))
+        } else {
+            let conflicts = conflicts.join("; ");
+            Ok(Merge::Conflict(format!(
+                "contradicts what is known of this id: {conflicts}"
+            )))
+        }
+    }
+
+    /// Whether `row` says nothing that is not known exactly so: what most rows of most nights are.
+    fn says_all_of(&self, row: &Pending) -> bool {
+        let unsaid_or = |said: Option<&str>, known: Option<&str>| said.is_none() || said == known;
+        let said = |known, assumed: bool| (!assumed).then_some(known);
+        row.verified_at
+            .is_none_or(|said| self.verified_at == Some(said.as_microsecond()))
+            && unsaid_or(
+                row.merchant_biz_id.as_ref().map(MerchantBizId::as_str),
+                self.merchant_biz_id,
+            )
+            && unsaid_or(
+                row.product_code.as_ref().map(ProductCode::as_str),
+                said(self.product_code, self.product_assumed),
+            )
+            && unsaid_or(
+                row.region.as_ref().map(Region::as_str),
+                said(self.region, self.region_assumed),
+            )
+    }
+
+    fn completed(&self) -> Completed {
+        Completed {
+            number: self.number,
+            merchant_biz_id: self.merchant_biz_id.map(str::to_owned),
+            product_code: self.product_code.to_owned(),
+            product_assumed: self.product_assumed,
+            region: self.region.to_owned(),
+            region_assumed: self.region_assumed,
+            verified_at: self.verified_at,
+            journalled: self.state == Some(State::Journalled),
+        }
+    }
+}
+
+impl Completed {
+    /// Writes it down.
+    pub(super) fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection
+            .prepare_cached(include_str!("../../sql/admit_complete.sql"))?
+            .execute(named_params! {
+                ":number": self.number,
+                ":merchant_biz_id": self.merchant_biz_id,
+                ":product_code": self.product_code,
+                ":product_assumed": self.product_assumed,
+                ":region": self.region,
+                ":region_assumed": self.region_assumed,
+                ":verified_at": self.verified_at,
+            })?;
+        if self.journalled && self.verified_at.is_some() {
+            connection.execute(
+                include_str!("../../sql/admit_journalled.sql"),
+                named_params! { ":number": self.number, ":verified_at": self.verified_at },
+            )?;
+        }
+        Ok(())
+    }
+}
