@@ -1,7 +1,7 @@
 //! The vendor's bill against the archive: of every line, whether it is right, wrong or open, and why.
 //!
 //! - [`bill`]: the bill's export, read strictly; [`SourceError`]: why it can't be taken
-//! - [`compare`]: both sides, and why they differ; pure
+//! - [`compare()`]: both sides, and why they differ; pure
 //! - [`Class`], [`Standing`], [`Explanation`], [`Size`]: the reasons
 //! - [`evidence`]: what the ledger's records could explain; `sides`: what is compared
 //! - [`reconcile`]: a month of a bill; [`Request`]: which, and by what

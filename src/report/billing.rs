@@ -1,7 +1,7 @@
 //! `billing.csv`: what was verified, by the vendor's day, product, region and sub code, and what it costs.
 //!
 //! - [`read`]: the rows of some days; [`Days`]: which; [`Billing`]: those of closed months, and what came later
-//! - [`write`]: them as CSV; [`write_json`]: as JSON
+//! - [`write()`]: them as CSV; [`write_json`]: as JSON
 //! - [`totals`], [`BillingTotals`]: their sums, for the run's summary
 
 use std::collections::BTreeMap;
