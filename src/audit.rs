@@ -2,8 +2,7 @@
 //! files, the ledger's from what was tallied at publication and from the state of each id.
 //!
 //! - [`of_run`]: what a run published, in every run
-//! - [`of_days`]: some days, as a month that is compared with the bill; [`to_be_closed`]: one that is to be signed off;
-//!   [`Audited`]: what was found
+//! - [`of_days`]: some days, as a month that is compared with the bill or signed off; [`Audited`]: what was found
 //!
 //! `verify` compares everything, row by row.
 
@@ -41,7 +40,7 @@ pub fn of_run(ledger: &Ledger, archive: &Archive, run_id: &str) -> Result<Vec<St
     Ok(differences)
 }
 
-/// Counts the files of the days `from..=to` again.
+/// Hashes the files of the days `from..=to` and counts them again, and compares all archived ids with all tallies.
 pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> Result<Audited, LedgerError> {
     let mut files = ledger.manifest()?;
     let within = |file: &ManifestFile| {
@@ -53,13 +52,6 @@ pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> 
     for file in &files {
         compare(ledger, archive, file, &mut differences)?;
     }
-    differences.truncate(MAX_NAMED);
-    Ok(Audited { files, differences })
-}
-
-/// As [`of_days`], and hashes the files, and compares all archived ids with all tallies: what is to be signed off.
-pub fn to_be_closed(ledger: &Ledger, archive: &Archive, days: (Date, Date)) -> Result<Audited, LedgerError> {
-    let Audited { files, mut differences } = of_days(ledger, archive, days)?;
     differences.extend(files.iter().filter_map(|file| changed(archive, file)));
     let (ids, tallied) = (ledger.archived_ids()?, ledger.tallied()?);
     for (key, ids, tally) in differing(&ids, &tallied) {

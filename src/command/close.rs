@@ -75,7 +75,7 @@ impl Closing {
         settings: &Settings,
     ) -> Result<Self, CommandError> {
         let days = month.days();
-        let audited = audit::to_be_closed(ledger, &Archive::for_reading(&settings.data_dir), days)?;
+        let audited = audit::of_days(ledger, &Archive::for_reading(&settings.data_dir), days)?;
         let billing = billing::read(ledger, &settings.pricing, Some(days))?;
         let mut rows = billing.rows;
         // They belong to no month, and would change what is signed off.

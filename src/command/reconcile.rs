@@ -46,6 +46,7 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         tracing::error!("archive and ledger differ: {}; run `idvault verify`", clean(difference));
     }
     let mut reconciled = reconcile(&ledger, &request)?;
+    reconciled.archive_differs = audited.differences;
     let reports = ReportDir::create(&settings.data_dir, &format!("reconcile-{:016x}", context.seed))?;
     write_reports(&reports, &mut reconciled, &ledger, &request, now)?;
     if args.json {
@@ -53,11 +54,13 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     } else {
         write_table(&reconciled, io::stdout().lock())?;
     }
-    Ok(if reconciled.beyond_tolerance > 0 || !audited.differences.is_empty() {
-        Exit::Difference
-    } else {
-        Exit::Done
-    })
+    Ok(
+        if reconciled.beyond_tolerance > 0 || !reconciled.archive_differs.is_empty() {
+            Exit::Difference
+        } else {
+            Exit::Done
+        },
+    )
 }
 
 fn write_reports(

@@ -79,6 +79,8 @@ pub struct Reconciled {
     pub totals: Vec<CurrencyTotal>,
     /// By reason and currency.
     pub explanations: Vec<ClassTotal>,
+    /// Where archive and ledger differ, a sentence each: then the archive's side can't be trusted.
+    pub archive_differs: Vec<String>,
     /// A line a day, product and region, in this order.
     pub lines: Vec<Line>,
 }
@@ -174,6 +176,7 @@ pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, R
         beyond_tolerance: 0,
         totals: Vec::new(),
         explanations: Vec::new(),
+        archive_differs: Vec::new(),
         lines: compared.map(line).collect(),
     };
     reconciled.sum_up();

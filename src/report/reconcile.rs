@@ -135,6 +135,9 @@ pub fn write_table(reconciled: &Reconciled, mut out: impl Write) -> io::Result<(
             sized(total.difference)
         )?;
     }
+    for difference in &reconciled.archive_differs {
+        writeln!(out, "archive and ledger differ: {}", clean(difference))?;
+    }
     if reconciled.explanations.is_empty() {
         writeln!(out, "no difference in {} lines", reconciled.lines.len())?;
     } else {

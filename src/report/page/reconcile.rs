@@ -64,7 +64,12 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
         lines_of(reconciled, Standing::Wrong),
         lines_of(reconciled, Standing::Open),
     );
-    let (mood, title) = if reconciled.beyond_tolerance > 0 {
+    let (mood, title) = if !reconciled.archive_differs.is_empty() {
+        (
+            "bad",
+            "Archive and ledger differ, so nothing can be said of the bill (exit 9)",
+        )
+    } else if reconciled.beyond_tolerance > 0 {
         ("bad", "The bill is wrong, or its difference unexplained (exit 9)")
     } else if wrong + open > 0 {
         ("look", "No more is wrong than is tolerated; something is open (exit 0)")
@@ -75,19 +80,28 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
         (wrong, "wrong: bill and archive contradict each other"),
         (open, "open: what is missing is named below"),
     ];
-    let reasons = counted.into_iter().filter(|(lines, _)| *lines > 0);
+    let counted = counted.into_iter().filter(|(lines, _)| *lines > 0);
+    let mut reasons: Vec<String> = counted
+        .map(|(lines, what)| {
+            format!(
+                "{} of {} lines {what}.",
+                grouped(lines),
+                grouped(reconciled.lines.len())
+            )
+        })
+        .collect();
+    let differs = &reconciled.archive_differs;
+    reasons.extend(differs.iter().take(MOST_NAMED).map(|difference| clean(difference)));
+    if differs.len() > MOST_NAMED {
+        let more = grouped(differs.len() - MOST_NAMED);
+        reasons.push(format!(
+            "{more} more are in reconcile.json; `idvault verify` finds all."
+        ));
+    }
     Verdict {
         mood,
         title: title.to_owned(),
-        reasons: reasons
-            .map(|(lines, what)| {
-                format!(
-                    "{} of {} lines {what}.",
-                    grouped(lines),
-                    grouped(reconciled.lines.len())
-                )
-            })
-            .collect(),
+        reasons,
     }
 }
 

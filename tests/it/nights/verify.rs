@@ -41,7 +41,8 @@ fn sound() -> Place {
     place
 }
 
-fn edit(place: &Place, sql: &str) {
+/// A person's hand in the ledger.
+pub(super) fn edit(place: &Place, sql: &str) {
     let ledger = Connection::open(place.data().join("ledger.sqlite")).unwrap();
     // As a person's own shell does it.
     ledger.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
@@ -49,7 +50,7 @@ fn edit(place: &Place, sql: &str) {
 }
 
 /// A folder of its own with the same data.
-fn copy_of(sound: &Place) -> Place {
+pub(super) fn copy_of(sound: &Place) -> Place {
     let mut place = Place::new();
     place.now = sound.now;
     let copied = Command::new("cp").arg("-a").args([sound.data(), place.data()]).status();
