@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use idvault::record::sha256_hex;
-use rusqlite::Connection;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use super::verify::edit;
 use super::{Place, lines, made_up};
 
 /// Seen from the vendor's day, UTC+8: still the 3rd, and the 4th.
 const THIRD: &str = "2026-11-03T15:59:59Z";
-const FOURTH: &str = "2026-11-03T16:00:00Z";
+pub(super) const FOURTH: &str = "2026-11-03T16:00:00Z";
 const LATER: &str = "2026-11-10T02:00:00Z";
-const OCTOBER: [&str; 4] = ["report", "billing", "--month", "2026-10"];
+/// The report of the month.
+pub(super) const OCTOBER: [&str; 4] = ["report", "billing", "--month", "2026-10"];
 const CONTRACT: &str = r#"
 [[prices.FACE_LIVENESS]]
 unit_price = "0.02"
@@ -24,12 +25,12 @@ currency = "USD"
 tiers = [{ above = 60, unit_price = "0.01" }]
 "#;
 
-fn october(count: usize, days: usize, product: &str) -> String {
+pub(super) fn october(count: usize, days: usize, product: &str) -> String {
     made_up(count, days, product).replace("2026-11-", "2026-10-")
 }
 
 /// A folder with 100 verifications of October, all archived, seen on the 4th of November.
-fn after_october() -> Place {
+pub(super) fn after_october() -> Place {
     let mut place = Place::new();
     place.write("idvault.toml", CONTRACT);
     place.now = "2026-10-20T02:00:00Z";
@@ -63,7 +64,7 @@ fn bill_of(place: &Place) -> String {
     place.write("bill.csv", bill)
 }
 
-fn record_path(place: &Place) -> std::path::PathBuf {
+pub(super) fn record_path(place: &Place) -> std::path::PathBuf {
     place.data().join("closed/2026-10.json")
 }
 
@@ -71,9 +72,16 @@ fn record(place: &Place) -> Value {
     serde_json::from_slice(&std::fs::read(record_path(place)).unwrap()).unwrap()
 }
 
-fn edit(place: &Place, sql: &str) {
-    let ledger = Connection::open(place.data().join("ledger.sqlite")).unwrap();
-    ledger.execute_batch(sql).unwrap();
+const FORMATS: [&str; 3] = ["csv", "json", "parquet"];
+
+/// The bytes of October's report, and what was said beside it.
+fn written(place: &Place, format: &str) -> (Vec<u8>, String) {
+    let path = place.path(&format!("report.{format}"));
+    let output = ["--format", format, "--output", path.to_str().unwrap()];
+    let said = place.idvault(&[&OCTOBER[..], &output].concat()).expect(0).stderr;
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    (bytes, said)
 }
 
 fn sum(rows: &[BTreeMap<String, String>]) -> (u64, Decimal) {
@@ -137,10 +145,7 @@ fn a_closed_month_says_the_same_for_ever_and_what_comes_later_is_a_correction() 
     let mut place = after_october();
     let open = sum(&lines(&place.idvault(&OCTOBER).expect(0).stdout));
     close(&place, 0);
-    let formats = ["csv", "json"].map(|format| {
-        let args = [&OCTOBER[..], &["--format", format]].concat();
-        (format, place.idvault(&args).expect(0).stdout)
-    });
+    let before = FORMATS.map(|format| written(&place, format).0);
     // Everything changes: the price, a meaning, and ten verifications of October come in, one day of them is unknown.
     place.write(
         "idvault.toml",
@@ -153,15 +158,10 @@ fn a_closed_month_says_the_same_for_ever_and_what_comes_later_is_a_correction() 
         .replace("made", "late");
     let late = place.write("late.csv", late + "timeless1,FACE_LIVENESS,ap-southeast-1,\n");
     place.night(&["--pending", &late]);
-    for (format, before) in formats {
-        let args = [&OCTOBER[..], &["--format", format]].concat();
-        let again = place.idvault(&args).expect(0);
-        assert_eq!(again.stdout, before, "{format}");
-        assert!(
-            again.stderr.contains("came after the month was closed"),
-            "{}",
-            again.stderr
-        );
+    for (format, before) in FORMATS.into_iter().zip(before) {
+        let (again, said) = written(&place, format);
+        assert_eq!(again, before, "{format}");
+        assert!(said.contains("came after the month was closed"), "{said}");
     }
     let archived = place.archived("verifications");
     let late = archived.iter().filter(|row| row.billing_day() == "2026-10-28");

@@ -189,7 +189,7 @@ fn wherever_the_disk_fails_by_chance_nothing_is_lost_and_nothing_is_twice() {
     let wanted = setting("IDVAULT_FAULT_CALLS").unwrap_or(CALLS);
     println!("IDVAULT_FAULT_SEED={seed} IDVAULT_FAULT_CALLS={wanted} repeat this");
     let mut random = fastrand::Rng::with_seed(seed);
-    let calls_of_a_night = calls_of(&mut Night::new(false).command());
+    let calls_of_a_night = calls_of(&mut Night::new(false).command(), 4);
     let (mut codes, mut faults, mut missed) = (BTreeMap::new(), 0, 0);
     while faults < wanted {
         let call = random.usize(1..=calls_of_a_night);

@@ -1,12 +1,13 @@
 //! What is left when the disk fails, or the program dies, at a named call. `shim.c` is a double for the disk, preloaded
 //! into the unmodified program: it obeys one [`Rule`] and says that it did, so that no point is missed silently.
 //!
-//! - `points`: killed at every step of a night
+//! - `points`: killed at every step of a night; `closing`: of `close`
 //! - `conditions`: a ledger that can't be used, and a disk without room
 //! - `faults`: every write and every sync fails once, or for good
 //! - `night`: the runs over one data folder
 //! - [`Disk`]: the rule of one run, and what came of it
 
+mod closing;
 mod conditions;
 mod faults;
 mod night;
@@ -68,10 +69,10 @@ impl Disk {
     }
 }
 
-/// How many calls to its data folder a whole run makes.
-fn calls_of(command: &mut Command) -> usize {
+/// How many calls to its data folder the program makes that ends so.
+fn calls_of(command: &mut Command, code: i32) -> usize {
     let disk = Disk::that(&format!("{ANY_CALL} note"));
-    assert_eq!(disk.under(command).output().unwrap().status.code(), Some(4));
+    assert_eq!(disk.under(command).output().unwrap().status.code(), Some(code));
     let calls = disk.fired().unwrap();
     let touches_data = |call: &&String| call.contains("/data") && !call.starts_with("open ");
     calls.iter().filter(touches_data).count()

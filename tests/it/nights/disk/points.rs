@@ -242,7 +242,7 @@ fn killed_at_any_call_to_the_disk_nothing_is_lost_and_nothing_is_twice() {
     let wanted = setting("IDVAULT_CRASH_CALLS").unwrap_or(CALLS);
     println!("IDVAULT_CRASH_SEED={seed} IDVAULT_CRASH_CALLS={wanted} repeat this");
     let mut random = fastrand::Rng::with_seed(seed);
-    let calls_of_a_night = [false, true].map(|images| calls_of(&mut Night::new(images).command()));
+    let calls_of_a_night = [false, true].map(|images| calls_of(&mut Night::new(images).command(), 4));
     let (mut cost, mut missed) = (Cost::default(), 0);
     while cost.kills < wanted {
         let images = random.bool();
