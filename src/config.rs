@@ -13,15 +13,15 @@ mod tests;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::day::BillingZone;
 use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
-use crate::intake::IntakeSettings;
+use crate::intake::{IntakeSettings, SILENCE};
 use crate::ledger::Defaults;
 use crate::pricing::Pricing;
 use crate::reconcile::bill::{BillSettings, NOT_OURS};
@@ -37,7 +37,7 @@ pub use file::{
     TimeoutsConfig, TlsConfig,
 };
 pub use values::{HumanDuration, Qps};
-use values::{RATES, is_rate};
+use values::{RATES, is_rate, zone};
 
 /// The file that is read where there is one and none is named.
 pub const DEFAULT_FILE: &str = "idvault.toml";
@@ -50,6 +50,9 @@ pub const QUOTA_SHARE: f64 = 0.8;
 
 /// From one run to the next, for the forecast of what the next run can still reach.
 pub const RUN_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a source's silence can be set to: shorter a busy disk is taken for silent, longer the night would be over.
+const SILENCES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 const DEFAULT_PRODUCT: &str = "FACE_LIVENESS";
 const DEFAULT_REGION: &str = "ap-southeast-1";
@@ -186,6 +189,7 @@ impl Settings {
                 time_zone: zone("intake.time_zone", file.intake.time_zone.as_deref())?,
                 sqlite_query: file.intake.sqlite_query,
                 regions: Some(regions),
+                silence: silence(file.intake.silence)?,
             },
             defaults: defaults(&file.intake.defaults, &endpoints)?,
             endpoints,
@@ -367,29 +371,12 @@ fn defaults(config: &DefaultsConfig, endpoints: &Endpoints) -> Result<Defaults, 
     })
 }
 
-/// A zone by its name (`Asia/Singapore`) or as an offset (`+08:00`).
-fn zone(key: &str, name: Option<&str>) -> Result<Option<TimeZone>, ConfigError> {
-    let Some(name) = name else {
-        return Ok(None);
-    };
-    let zone = parse_offset(name).or_else(|| TimeZone::get(name).ok());
-    zone.map(Some).ok_or_else(|| {
-        ConfigError::value(
-            key,
-            format!("{name:?} is neither an offset such as +08:00 nor a known zone such as Asia/Singapore"),
-        )
-    })
-}
-
-fn parse_offset(text: &str) -> Option<TimeZone> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let in_range = (0..=14).contains(&hours) && (0..60).contains(&minutes);
-    let offset = jiff::tz::Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).ok()?;
-    in_range.then(|| TimeZone::fixed(offset))
+/// How long a row of a source is waited for.
+fn silence(written: Option<HumanDuration>) -> Result<Duration, ConfigError> {
+    let silence = written.map_or(SILENCE, HumanDuration::std);
+    if SILENCES.contains(&silence) {
+        Ok(silence)
+    } else {
+        Err(ConfigError::value("intake.silence", "it must be from 1s to 24h"))
+    }
 }

@@ -96,6 +96,7 @@ pub struct IntakeConfig {
     pub defaults: DefaultsConfig,
     pub time_zone: Option<String>,
     pub sqlite_query: Option<String>,
+    pub silence: Option<HumanDuration>,
 }
 
 /// `[intake.defaults]`.

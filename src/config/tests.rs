@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use jiff::tz::TimeZone;
+
 use super::*;
 use crate::intake::ColumnNames;
 use crate::vendor::client;
@@ -49,6 +51,8 @@ fn wrong_values_name_their_key() {
         ("billing_zone = 'Nowhere/City'", "billing_zone"),
         ("[intake.defaults]\nregion = 'xx-nowhere-1'", "intake.defaults.region"),
         ("[quotas]\nFACE_LIVENESS = 0", "quotas.FACE_LIVENESS"),
+        ("[intake]\nsilence = '999ms'", "intake.silence"),
+        ("[intake]\nsilence = '25h'", "intake.silence"),
         ("[retry]\nattempts_per_call = 0", "retry.attempts_per_call"),
         ("[billing]\ndecimals = 10", "billing.decimals"),
         ("[[prices.eKYC]]\nunit_price = '1'\ncurrency = 'usd'", "prices.eKYC"),
@@ -134,6 +138,7 @@ fn the_sample_explains_every_key() {
         defaults,
         time_zone,
         sqlite_query,
+        silence,
     } = intake;
     let DefaultsConfig { product_code, region } = defaults;
     let TimeoutsConfig { connect, read, attempt } = timeouts;
@@ -158,7 +163,15 @@ fn the_sample_explains_every_key() {
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
-    let durations = [time_limit, warning_window, run_interval, connect, read, attempt];
+    let durations = [
+        time_limit,
+        warning_window,
+        run_interval,
+        silence,
+        connect,
+        read,
+        attempt,
+    ];
     assert!(durations.iter().all(Option::is_some), "{durations:?}");
     let switches = [images, json, quiet];
     assert!(switches.iter().all(Option::is_some), "{switches:?}");
@@ -190,6 +203,7 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(shown.defaults.product_code, unset.defaults.product_code);
     assert_eq!(shown.defaults.region, unset.defaults.region);
     assert_eq!(format!("{:?}", shown.fetch), format!("{:?}", unset.fetch));
+    assert_eq!(shown.intake.silence, unset.intake.silence);
     assert_eq!(shown.images, unset.images);
     assert_eq!(shown.pricing.decimals, unset.pricing.decimals);
     assert_eq!(shown.warning_window, unset.warning_window);

@@ -2,12 +2,16 @@
 //!
 //! - [`HumanDuration`]: `6h`, `200ms`, `7d`
 //! - [`Qps`]: a number of calls per second, or `unlimited`
+//! - [`zone`]: a zone by its name or as an offset
 
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::Deserialize;
+
+use super::ConfigError;
 
 /// A duration as a person writes it: `6h`, `200ms`, `7d` (a day is 24 hours).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,4 +94,31 @@ pub(super) const RATES: &str = "from 0.001 to 100000";
 
 pub(super) fn is_rate(rate: f64) -> bool {
     (0.001..=100_000.0).contains(&rate)
+}
+
+/// A zone by its name (`Asia/Singapore`) or as an offset (`+08:00`).
+pub(super) fn zone(key: &str, name: Option<&str>) -> Result<Option<TimeZone>, ConfigError> {
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let zone = parse_offset(name).or_else(|| TimeZone::get(name).ok());
+    zone.map(Some).ok_or_else(|| {
+        ConfigError::value(
+            key,
+            format!("{name:?} is neither an offset such as +08:00 nor a known zone such as Asia/Singapore"),
+        )
+    })
+}
+
+fn parse_offset(text: &str) -> Option<TimeZone> {
+    let (sign, rest) = match text.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let in_range = (0..=14).contains(&hours) && (0..60).contains(&minutes);
+    let offset = jiff::tz::Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).ok()?;
+    in_range.then(|| TimeZone::fixed(offset))
 }

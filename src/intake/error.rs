@@ -31,7 +31,7 @@ pub enum IntakeError {
         name: String,
     },
     /// No row came for too long.
-    #[error("{name} gave no row for {seconds} s and was left; see what writes to it", seconds = silence.as_secs())]
+    #[error("{name} gave no row for {seconds} s and was left; see what writes to it", seconds = silence.as_secs_f64())]
     Silent {
         /// The source.
         name: String,

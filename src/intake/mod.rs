@@ -6,7 +6,7 @@
 //! - [`Item`], [`Rejected`]: a row, good or bad
 //! - [`IntakeError`]: a source that can't be read as a whole
 //! - [`read`]: streams the rows of a source
-//! - [`Reading`]: the same in a thread of its own, which can be left, after [`SILENCE_MAX`] at the latest
+//! - [`Reading`]: the same in a thread of its own, which can be left, after [`SILENCE`] at the latest
 //!
 //! Bytes become text in `text`, text becomes rows in `rows` (with which `reconcile` reads bills, too), a row becomes a
 //! [`Pending`] in `check`, for CSV and SQLite alike.
@@ -25,6 +25,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -33,9 +34,12 @@ use crate::record::Pending;
 
 pub(crate) use csv::unquoted;
 pub use error::IntakeError;
-pub use reading::{Reading, SILENCE_MAX};
+pub use reading::Reading;
 pub(crate) use rows::Rows;
 pub(crate) use text::Text;
+
+/// How long a source may go on without a row, good or bad. No row at all would hold the whole night up, every night.
+pub const SILENCE: Duration = Duration::from_mins(5);
 
 /// Where the configuration maps the column of the ids; for messages.
 const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";
@@ -93,7 +97,7 @@ impl fmt::Display for Source {
 }
 
 /// What the configuration says about pending sources.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct IntakeSettings {
     /// The columns' names in the sources.
     pub columns: ColumnNames,
@@ -103,6 +107,20 @@ pub struct IntakeSettings {
     pub sqlite_query: Option<String>,
     /// The regions that have an endpoint; a row of another region is rejected. `None` lets all pass.
     pub regions: Option<BTreeSet<String>>,
+    /// How long a row is waited for, until the source is left where it is.
+    pub silence: Duration,
+}
+
+impl Default for IntakeSettings {
+    fn default() -> Self {
+        Self {
+            columns: ColumnNames::default(),
+            time_zone: None,
+            sqlite_query: None,
+            regions: None,
+            silence: SILENCE,
+        }
+    }
 }
 
 /// The name that each field's column has in the sources; looked for without regard to case and to blanks around it.

@@ -18,28 +18,21 @@ const ROWS_AHEAD: usize = 1024;
 /// How long a row is waited for until it is asked again whether to leave off.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a source may go on without a row, good or bad. No row at all would hold the whole night up, every night.
-pub const SILENCE_MAX: Duration = Duration::from_mins(5);
-
 /// A source that is being read. Dropped before its end, it leaves a thread behind that ends with its next row, or with
 /// the process.
 pub struct Reading {
     name: String,
     items: Receiver<Item>,
-    silence_max: Duration,
+    silence: Duration,
     /// `None` once its result was given.
     thread: Option<JoinHandle<Result<(), IntakeError>>>,
 }
 
 impl Reading {
-    /// Begins to read, as [`super::read`] does. A row is waited for no longer than `silence_max`.
-    pub fn start(
-        source: Source,
-        stdin: Box<dyn Read + Send>,
-        settings: IntakeSettings,
-        silence_max: Duration,
-    ) -> Result<Self, IntakeError> {
+    /// Begins to read, as [`super::read`] does. A row is waited for no longer than [`IntakeSettings::silence`].
+    pub fn start(source: Source, stdin: Box<dyn Read + Send>, settings: IntakeSettings) -> Result<Self, IntakeError> {
         let name = source.to_string();
+        let silence = settings.silence;
         let (sender, items) = mpsc::sync_channel(ROWS_AHEAD);
         let read = move || {
             super::read(&source, stdin, &settings, &mut |item| match sender.send(item) {
@@ -55,7 +48,7 @@ impl Reading {
         Ok(Self {
             name,
             items,
-            silence_max,
+            silence,
             thread: Some(thread),
         })
     }
@@ -73,10 +66,10 @@ impl Reading {
                     let more = self.items.try_iter().take(ROWS_AHEAD);
                     return Ok(std::iter::once(item).chain(more).collect());
                 }
-                Err(RecvTimeoutError::Timeout) if waiting_since.elapsed() > self.silence_max => {
+                Err(RecvTimeoutError::Timeout) if waiting_since.elapsed() > self.silence => {
                     return Err(IntakeError::Silent {
                         name: self.name.clone(),
-                        silence: self.silence_max,
+                        silence: self.silence,
                     });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -107,9 +100,11 @@ mod tests {
     fn a_source_that_falls_silent_is_given_up_and_its_rows_stand() {
         let (mut writer, reader) = UnixStream::pair().unwrap();
         writer.write_all(b"transaction_id\na1\n").unwrap();
-        let silence = Duration::from_millis(200);
-        let settings = IntakeSettings::default();
-        let mut reading = Reading::start(Source::Stdin, Box::new(reader), settings, silence).unwrap();
+        let settings = IntakeSettings {
+            silence: Duration::from_millis(200),
+            ..IntakeSettings::default()
+        };
+        let mut reading = Reading::start(Source::Stdin, Box::new(reader), settings).unwrap();
         let first = reading.next(&|| false).unwrap();
         assert!(matches!(first[..], [Item::Good { line: 2, .. }]), "{first:?}");
         let silent = reading.next(&|| false);

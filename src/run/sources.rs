@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Night, RunError};
 use crate::error_chain;
-use crate::intake::{IntakeError, Item, Reading, SILENCE_MAX, Source};
+use crate::intake::{IntakeError, Item, Reading, Source};
 use crate::ledger::{Admission, Admitted, Ledger, Run};
 use crate::record::Pending;
 use crate::report::rejected::RejectedReport;
@@ -70,7 +70,7 @@ impl Night {
             return Ok(Err(IntakeError::Stopped { name }));
         }
         let settings = self.settings.intake.clone();
-        let mut reading = match Reading::start(source, (self.stdin)(), settings, SILENCE_MAX) {
+        let mut reading = match Reading::start(source, (self.stdin)(), settings) {
             Ok(reading) => reading,
             Err(error) => return Ok(Err(error)),
         };

@@ -159,6 +159,11 @@ fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
     assert_eq!(place.archived("verifications").len(), 10 + ROWS);
 }
 
+/// The rows of each file in the manifest, in the order of publication.
+fn rows_of_files(place: &Place) -> Vec<u64> {
+    place.counts("SELECT rows FROM files ORDER BY path")
+}
+
 /// A day that takes longer than a run has that must end. Its rows share one `verified_at`: every cut is between equals.
 #[test]
 fn a_large_day_is_published_in_several_files_and_cut_off_between_them() {
@@ -208,14 +213,10 @@ fn a_large_day_is_published_in_several_files_and_cut_off_between_them() {
         .map(|row| row.id().to_owned())
         .collect();
     assert_eq!(ids.len() as u64, 10 + ROWS);
-    let ledger = place.ledger();
-    let mut rows = ledger.prepare("SELECT rows FROM files ORDER BY path").unwrap();
-    let rows: Vec<u64> = rows
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(rows, [ROWS_OF_A_FILE, ROWS_OF_A_FILE, ROWS - 2 * ROWS_OF_A_FILE, 10]);
+    assert_eq!(
+        rows_of_files(&place),
+        [ROWS_OF_A_FILE, ROWS_OF_A_FILE, ROWS - 2 * ROWS_OF_A_FILE, 10]
+    );
     place.idvault(&["verify"]).expect(0);
 }
 
@@ -229,14 +230,7 @@ fn no_file_has_more_rows_than_can_be_committed_in_time() {
     let vendor = Vendor::start(Mix::AllFinal, Duration::ZERO);
     let ended = Ended::of(place.night_of(&vendor, &["--json"]).output().unwrap()).expect(0);
     assert_eq!(place.states(), BTreeMap::from([("archived".to_owned(), 10 + ROWS)]));
-    let ledger = place.ledger();
-    let mut rows = ledger.prepare("SELECT rows FROM files ORDER BY path").unwrap();
-    let rows: Vec<u64> = rows
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(rows, [ROWS_OF_A_FILE, 1, 10]);
+    assert_eq!(rows_of_files(&place), [ROWS_OF_A_FILE, 1, 10]);
     assert_eq!(
         ended.json()["published"]["days"],
         2,
@@ -244,19 +238,12 @@ fn no_file_has_more_rows_than_can_be_committed_in_time() {
     );
 }
 
-/// A pipe that nobody writes to.
-fn pipe(place: &Place, name: &str) -> String {
-    let made = Command::new("mkfifo").arg(place.path(name)).status().unwrap();
-    assert!(made.success());
-    name.to_owned()
-}
-
 #[test]
 fn what_an_earlier_run_left_is_published_before_a_source_can_hold_it_up() {
     const ROWS: usize = 20;
     let place = Place::new();
     journalled(&place, ROWS, 2_000);
-    let source = pipe(&place, "silent");
+    let source = place.pipe("silent");
     let run = Running::start(&mut place.command(&["run", "--sandbox", "--pending", &source]));
     wait_until("it is published", || {
         place.states().get("archived") == Some(&(ROWS as u64))
@@ -269,7 +256,7 @@ fn what_an_earlier_run_left_is_published_before_a_source_can_hold_it_up() {
 #[test]
 fn no_source_is_opened_after_a_stop() {
     let place = Place::new();
-    let (silent, next) = (pipe(&place, "silent"), pipe(&place, "next"));
+    let (silent, next) = (place.pipe("silent"), place.pipe("next"));
     let mut writer = Command::new("/bin/sh");
     writer.current_dir(place.dir.path());
     let mut writer = Running::start(writer.args(["-c", "exec echo transaction_id > next"]));
