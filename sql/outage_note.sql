@@ -1,2 +1,2 @@
--- The run ended while nobody answered about this product.
-INSERT OR IGNORE INTO outages (product_code, run_number) VALUES (:product_code, :run_number)
+-- The run ended while nobody answered about this product in this region.
+INSERT OR IGNORE INTO regional_outages (product_code, region, run_number) VALUES (:product_code, :region, :run_number)

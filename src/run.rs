@@ -273,8 +273,10 @@ impl Night {
         story.pace = PaceUse::of(&lanes, &self.settings.pace);
         // What the writer says comes first: it knows why its acknowledgements stopped.
         let mut ledger = writer.finish()?;
-        for lane in lanes.iter().filter(|lane| lane.is_in_outage()) {
-            ledger.note_outage(run, &lane.product_code)?;
+        for lane in &lanes {
+            for region in lane.regions_in_outage() {
+                ledger.note_outage(run, &lane.product_code, &region)?;
+            }
         }
         story.fetch_error = fetched.err();
         Ok(ledger)

@@ -191,10 +191,13 @@ impl Lane {
         }
     }
 
-    /// Whether a region of the product does not answer now.
-    pub fn is_in_outage(&self) -> bool {
+    /// The regions in which the product does not answer now.
+    pub fn regions_in_outage(&self) -> Vec<Region> {
         let services = unpoisoned(&self.services);
-        services.values().any(|service| !service.breaker.outage().is_zero())
+        let in_outage = services
+            .iter()
+            .filter(|(_, service)| !service.breaker.outage().is_zero());
+        in_outage.map(|(region, _)| region.clone()).collect()
     }
 
     /// What is left of the lane is left for the next run where it has only been throttled for too long.

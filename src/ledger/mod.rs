@@ -46,7 +46,7 @@ pub use settle::{Settled, Settlement};
 pub use verify::{KnownRow, SeenFace, SeenIds};
 pub use writer::{Writer, WriterHandle};
 
-use crate::record::{MerchantBizId, ProductCode, TransactionId};
+use crate::record::{MerchantBizId, ProductCode, Region, TransactionId};
 
 /// Who answers a run's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,11 +144,15 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes down that the run ended while nobody answered about this product.
-    pub fn note_outage(&mut self, run: &Run, product_code: &ProductCode) -> Result<(), LedgerError> {
+    /// Writes down that the run ended while nobody answered about this product in this region.
+    pub fn note_outage(&mut self, run: &Run, product_code: &ProductCode, region: &Region) -> Result<(), LedgerError> {
         let noted = self.connection.execute(
             include_str!("../../sql/outage_note.sql"),
-            named_params! { ":product_code": product_code.as_str(), ":run_number": run.number },
+            named_params! {
+                ":product_code": product_code.as_str(),
+                ":region": region.as_str(),
+                ":run_number": run.number,
+            },
         );
         noted.map_err(self.failed("note an outage"))?;
         Ok(())

@@ -54,7 +54,7 @@ pub struct ExpiryLine {
     pub last_call_code: Option<String>,
     /// The last one that came before the deadline.
     pub code_in_time: Option<String>,
-    /// Whether a run that knew of it ended in an outage of its product before the deadline.
+    /// Whether a run that knew of it ended in an outage of its product and region before the deadline.
     pub met_outage: bool,
 }
 

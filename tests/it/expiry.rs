@@ -1,6 +1,7 @@
 //! Why a record is lost or endangered: each cause, over two nights, the second of them past every deadline.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -242,4 +243,39 @@ fn what_a_run_in_an_outage_left_is_endangered_by_the_outage() {
     idvault.write("more.csv", format!("transaction_id,verified_at\nmore,{LAST_DAY}\n"));
     let more = night(&idvault, FIRST_NIGHT, "more.csv", &["--dry-run"], 0);
     assert_eq!(more["causes"]["not_reached"], json!({"lost": 0, "endangered": 1}));
+}
+
+/// One region of a product is down, and another answers: what is left of that one was not reached, for whatever reason.
+#[test]
+fn a_region_that_was_reached_has_nothing_to_do_with_the_outage_of_another() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    // Nobody listens there.
+    configure(&idvault, &vendor, "mars-1 = \"http://127.0.0.1:9\"\n");
+    vendor.always("a-saved", verdict("Y", "200"));
+    let mut rows = "transaction_id,region,verified_at\na-saved,,2026-10-24T09:00:00Z\n".to_owned();
+    for number in 0..60 {
+        writeln!(rows, "down{number:02},mars-1,{LAST_DAY}").unwrap();
+    }
+    // Its turn does not come: all calls wait for the other region.
+    rows.push_str("waiting,,2026-10-25T10:00:00Z\n");
+    idvault.write("pending.csv", rows);
+    let run = [
+        "--qps",
+        "1000",
+        "--concurrency",
+        "20",
+        "--time-limit",
+        "4s",
+        "--pending",
+        "pending.csv",
+    ];
+    idvault
+        .execute(&[&["run", "--now", FIRST_NIGHT], &run[..]].concat())
+        .exits(4);
+    let reported = reported(&idvault);
+    assert_eq!(reported.len(), 61);
+    for (id, [cause, ..]) in reported {
+        let expected = if id == "waiting" { "not_reached" } else { "outage" };
+        assert_eq!(cause, expected, "{id}");
+    }
 }

@@ -55,6 +55,28 @@ fn everything(place: &Place) -> Vec<Vec<Vec<Value>>> {
     tables.map(|(columns, table)| rows(place, columns, table)).to_vec()
 }
 
+/// What brings a ledger of schema 1 to a later one, step by step.
+fn migrations() -> Vec<String> {
+    let folder = format!("{}/sql/migrations", env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    files[1..]
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect()
+}
+
+/// As [`with_ledger`], of a later schema.
+fn with_ledger_of(schema: usize, more: &str) -> Place {
+    let steps = migrations()[..schema - 1].concat();
+    with_ledger(&format!(
+        "BEGIN; {steps} PRAGMA user_version = {schema}; COMMIT; {more}"
+    ))
+}
+
 fn version(place: &Place) -> u64 {
     place.count("PRAGMA user_version")
 }
@@ -83,6 +105,80 @@ fn a_ledger_of_schema_1_opens_and_keeps_every_row() {
     let fresh = Place::new();
     fresh.idvault(&["run", "--dry-run"]).expect(0);
     assert_eq!(version(&place), version(&fresh), "it is of the newest schema now");
+}
+
+#[test]
+fn a_ledger_of_any_older_schema_keeps_every_row() {
+    let newest = migrations().len() + 1;
+    for schema in 2..newest {
+        let place = with_ledger_of(schema, "");
+        let before = everything(&place);
+        assert_eq!((version(&place), place.states().len()), (schema as u64, 6));
+        place.idvault(&["run", "--dry-run"]).expect(5);
+        assert_eq!(everything(&place), before, "schema {schema}");
+        assert_eq!(version(&place), newest as u64, "schema {schema}");
+        place.idvault(&["quarantine", "list"]).expect(0);
+    }
+}
+
+/// Schema 4 did not say in which region nobody answered: it may have been any.
+#[test]
+fn an_outage_of_a_product_in_a_ledger_of_schema_4_is_one_of_its_regions() {
+    let row = |id: &str, product: &str, region: &str| {
+        format!("('{id}', '{product}', 0, '{region}', 0, 1793000000000000, 1793000000000000, 1, 1795592000000000, 1)")
+    };
+    let rows = [
+        row("one", "FACE_LIVENESS", "ap-southeast-1"),
+        row("other", "FACE_LIVENESS", "cn-hongkong"),
+        row("another", "eKYC", "ap-southeast-1"),
+    ];
+    let place = with_ledger_of(
+        4,
+        &format!(
+            "INSERT INTO transactions (transaction_id, product_code, product_assumed, region, region_assumed, verified_at,
+                 first_seen_at, first_run, deleted_from, age_known) VALUES {};
+             INSERT INTO outages VALUES ('FACE_LIVENESS', 2)",
+            rows.join(", ")
+        ),
+    );
+    place.idvault(&["run", "--dry-run"]).expect(5);
+    let causes = place.report("expiry.csv").into_iter();
+    let causes: BTreeMap<String, String> = causes
+        .map(|row| (row["transaction_id"].clone(), row["cause"].clone()))
+        .collect();
+    let expected = [("one", "outage"), ("other", "outage"), ("another", "not_reached")];
+    assert_eq!(
+        expected.map(|(id, _)| causes[id].as_str()),
+        expected.map(|(_, cause)| cause)
+    );
+}
+
+/// A ledger that knows no id would fetch and archive everything again, whatever its schema.
+#[test]
+fn an_empty_ledger_of_an_older_schema_beside_an_archive_is_refused_and_stays_as_it_is() {
+    let empty = "PRAGMA foreign_keys = OFF; DELETE FROM transactions; DELETE FROM journal; DELETE FROM tallies; DELETE FROM files";
+    for schema in 1..=migrations().len() {
+        let place = with_ledger_of(schema, empty);
+        let folder = "data/archive/verifications/billing_day=2026-10-18";
+        std::fs::create_dir_all(place.path(folder)).unwrap();
+        place.write(&format!("{folder}/20261122T020000Z-0001-0001.parquet"), "PAR1");
+        let path = place.data().join("ledger.sqlite");
+        let before = std::fs::read(&path).unwrap();
+        for args in [&["run", "--sandbox"][..], &["run", "--dry-run"]] {
+            let Ended { stderr, .. } = place.idvault(args).expect(6);
+            assert!(
+                stderr.contains("ledger.sqlite, or an empty one; restore both together from a backup"),
+                "{stderr}"
+            );
+        }
+        let said = place.idvault(&["status"]).expect(6).stderr;
+        assert!(
+            said.contains(&format!("has schema {schema}, this idvault needs")),
+            "{said}"
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), before, "schema {schema}");
+        assert_eq!(place.archive_files().len(), 1);
+    }
 }
 
 /// What a later schema added is there: a month without files is closed, and stays.
