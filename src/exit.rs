@@ -16,7 +16,8 @@ pub enum Exit {
     Usage = 2,
     /// Wrong configuration, unreadable or invalid pending source.
     Configuration = 3,
-    /// Something needs a look: due records are left, records were quarantined or rows rejected.
+    /// Something needs a look: due records are left, records were quarantined or rows rejected, or there was no time for all
+    /// reports.
     NeedsALook = 4,
     /// A record expired unfetched, or will expire before the next run can reach it.
     Expiry = 5,

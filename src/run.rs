@@ -4,6 +4,7 @@
 //! - [`Night`]: what it needs from outside
 //! - [`RunError`]: the night failed, and the stage where
 
+mod reports;
 mod sources;
 mod verdict;
 
@@ -18,23 +19,17 @@ use crate::archive::{Archive, ArchiveError};
 use crate::audit;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::day::month_before;
 use crate::disk::Space;
 use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::FileError;
-use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, StateCounts, Writer};
+use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, Writer};
 use crate::pace::Pacer;
-use crate::pricing::{BillingRow, By};
 use crate::progress::{Progress, Style};
 use crate::publish::{self, PublishError, Published, Publisher};
-use crate::record::State;
-use crate::report::billing;
-use crate::report::expiry::{self, ExpiryTotals};
-use crate::report::forecast::{BacklogForecast, SetPace};
-use crate::report::page::{self, Details, Page};
-use crate::report::summary::{IntakeTotals, PaceUse, Paths, StageSeconds, Summary};
-use crate::report::{ReportDir, ReportError, plan, quarantine};
+use crate::report::forecast::SetPace;
+use crate::report::summary::{IntakeTotals, PaceUse, StageSeconds, Summary};
+use crate::report::{ReportDir, ReportError, plan};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::Client;
 
@@ -79,6 +74,7 @@ pub const fn ledger_exit(error: &LedgerError) -> Exit {
     match error {
         LedgerError::Locked { .. } => Exit::Locked,
         LedgerError::Folder(_) => Exit::Archive,
+        LedgerError::Interrupted { .. } => Exit::NeedsALook,
         _ => Exit::Ledger,
     }
 }
@@ -114,7 +110,8 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let data_dir = &night.settings.data_dir;
     let lock = Lock::acquire(data_dir)?;
     refuse_a_lost_ledger(data_dir, &lock)?;
-    let mut ledger = Ledger::open(data_dir, &lock)?;
+    let stop = night.stop.clone();
+    let mut ledger = Ledger::open_unless(data_dir, &lock, move || stop.is_overdue())?;
     let archive = Archive::open(data_dir)?;
     let now = night.clock.now();
     let answered_by = (!night.dry_run).then(|| night.answered_by());
@@ -152,17 +149,20 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
         story.expired = ledger.expire_quarantined(night.clock.now())?;
     }
     story.figures_differ = audit::of_run(&ledger, &archive, &run.id)?;
-    let (mut summary, details) = night.report(&ledger, &run, &reports, story)?;
-    summary.stages.report = laps.lap();
-    summary.seconds = started.elapsed().as_secs_f64();
-    publish_reports(reports, (&summary, &details))?;
-    if !night.dry_run && !night.stop.is_hurried() {
+    let mut report = night.report(&mut ledger, &run, &reports, story)?;
+    report.summary.stages.report = laps.lap();
+    report.summary.seconds = started.elapsed().as_secs_f64();
+    report.publish(reports)?;
+    let mut summary = report.summary;
+    if !night.dry_run {
         // Now that all is done: at the start it would keep a large ledger from its first call.
-        ledger.check_pages()?;
+        night.check_pages(&mut ledger)?;
     }
     ledger.end_run(&run, night.clock.now(), summary.exit_code.code())?;
     // Last, as whoever reads it may leave at any line.
-    night.plan(&ledger)?;
+    if !night.plan(&ledger)? {
+        summary.exit_code = summary.exit_code.or_worse(Exit::NeedsALook);
+    }
     ledger.close()?;
     Ok(summary)
 }
@@ -220,14 +220,28 @@ impl Night {
         }
     }
 
-    /// Says what a dry run would ask for.
-    fn plan(&self, ledger: &Ledger) -> Result<(), RunError> {
-        if self.dry_run
-            && let Some(out) = self.plan_out
-        {
-            plan::write(ledger, self.clock.now(), out())?;
+    /// Looks through the ledger's pages, unless the run is stopped: then the next one that is not does.
+    fn check_pages(&self, ledger: &mut Ledger) -> Result<(), LedgerError> {
+        if self.stop.is_hurried() {
+            return Ok(());
         }
-        Ok(())
+        let stop = self.stop.clone();
+        match ledger.unless(move || stop.is_hurried(), Ledger::check_pages) {
+            Err(LedgerError::Interrupted { .. }) => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Says what a dry run would ask for; false where the run was stopped before it had said all.
+    fn plan(&self, ledger: &Ledger) -> Result<bool, RunError> {
+        let Some(out) = self.plan_out.filter(|_| self.dry_run) else {
+            return Ok(true);
+        };
+        let said_all = plan::write(ledger, self.clock.now(), &|| self.stop.is_hurried(), out())?;
+        if !said_all {
+            tracing::warn!("the plan was not printed to its end, as the run was stopped");
+        }
+        Ok(said_all)
     }
 
     /// Asks for what is due. The writer thread owns the ledger meanwhile.
@@ -297,83 +311,6 @@ impl Night {
         }
         space
     }
-
-    /// Writes the reports but for the summary and the page, which are still to learn the time that they took.
-    fn report(
-        &self,
-        ledger: &Ledger,
-        run: &Run,
-        reports: &ReportDir,
-        mut story: Story,
-    ) -> Result<(Summary, Details), RunError> {
-        let now = self.clock.now();
-        let settings = &self.settings;
-        let (lines, faults) = write_billing(ledger, settings, now, reports)?;
-        story.figures_differ.extend(faults);
-        let expiry: ExpiryTotals =
-            reports.write("expiry.csv", |out| expiry::write(ledger, &settings.outlook(now), out))?;
-        let quarantined = reports.write("quarantine.csv", |out| {
-            quarantine::write(ledger, page::QUARANTINED_NAMED, out)
-        })?;
-        let states = ledger.state_counts()?;
-        let forecast = BacklogForecast::read(ledger, now, &settings.pace, true)?;
-        let next_run = now.saturating_add(settings.run_interval).unwrap_or(Timestamp::MAX);
-        let at_next_run = BacklogForecast::read(ledger, next_run, &settings.pace, false)?;
-        check_counts(ledger, &states)?;
-        let facts = verdict::Facts {
-            stop: self.stop.reason(),
-            intake: &story.intake,
-            fetch: &story.fetch,
-            expiry: &expiry,
-            quarantined: quarantined.records,
-            left: if self.dry_run { 0 } else { forecast.due },
-            unpublished: if self.dry_run { 0 } else { states.of(State::Journalled) },
-            at_next_run: &at_next_run,
-            expired: story.expired,
-            figures_differ: &story.figures_differ,
-            endangered: ledger.count_expiring(now, next_run)?,
-        };
-        let reasons = verdict::reasons(&facts);
-        let summary = Summary {
-            idvault: env!("CARGO_PKG_VERSION"),
-            run_id: run.id.to_string(),
-            started_at: story.started_at,
-            seconds: 0.0,
-            stages: story.stages,
-            exit_code: reasons
-                .iter()
-                .fold(Exit::Done, |worst, reason| worst.or_worse(reason.exit_code)),
-            reasons,
-            due: if self.dry_run { forecast.due } else { story.due },
-            intake: story.intake,
-            fetch: story.fetch,
-            published: story.published,
-            states,
-            billing: billing::totals(&lines),
-            expiry,
-            forecast,
-            pace: story.pace,
-            paths: Paths {
-                archive: settings.data_dir.join("archive"),
-                reports: reports.target(story.started_at),
-            },
-        };
-        let details = Details {
-            billing: lines,
-            quarantined: quarantined.first,
-        };
-        Ok((summary, details))
-    }
-}
-
-fn publish_reports(reports: ReportDir, (summary, details): (&Summary, &Details)) -> Result<(), ReportError> {
-    let target = &summary.paths.reports;
-    reports.write("summary.json", |out| {
-        serde_json::to_writer_pretty(&mut *out, summary).map_err(std::io::Error::from)?;
-        Ok(())
-    })?;
-    reports.write("report.html", |out| Page::night(summary, details).write(out))?;
-    reports.publish(target)
 }
 
 /// An empty ledger beside an archive would fetch and archive everything again.
@@ -383,24 +320,4 @@ fn refuse_a_lost_ledger(data_dir: &Path, lock: &Lock) -> Result<(), RunError> {
         return Err(LedgerError::Gone { path }.into());
     }
     Ok(())
-}
-
-/// `billing.csv` of the current and the previous month by the vendor's day.
-fn write_billing(
-    ledger: &Ledger,
-    settings: &Settings,
-    now: Timestamp,
-    reports: &ReportDir,
-) -> Result<(Vec<BillingRow>, Vec<String>), RunError> {
-    let today = settings.billing_zone.day_of(now);
-    let days = (month_before(today, 1).0, month_before(today, 0).1);
-    let billing = billing::read(ledger, &settings.pricing, Some(days))?;
-    let (rows, faults) = billing.all();
-    reports.write("billing.csv", |out| Ok(billing::write(&rows, By::Day, out)?))?;
-    Ok((rows, faults))
-}
-
-/// What came in = what is in the archive + what is not, in every run.
-fn check_counts(ledger: &Ledger, states: &StateCounts) -> Result<(), LedgerError> {
-    ledger.check_archived(states.of(State::Archived))
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`Stop`]: asked for once, seen by everyone who works on the run
 //! - [`StopReason`]: the reason
+//! - [`END`]: when the process ends at the latest
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +19,14 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long after a signal or the time limit a file may still be begun or filled: with what it takes to complete the last
 /// one and to report, the run ends within 10 s.
 const HURRY: Duration = Duration::from_secs(7);
+
+/// How long after it what takes the longer the more the ledger holds may still be read for the reports. What is left is for the
+/// summary and the last commit.
+const REPORTS: Duration = Duration::from_secs(8);
+
+/// When a run that was stopped by a signal or the time limit has ended at the latest, whatever holds it up: a disk that takes
+/// long, or who reads what it says.
+pub const END: Duration = Duration::from_millis(9_500);
 
 /// Why a run stops before its plan is done.
 #[derive(Debug, Clone)]
@@ -80,7 +89,16 @@ impl Stop {
 
     /// Whether the run has to end now: what is not in the archive yet stays in the journal.
     pub fn is_overdue(&self) -> bool {
-        self.hurried.get().is_some_and(|since| since.elapsed() > HURRY)
+        self.hurried_for(HURRY)
+    }
+
+    /// Whether the reports have to end now: the next run writes them.
+    pub fn is_overdue_for_reports(&self) -> bool {
+        self.hurried_for(REPORTS)
+    }
+
+    fn hurried_for(&self, time: Duration) -> bool {
+        self.hurried.get().is_some_and(|since| since.elapsed() > time)
     }
 
     /// Returns once it is asked for.

@@ -17,7 +17,7 @@ use crate::progress::Style;
 use crate::report::summary::Summary;
 use crate::run::{Night, RunError, run};
 use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxError, SandboxSettings};
-use crate::stop::{Stop, StopReason};
+use crate::stop::{self, Stop, StopReason};
 use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
 
 pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
@@ -31,6 +31,7 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;
             stop.request(StopReason::TimeLimit);
+            end_at_last(Exit::NeedsALook.code().into()).await;
         });
     }
     let credentials = if args.sandbox {
@@ -137,9 +138,19 @@ fn listen_for_signals(stop: &Stop) {
                 }
                 tracing::warn!("stopping: no new calls, replies in flight are kept; a second signal ends at once");
                 stop.request(StopReason::Signal);
+                tokio::spawn(end_at_last(128 + kind.as_raw_value()));
             }
         });
     }
+}
+
+/// Ends a stopped run that has not ended by itself in time, as a crash would: the next one mends it.
+async fn end_at_last(code: i32) {
+    tokio::time::sleep(stop::END).await;
+    tracing::error!(
+        "the stopped run did not end in time, and is cut off: what was committed is kept, and the next run goes on"
+    );
+    std::process::exit(code);
 }
 
 /// The summary where it is wanted: as JSON, or as a table.

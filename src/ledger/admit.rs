@@ -13,14 +13,11 @@ use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::filter::{self, Filter};
 use super::known::{Known, Merge};
-use super::{Ledger, LedgerError, Run};
+use super::{Ledger, LedgerError, Run, STEPS_BETWEEN_LOOKS};
 use crate::record::{MerchantBizId, Pending, ProductCode, Region};
 
 /// Rows a commit at least. Intake is repeated after a crash, so this is only about speed.
 const COMMIT_ROWS: usize = 20_000;
-
-/// Steps of SQLite's between two looks at whether to leave off: a few milliseconds.
-const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 
 /// What is taken for a row that does not say.
 #[derive(Debug, Clone)]

@@ -141,6 +141,14 @@ pub enum LedgerError {
         /// Why.
         source: rusqlite::Error,
     },
+    /// The run had to end first.
+    #[error("the run had to end before it could {action} in the ledger {path}; the next one does")]
+    Interrupted {
+        /// What was left off.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// What the ledger holds contradicts itself.
     #[error("the ledger {path} contradicts itself: {what}; run `idvault verify` before the next run")]
     Inconsistent {

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
 pub use admit::{Admission, Admitted, Defaults};
 pub use closed::ClosedMonth;
@@ -47,6 +47,9 @@ pub use verify::{KnownRow, SeenFace, SeenIds};
 pub use writer::{Writer, WriterHandle};
 
 use crate::record::{MerchantBizId, ProductCode, Region, TransactionId};
+
+/// Steps of SQLite's between two looks whether the run has to end: less than a millisecond, or 4 MB of pages that are checked.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// Who answers a run's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +161,24 @@ impl Ledger {
         Ok(())
     }
 
+    /// Does what takes the longer the more the ledger holds, unless `overdue` says on the way that there is no time left: then
+    /// it fails with [`LedgerError::Interrupted`].
+    pub fn unless<T, E: From<LedgerError>>(
+        &mut self,
+        overdue: impl FnMut() -> bool + Send + 'static,
+        what: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let failed = self.failed("set up a connection");
+        self.connection
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(overdue))
+            .map_err(&failed)?;
+        let done = what(self);
+        self.connection
+            .progress_handler(0, None::<fn() -> bool>)
+            .map_err(&failed)?;
+        done
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -165,10 +186,16 @@ impl Ledger {
 
     fn failed(&self, action: &'static str) -> impl Fn(rusqlite::Error) -> LedgerError + use<> {
         let path = self.path.clone();
-        move |source| LedgerError::Sqlite {
-            action,
-            path: path.clone(),
-            source,
+        move |source| match source.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => LedgerError::Interrupted {
+                action,
+                path: path.clone(),
+            },
+            _ => LedgerError::Sqlite {
+                action,
+                path: path.clone(),
+                source,
+            },
         }
     }
 

@@ -98,7 +98,16 @@ impl Ledger {
     }
 
     /// Opens the ledger for writing, makes it where there is none, and migrates an older one.
-    pub fn open(data_dir: &Path, _lock: &Lock) -> Result<Self, LedgerError> {
+    pub fn open(data_dir: &Path, lock: &Lock) -> Result<Self, LedgerError> {
+        Self::open_unless(data_dir, lock, || false)
+    }
+
+    /// As [`Ledger::open`], unless `overdue` says that there is no time for the check of a large one.
+    pub fn open_unless(
+        data_dir: &Path,
+        _lock: &Lock,
+        overdue: impl FnMut() -> bool + Send + 'static,
+    ) -> Result<Self, LedgerError> {
         let path = Self::path_in(data_dir);
         refuse_links(data_dir)?;
         if !path.exists() {
@@ -112,7 +121,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut ledger = Self::connect(path, flags)?;
         if ledger.is_small() || !ledger.ended_well()? {
-            ledger.check_pages()?;
+            ledger.unless(overdue, Self::check_pages)?;
         }
         ledger.set_journal_mode()?;
         let failed = ledger.failed("set up a connection");

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Admitted, Defaults, Ledger, Lock};
+use super::{Admitted, Defaults, Ledger, LedgerError, Lock};
 use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
@@ -224,6 +224,31 @@ fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
         );
         ledger.check_integrity().unwrap();
     }
+}
+
+/// What takes the longer the more the ledger holds is left off where there is no time, and done as ever where there is.
+#[test]
+fn a_long_look_at_the_ledger_is_left_off_where_the_run_has_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(folder.path());
+    let ids: Vec<String> = (0..20_000).map(|number| format!("id{number:020}")).collect();
+    admit(&mut ledger, &ids.iter().map(String::as_str).collect::<Vec<_>>(), 1_000);
+    let count = |ledger: &Ledger| ledger.state_counts().map(drop);
+    for (overdue, left_off) in [(true, true), (false, false)] {
+        for look in [
+            &Ledger::check_pages as &dyn Fn(&Ledger) -> Result<(), LedgerError>,
+            &count,
+        ] {
+            let looked = ledger.unless(move || overdue, look);
+            let interrupted = matches!(looked, Err(LedgerError::Interrupted { .. }));
+            assert_eq!((interrupted, looked.is_ok()), (left_off, !left_off), "{looked:?}");
+        }
+    }
+    ledger.close().unwrap();
+    let lock = Lock::acquire(folder.path()).unwrap();
+    let opened = Ledger::open_unless(folder.path(), &lock, || true);
+    assert!(matches!(opened, Err(LedgerError::Interrupted { .. })), "{opened:?}");
+    Ledger::open(folder.path(), &lock).unwrap().check_pages().unwrap();
 }
 
 #[test]

@@ -86,6 +86,15 @@ impl ReportDir {
         Ok(written)
     }
 
+    /// Removes a file of it that was begun.
+    pub fn discard(&self, name: &str) -> Result<(), FileError> {
+        let path = self.staged.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::because("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Where the reports will be: named by the run's start, with a number behind it where that name is taken.
     pub fn target(&self, started_at: Timestamp) -> PathBuf {
         self.free_name(&started_at.strftime("%Y-%m-%dT%H%M%SZ").to_string())

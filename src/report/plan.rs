@@ -19,8 +19,13 @@ const PAGE_ROWS: usize = 256;
 const MAX_ROWS: usize = 16 * PAGE_ROWS;
 
 /// Writes the due records in the order in which they would be asked for: the products side by side, each earliest
-/// possible deletion first, and what is past its deadline at the very end.
-pub fn write(ledger: &Ledger, now: Timestamp, out: impl Write) -> Result<(), ReportError> {
+/// possible deletion first, and what is past its deadline at the very end. False where it was `stopped` before the end.
+pub fn write(
+    ledger: &Ledger,
+    now: Timestamp,
+    stopped: &dyn Fn() -> bool,
+    out: impl Write,
+) -> Result<bool, ReportError> {
     let mut out = writer(out);
     out.write_record(HEADER)?;
     for phase in [Phase::Live, Phase::Overdue] {
@@ -34,6 +39,10 @@ pub fn write(ledger: &Ledger, now: Timestamp, out: impl Write) -> Result<(), Rep
             lanes.push(lane);
         }
         while let Some(Reverse((_, index))) = heads.pop() {
+            if stopped() {
+                out.flush()?;
+                return Ok(false);
+            }
             let lane = &mut lanes[index];
             if let Some(due) = lane.rows.pop_front() {
                 out.write_record(cells(&due))?;
@@ -42,7 +51,7 @@ pub fn write(ledger: &Ledger, now: Timestamp, out: impl Write) -> Result<(), Rep
         }
     }
     out.flush()?;
-    Ok(())
+    Ok(true)
 }
 
 /// One product's part of the plan, read page by page.

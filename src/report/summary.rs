@@ -104,18 +104,26 @@ pub struct Summary {
     pub fetch: Totals,
     /// What was written to the archive.
     pub published: Published,
-    /// Ids by state; they add up to all ids that ever came in.
-    pub states: StateCounts,
     /// Verifications of the current and the previous month and of unknown days.
     pub billing: BillingTotals,
-    /// Unfetched records near their expiry.
-    pub expiry: ExpiryTotals,
-    /// What is due now, at the set pace.
-    pub forecast: BacklogForecast,
+    /// How all ids stand; missing where the run had to end before that was read.
+    #[serde(flatten)]
+    pub backlog: Option<Backlog>,
     /// How the pace was used, the most used first; no more than [`MOST_PACES`].
     pub pace: Vec<PaceUse>,
     /// Where things are.
     pub paths: Paths,
+}
+
+/// How all ids stand.
+#[derive(Debug, Serialize)]
+pub struct Backlog {
+    /// Ids by state; they add up to all ids that ever came in.
+    pub states: StateCounts,
+    /// Unfetched records near their expiry.
+    pub expiry: ExpiryTotals,
+    /// What is due now, at the set pace.
+    pub forecast: BacklogForecast,
 }
 
 /// Series that are kept: a source can name as many products as it has rows.
@@ -214,19 +222,9 @@ impl fmt::Display for Summary {
                 published.verifications, published.face_images, published.files, published.bytes
             ),
         );
-        let states = State::ALL.map(|state| format!("{} {}", self.states.of(state), state.as_str()));
-        table.line("ledger", &format!("{} ids: {}", self.states.total(), states.join(", ")));
-        let bands = Band::ALL.map(|band| format!("{} {}", self.expiry.of(band), band.as_str()));
-        table.line("expiry", &bands.join(", "));
-        for (cause, total) in self.expiry.causes.iter().filter(|(_, total)| !total.is_none()) {
-            let name = cause.as_str();
-            table.line(
-                "",
-                &format!("{name:<28} {:>10}  lost, {} endangered", total.lost, total.endangered),
-            );
+        if let Some(backlog) = &self.backlog {
+            backlog.lines(&mut table);
         }
-        table.line("loss", &loss(&self.expiry.loss));
-        table.line("forecast", &forecast(&self.forecast));
         table.line("billing", &billing(&self.billing));
         for code in &self.billing.sub_codes {
             let name = format!("{} {}", code.product_code, code.sub_code);
@@ -244,6 +242,24 @@ impl fmt::Display for Summary {
             table.line("look", &format!("{} (exit {})", reason.reason, reason.exit_code.code()));
         }
         f.write_str(&table.text)
+    }
+}
+
+impl Backlog {
+    fn lines(&self, table: &mut Table) {
+        let states = State::ALL.map(|state| format!("{} {}", self.states.of(state), state.as_str()));
+        table.line("ledger", &format!("{} ids: {}", self.states.total(), states.join(", ")));
+        let bands = Band::ALL.map(|band| format!("{} {}", self.expiry.of(band), band.as_str()));
+        table.line("expiry", &bands.join(", "));
+        for (cause, total) in self.expiry.causes.iter().filter(|(_, total)| !total.is_none()) {
+            let name = cause.as_str();
+            table.line(
+                "",
+                &format!("{name:<28} {:>10}  lost, {} endangered", total.lost, total.endangered),
+            );
+        }
+        table.line("loss", &loss(&self.expiry.loss));
+        table.line("forecast", &forecast(&self.forecast));
     }
 }
 

@@ -12,7 +12,9 @@ use crate::plan::Band;
 use crate::pricing::BillingRow;
 use crate::record::State;
 use crate::report::cause::Cause;
-use crate::report::summary::{PaceUse, Summary, seconds};
+use crate::report::expiry::{CauseDay, ExpiryTotals};
+use crate::report::forecast::BacklogForecast;
+use crate::report::summary::{Backlog, PaceUse, Summary, seconds};
 
 /// Quarantined records that are named.
 pub const QUARANTINED_NAMED: usize = 20;
@@ -35,7 +37,7 @@ pub struct Details {
 
 impl Page {
     /// The page of a run.
-    pub fn night(summary: &Summary, details: &Details) -> Self {
+    pub fn night(summary: &Summary, backlog: &Backlog, details: &Details) -> Self {
         let mut reasons: Vec<String> = summary
             .reasons
             .iter()
@@ -55,15 +57,15 @@ impl Page {
                 title: format!("{words} (exit {})", summary.exit_code.code()),
                 reasons,
             },
-            tiles: tiles(summary),
+            tiles: tiles(summary, backlog),
             sections: vec![
                 calls(summary),
                 pace(&summary.pace),
                 billing::section(summary, details),
-                expiry(summary),
-                forecast(summary),
-                quarantine(summary, details),
-                ledger(summary),
+                expiry(&backlog.expiry),
+                forecast(&backlog.forecast),
+                quarantine(backlog, details),
+                ledger(backlog),
             ],
             footer: vec![
                 "The figures are those of summary.json, billing.csv, expiry.csv, quarantine.csv and rejected.csv beside this \
@@ -87,8 +89,8 @@ const fn mood(exit: Exit) -> (&'static str, &'static str) {
     }
 }
 
-fn tiles(summary: &Summary) -> Vec<Tile> {
-    let (fetch, expiry) = (&summary.fetch, &summary.expiry);
+fn tiles(summary: &Summary, backlog: &Backlog) -> Vec<Tile> {
+    let (fetch, expiry) = (&summary.fetch, &backlog.expiry);
     let tile = |name, figure: String, detail: String| Tile { name, figure, detail };
     let amounts = summary.billing.amounts.iter();
     let mut amounts: Vec<String> = amounts
@@ -114,7 +116,7 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
         ),
         tile(
             "Left for the next run",
-            grouped(summary.forecast.due),
+            grouped(backlog.forecast.due),
             "due now".to_owned(),
         ),
         tile(
@@ -129,7 +131,7 @@ fn tiles(summary: &Summary) -> Vec<Tile> {
         ),
         tile(
             "Quarantined",
-            grouped(summary.states.of(State::Quarantined)),
+            grouped(backlog.states.of(State::Quarantined)),
             "need a person".to_owned(),
         ),
         tile(
@@ -271,8 +273,7 @@ fn pace_table(used: &PaceUse) -> Table {
     table
 }
 
-fn expiry(summary: &Summary) -> Section {
-    let expiry = &summary.expiry;
+fn expiry(expiry: &ExpiryTotals) -> Section {
     let mut bands = Table::new("Unfetched records by time left to deletion", ["time left", "#records"]).folded();
     for band in Band::ALL {
         bands.row([time_left(band), &grouped(expiry.of(band))]);
@@ -296,7 +297,7 @@ fn expiry(summary: &Summary) -> Section {
     }
     let mut tables = vec![bands, causes];
     if !expiry.days.is_empty() {
-        charts.push(cause_chart(summary));
+        charts.push(cause_chart(&expiry.days));
         let mut days = Table::new("By day of expiry and cause", ["day", "cause", "#lost", "#endangered"]).folded();
         for line in &expiry.days {
             let (lost, endangered) = (grouped(line.total.lost), grouped(line.total.endangered));
@@ -322,8 +323,7 @@ fn expiry(summary: &Summary) -> Section {
     }
 }
 
-fn cause_chart(summary: &Summary) -> Chart {
-    let lines = &summary.expiry.days;
+fn cause_chart(lines: &[CauseDay]) -> Chart {
     let ends = lines.first().zip(lines.last());
     let days: Vec<Date> = ends.map_or_else(Vec::new, |(first, last)| all_days(first.day, last.day).collect());
     let value = |day: &Date, cause: Cause| {
@@ -364,8 +364,7 @@ const fn cause_words(cause: Cause) -> &'static str {
     }
 }
 
-fn forecast(summary: &Summary) -> Section {
-    let forecast = &summary.forecast;
+fn forecast(forecast: &BacklogForecast) -> Section {
     let columns = ["product", "#due", "#past expiry", "#expire first", "#time needed"];
     let mut table = Table::new("What is due now, at the set pace", columns);
     for (product_code, product) in forecast.products.iter().take(MOST_NAMED) {
@@ -392,8 +391,8 @@ fn forecast(summary: &Summary) -> Section {
     }
 }
 
-fn quarantine(summary: &Summary, details: &Details) -> Section {
-    let records = summary.states.of(State::Quarantined);
+fn quarantine(backlog: &Backlog, details: &Details) -> Section {
+    let records = backlog.states.of(State::Quarantined);
     let columns = [
         "transaction",
         "product",
@@ -429,12 +428,12 @@ fn quarantine(summary: &Summary, details: &Details) -> Section {
     section
 }
 
-fn ledger(summary: &Summary) -> Section {
+fn ledger(backlog: &Backlog) -> Section {
     let mut table = Table::new("Every id that ever came in", ["state", "#ids"]);
     for state in State::ALL {
-        table.row([state.as_str(), &grouped(summary.states.of(state))]);
+        table.row([state.as_str(), &grouped(backlog.states.of(state))]);
     }
-    table.row(["in all", &grouped(summary.states.total())]);
+    table.row(["in all", &grouped(backlog.states.total())]);
     Section {
         id: "ledger",
         title: "Ledger",

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use idvault::sandbox::Mix;
+use rustix::fs::OFlags;
 
 use super::{Ended, Place, Running, Vendor, made_up, wait_until};
 
@@ -236,6 +239,114 @@ fn no_file_has_more_rows_than_can_be_committed_in_time() {
         2,
         "left by the earlier run, and of this one"
     );
+}
+
+/// Told to end while calls hang, and held until there is no time for reports on what the ledger holds.
+#[test]
+fn reports_that_take_too_long_are_left_to_the_next_run() {
+    const ROWS: usize = 20_000;
+    let place = Place::new();
+    let source = place.write("pending.csv", made_up(ROWS, 3, "FACE_LIVENESS"));
+    let vendor = Vendor::start(Mix::AllFinal, NEVER);
+    let mut run = Running::start(
+        place
+            .night_of(&vendor, &["--concurrency", "8"])
+            .args(["--pending", &source]),
+    );
+    wait_until("calls are in flight", || vendor.counts().calls >= 8);
+    let told = Instant::now();
+    run.terminate();
+    said(&mut run, "stopping: ");
+    run.signal("-STOP");
+    std::thread::sleep(Duration::from_secs(8));
+    run.signal("-CONT");
+    let ended = run.end().expect(4);
+    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    let missing = "expiry.csv, quarantine.csv, report.html are missing";
+    assert!(ended.stderr.contains(missing), "{}", ended.stderr);
+    assert_eq!(reports(&place), ["billing.csv", "rejected.csv", "summary.json"]);
+    let summary = place.summary();
+    let said: Vec<&str> = summary["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["reason"].as_str().unwrap())
+        .collect();
+    assert!(said.iter().any(|reason| reason.starts_with(missing)), "{said:?}");
+    assert!(
+        summary.get("expiry").is_none() && summary.get("states").is_none(),
+        "{summary}"
+    );
+    assert_eq!(place.count("SELECT count(*) FROM runs WHERE exit_code = 4"), 1);
+    assert_eq!(std::fs::read_dir(place.data().join(".staging")).unwrap().count(), 0);
+
+    let expiring = place.idvault(&["report", "expiry"]).expect(0).stdout;
+    place.idvault(&["run", "--dry-run"]).expect(0);
+    let complete = [
+        "billing.csv",
+        "expiry.csv",
+        "quarantine.csv",
+        "rejected.csv",
+        "report.html",
+        "summary.json",
+    ];
+    assert_eq!(reports(&place), complete);
+    assert_eq!(
+        std::fs::read_to_string(place.data().join("reports/latest/expiry.csv")).unwrap(),
+        expiring
+    );
+}
+
+/// The names of the latest reports.
+fn reports(place: &Place) -> Vec<String> {
+    let files = std::fs::read_dir(place.data().join("reports/latest")).unwrap();
+    let mut names: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_plan_is_not_printed_to_its_end_after_a_stop() {
+    let place = Place::new();
+    // More than a pipe holds.
+    let source = place.write("pending.csv", made_up(20_000, 3, "FACE_LIVENESS"));
+    let mut run = Running::start(&mut place.command(&["run", "--dry-run", "--pending", &source]));
+    run.0.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    run.terminate();
+    said(&mut run, "stopping: ");
+    std::thread::sleep(Duration::from_millis(300));
+    let ended = run.end().expect(4);
+    let said = "the plan was not printed to its end";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(ended.stdout.lines().count() < 20_000);
+}
+
+/// Its standard output is a pipe that is full and that nobody reads, so that it can't end by itself.
+#[test]
+fn a_run_that_something_else_holds_up_is_cut_off_and_the_next_one_goes_on() {
+    let place = Place::new();
+    let source = place.write("pending.csv", made_up(10, 3, "FACE_LIVENESS"));
+    let pipe = place.path(&place.pipe("pipe"));
+    let mut filling = OpenOptions::new();
+    filling
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let mut full = filling.open(&pipe).unwrap();
+    while full.write(&[b'.'; 4096]).is_ok() {}
+    let mut command = place.command(&["run", "--dry-run", "--pending", &source]);
+    command.stdout(OpenOptions::new().write(true).open(&pipe).unwrap());
+    let mut run = Running::start(&mut command);
+    wait_until("only the plan is left", || place.data().join("reports/latest").exists());
+    let told = Instant::now();
+    run.terminate();
+    wait_until("it has ended", || run.ended());
+    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    assert_eq!(run.0.wait().unwrap().code(), Some(128 + 15));
+    said(&mut run, "did not end in time");
+    place.idvault(&["run", "--dry-run"]).expect(0);
 }
 
 #[test]
