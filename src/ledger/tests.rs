@@ -49,7 +49,10 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 15] = [
         "count_expiring",
         include_str!("../../sql/count_expiring.sql"),
         false,
-        &["transactions_pending", "transactions_attention (state=?"],
+        &[
+            "transactions_pending (product_code=? AND deleted_from>? AND deleted_from<?)",
+            "transactions_attention (state=?",
+        ],
     ),
     (
         "report_expiry",

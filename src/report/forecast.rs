@@ -57,14 +57,17 @@ impl BacklogForecast {
         pace: &SetPace,
         with_not_completed: bool,
     ) -> Result<Self, LedgerError> {
-        let due: BTreeMap<String, u64> = ledger
-            .due_products(start)?
+        // One limiter for all: each product's part of it is its part of the backlog, so that they end together.
+        let due = match pace {
+            SetPace::Shared(Some(_)) => ledger.due_products(start)?,
+            SetPace::Shared(None) | SetPace::PerProduct { .. } => Vec::new(),
+        };
+        let due: BTreeMap<String, u64> = due
             .into_iter()
             .map(|product| (product.product_code.to_string(), product.due))
             .collect();
         let all: u64 = due.values().sum();
         let rate = |product_code: &str| match pace {
-            // One limiter for all: each product's part of it is its part of the backlog, so that they end together.
             SetPace::Shared(rate) => rate.map(|rate| rate * share(due.get(product_code).copied(), all)),
             SetPace::PerProduct { .. } => pace.of(product_code),
         };

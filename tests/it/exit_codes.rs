@@ -208,10 +208,7 @@ fn exit_6_a_ledger_that_can_not_be_used_is_left_as_it_is() {
     let foreign = "PRAGMA application_id = 0x12345678; CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1);";
     let nameless = "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1);";
     for (sql, sentence) in [
-        (
-            Some(newer),
-            "has schema 99, this idvault knows up to 4; use the newer idvault",
-        ),
+        (Some(newer), "use the newer idvault that wrote it"),
         (Some(foreign), "is not an idvault ledger (application id 0x12345678)"),
         (Some(nameless), "is not an idvault ledger"),
         (None, "file is not a database"),
