@@ -5,12 +5,13 @@
 //! say which file has all.
 //!
 //! - [`Page`]: what the template shows; [`Details`]: what it needs beside the run's summary
-//! - `night`: the page of a run; `billing`: its part about verifications and amounts
+//! - `night`: the page of a run; `billing`, `expiry`: its parts about verifications and amounts, and about what is lost
 //! - `reconcile`: the page of a bill that was compared with the archive
 //! - `chart`: drawings; `text`: how figures are written
 
 mod billing;
 mod chart;
+mod expiry;
 mod night;
 mod reconcile;
 mod text;
