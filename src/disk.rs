@@ -1,7 +1,7 @@
 //! The disk under the data folder: what kind of file system it is, and whether there is room on it.
 //!
 //! - [`network`]: SQLite's WAL needs memory that all its processes share, which a network can't give
-//! - [`Space`]: the gate before every call: no answer is asked for that could not be kept
+//! - [`Space`]: the gate before the calls: no answer is asked for that could not be kept
 //! - [`NoSpace`]: what is there and what is needed, in a sentence
 
 use std::io;
@@ -65,6 +65,11 @@ pub fn network(_path: &Path) -> Result<Option<&'static str>, FileError> {
     Ok(None)
 }
 
+/// The disk is looked at again after so many calls, or so many bytes of replies: far less than the floor, also where
+/// somebody else fills it meanwhile.
+const LOOK_CALLS: u64 = 16;
+const LOOK_BYTES: u64 = 4 * MIB;
+
 /// There is no room for the next answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
@@ -90,6 +95,9 @@ pub struct Space {
     path: PathBuf,
     /// Bytes of replies that were journalled in this run: the archive will need as many, at most.
     journalled: AtomicU64,
+    /// Calls so far, and how many of the bytes were there when the disk was last looked at.
+    calls: AtomicU64,
+    looked_at: AtomicU64,
 }
 
 impl Space {
@@ -98,6 +106,8 @@ impl Space {
         Self {
             path: path.to_owned(),
             journalled: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
+            looked_at: AtomicU64::new(0),
         }
     }
 
@@ -106,8 +116,21 @@ impl Space {
         self.journalled.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Refuses a call whose answer might not fit. Where the disk can't say what is free, it is left to show that it
-    /// is full.
+    /// Refuses a call whose answer might not fit, as far as is known. Where the disk can't say what is free, it is left to
+    /// show that it is full.
+    pub fn check_call(&self) -> Result<(), NoSpace> {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        let journalled = self.journalled.load(Ordering::Relaxed);
+        if calls.is_multiple_of(LOOK_CALLS)
+            || journalled.saturating_sub(self.looked_at.load(Ordering::Relaxed)) >= LOOK_BYTES
+        {
+            self.looked_at.store(journalled, Ordering::Relaxed);
+            return self.check();
+        }
+        Ok(())
+    }
+
+    /// Looks whether there is room for another answer.
     pub fn check(&self) -> Result<(), NoSpace> {
         let needed = FLOOR_BYTES + self.journalled.load(Ordering::Relaxed);
         match self.free() {

@@ -82,6 +82,11 @@ impl Stop {
         self.reason.borrow().clone()
     }
 
+    /// Whether it was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.reason.borrow().is_some()
+    }
+
     /// Whether somebody waits for the run to end, so that nothing new may begin.
     pub fn is_hurried(&self) -> bool {
         self.hurried.get().is_some()

@@ -57,6 +57,10 @@ impl Flag {
         !self.0.send_replace(true)
     }
 
+    fn is_raised(&self) -> bool {
+        *self.0.borrow()
+    }
+
     async fn raised(&self) {
         let mut raised = self.0.subscribe();
         // The sender lives as long as `self`, so this can't fail.
@@ -182,12 +186,15 @@ impl Lane {
             let pacer = self.pacer.admit().await;
             Passed { breaker, pacer }
         };
+        if self.gave_up.is_raised() || service.gave_up.is_raised() {
+            return None;
+        }
         // Giving up ends the waiting too: a passage that is dropped here would leave the breaker waiting for its end.
         tokio::select! {
             biased;
+            passed = gates => Some(passed),
             () = self.gave_up() => None,
             () = service.gave_up.raised() => None,
-            passed = gates => Some(passed),
         }
     }
 

@@ -138,7 +138,7 @@ impl Fetch {
     /// One call, from the plan's row to the committed settlement. It holds its place among the calls in flight until
     /// then: what a crash can cost is never more than those.
     async fn call(&self, lane: &Lane, due: Due, writer: &WriterHandle) -> Result<(), LedgerError> {
-        if let Err(none) = self.space.check() {
+        if let Err(none) = self.space.check_call() {
             self.stop.request(StopReason::NoSpace(none));
         }
         let outcome = match self.attempts(lane, &due).await {
@@ -264,10 +264,14 @@ impl Fetch {
 
     /// Passes the gates; `None` where the run stops before that.
     async fn pass(&self, lane: &Lane, service: &Service) -> Option<Passed> {
+        if self.stop.is_requested() {
+            return None;
+        }
+        // Most pass at once, and then nothing has to listen for the stop.
         tokio::select! {
             biased;
-            () = self.stop.requested() => None,
             passed = lane.pass(service) => passed,
+            () = self.stop.requested() => None,
         }
     }
 
@@ -275,6 +279,7 @@ impl Fetch {
     async fn exchange(&self, due: &Due) -> Option<Result<(Reply, Room), Fault>> {
         self.counts.attempted();
         tokio::select! {
+            biased;
             tried = self.client.attempt(due) => Some(tried),
             () = self.stop.grace_over() => None,
         }

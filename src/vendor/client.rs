@@ -311,24 +311,25 @@ impl Client {
     }
 
     fn headers(&self, url: &BaseUrl, query: &str, credentials: &Credentials) -> Result<HeaderMap, Fault> {
-        let date = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let nonce = self.nonces.next();
         let id = credentials.access_key_id();
         let token = credentials.security_token().map(ExposeSecret::expose_secret);
         let mut signed = Vec::with_capacity(8);
-        signed.push((HOST, url.host_header()));
+        signed.push((HOST, header_value(url.host_header())?));
         if token.is_some() {
-            signed.push((ACCESS_KEY_ID, id));
+            signed.push((ACCESS_KEY_ID, header_value(id)?));
         }
-        signed.push((X_ACTION, ACTION));
-        signed.push((CONTENT_SHA256, sign::EMPTY_BODY_SHA256));
-        signed.push((X_DATE, &date));
+        signed.push((X_ACTION, HeaderValue::from_static(ACTION)));
+        signed.push((CONTENT_SHA256, HeaderValue::from_static(sign::EMPTY_BODY_SHA256)));
+        signed.push((X_DATE, header_value(&format!("{:.0}", self.clock.now()))?));
         if let Some(token) = token {
-            signed.push((SECURITY_TOKEN, token));
+            signed.push((SECURITY_TOKEN, header_value(token)?));
         }
-        signed.push((NONCE, &nonce));
-        signed.push((X_VERSION, VERSION));
-        let texts: Vec<(&str, &str)> = signed.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        signed.push((NONCE, header_value(&self.nonces.next())?));
+        signed.push((X_VERSION, HeaderValue::from_static(VERSION)));
+        let mut texts = Vec::with_capacity(signed.len());
+        for (name, value) in &signed {
+            texts.push((name.as_str(), value.to_str().map_err(|_| unsendable())?));
+        }
         let request = sign::Request {
             method: "POST",
             path: "/",
@@ -339,9 +340,7 @@ impl Client {
         let authorization = sign::authorization(&request, id, credentials.access_key_secret().expose_secret());
         // Room for the client's own, too: user agent and accepted encodings.
         let mut headers = HeaderMap::with_capacity(signed.len() + 5);
-        for (name, text) in signed {
-            headers.insert(name, header_value(text)?);
-        }
+        headers.extend(signed);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(AUTHORIZATION, header_value(&authorization)?);
@@ -413,21 +412,22 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
 /// A nonce for every attempt: 128 random bits per client and a counter.
 #[derive(Debug)]
 struct Nonces {
-    prefix: u128,
+    /// In hex.
+    prefix: String,
     next: AtomicU64,
 }
 
 impl Nonces {
     fn new() -> Self {
         Self {
-            prefix: fastrand::u128(..),
+            prefix: format!("{:032x}", fastrand::u128(..)),
             next: AtomicU64::new(0),
         }
     }
 
     fn next(&self) -> String {
         let counter = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:032x}{counter:016x}", self.prefix)
+        format!("{}{counter:016x}", self.prefix)
     }
 }
 
