@@ -1,5 +1,3 @@
--- Keeps a final reply as it came.
-INSERT INTO journal (number, verified_order, run_number, fetched_at, body)
-SELECT number, coalesce(verified_at, 9223372036854775807), :run_number, :fetched_at, :body
-FROM transactions
-WHERE number = :number
+-- Keeps a final reply as it came, and what it says of its transaction.
+INSERT INTO journal (number, verified_order, run_number, fetched_at, attempts, call_code, passed, sub_code, body)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)

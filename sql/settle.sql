@@ -1,4 +1,4 @@
--- Writes down how a call ended. Only a pending row can be settled.
+-- Writes down how a call ended that brought no final reply. Only a pending row can be settled.
 UPDATE transactions
 SET state = :state,
     attempts = attempts + :attempts,
@@ -8,10 +8,6 @@ SET state = :state,
     last_call_code = :call_code,
     last_call_at = :called_at,
     last_message = :message,
-    code_in_time = CASE
-        WHEN :passed IS NOT NULL THEN NULL
-        WHEN :called_at < coalesce(verified_at, first_seen_at) + 2592000000000 THEN :call_code
-        ELSE code_in_time END,
-    passed = :passed,
-    sub_code = :sub_code
+    code_in_time = iif(
+        :called_at < coalesce(verified_at, first_seen_at) + 2592000000000, :call_code, code_in_time)
 WHERE number = :number AND state = 'pending'

@@ -13,8 +13,8 @@ use crate::files::FileError;
 const MIB: u64 = 1024 * 1024;
 
 /// Bytes that must be free for a call to be begun, beside what the journal holds: the WAL up to its checkpoint (32 MiB)
-/// and a batch of replies behind it (32 MiB), the same pages again in the ledger, large replies in flight (64 MiB), and the
-/// reports. Rounded up to a power of two.
+/// and what is behind it, a batch of replies (32 MiB) or the rows that follow their replies (64 MiB), the replies again in the
+/// ledger, large replies in flight (64 MiB), and the reports. Rounded up to a power of two.
 pub const FLOOR_BYTES: u64 = 256 * MIB;
 
 /// Bytes that a due record takes in ledger and archive, about: 700 with the sandbox's replies (5,000 ids: 550 in the

@@ -128,6 +128,8 @@ impl Ledger {
         ledger.connection.wal_hook(Some(checkpoint_when_long)).map_err(failed)?;
         migrate::migrate(&mut ledger)?;
         ledger.checkpoint()?;
+        // Those that a run left behind which was cut off.
+        ledger.follow_journal(0)?;
         Ok(ledger)
     }
 

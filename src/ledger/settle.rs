@@ -1,7 +1,11 @@
 //! Writing down how a call ended.
+//!
+//! A final reply is kept in the journal, page after page as they come. The row of its transaction follows later, with many
+//! others and in the order of their numbers: rows that are due after one another are anywhere in a large ledger, and each
+//! alone would cost a page of its own.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{Ledger, LedgerError};
 use crate::record::State;
@@ -68,12 +72,18 @@ impl Settled {
 }
 
 impl Ledger {
-    /// Writes settlements down, all in one commit.
+    /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow.
     pub(super) fn settle(&mut self, run_number: i64, batch: &[&Settlement]) -> Result<(), LedgerError> {
         let failed = self.failed("commit the answers");
         let commit = self.connection.transaction().map_err(&failed)?;
         for settlement in batch {
-            if !settle_one(&commit, run_number, settlement).map_err(&failed)? {
+            let written = match &settlement.settled {
+                Settled::Journalled { passed, sub_code, body } => {
+                    journal(&commit, run_number, settlement, (*passed, sub_code), body)
+                }
+                _ => settle_one(&commit, settlement),
+            };
+            if !written.map_err(&failed)? {
                 let id: Option<String> = commit
                     .query_row(include_str!("../../sql/settle_id.sql"), [settlement.number], |row| {
                         row.get(0)
@@ -87,14 +97,60 @@ impl Ledger {
         }
         commit.commit().map_err(&failed)
     }
+
+    /// Lets the rows of transactions follow their replies, those of the journal's entries after `after`. Until then a
+    /// reply counts, and its row is still pending.
+    pub(super) fn follow_journal(&self, after: i64) -> Result<(), LedgerError> {
+        let followed = self
+            .connection
+            .execute(include_str!("../../sql/journal_follow.sql"), [after]);
+        followed.map_err(self.failed("let the rows follow the answers"))?;
+        Ok(())
+    }
+
+    /// The last entry of the journal, 0 where it is empty.
+    pub(super) fn last_entry(&self) -> Result<i64, LedgerError> {
+        let last = self
+            .connection
+            .query_row(include_str!("../../sql/journal_last.sql"), [], |row| row.get(0));
+        last.map_err(self.failed("look at the journal"))
+    }
 }
 
-/// False where the transaction is not pending.
-fn settle_one(commit: &Connection, run_number: i64, settlement: &Settlement) -> rusqlite::Result<bool> {
-    let verdict = match &settlement.settled {
-        Settled::Journalled { passed, sub_code, .. } => Some((*passed, sub_code.as_str())),
-        _ => None,
+/// Keeps a final reply. False where the transaction is not pending.
+fn journal(
+    commit: &Connection,
+    run_number: i64,
+    settlement: &Settlement,
+    (passed, sub_code): (bool, &str),
+    body: &[u8],
+) -> rusqlite::Result<bool> {
+    let place: Option<i64> = commit
+        .prepare_cached(include_str!("../../sql/journal_place.sql"))?
+        .query_row([settlement.number], |row| row.get(0))
+        .optional()?;
+    let Some(place) = place else {
+        return Ok(false);
     };
+    // The values are in the statement's order: to look for their names takes as long as to write them.
+    commit
+        .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
+        .execute(params![
+            settlement.number,
+            place,
+            run_number,
+            settlement.called_at.as_microsecond(),
+            settlement.attempts,
+            settlement.call_code,
+            passed,
+            sub_code,
+            body,
+        ])?;
+    Ok(true)
+}
+
+/// Writes down how any other call ended. False where the transaction is not pending.
+fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<bool> {
     let next_due_at = match settlement.settled {
         Settled::Postponed { next_due_at } => next_due_at.as_microsecond(),
         _ => 0,
@@ -111,20 +167,6 @@ fn settle_one(commit: &Connection, run_number: i64, settlement: &Settlement) -> 
             ":call_code": settlement.call_code,
             ":called_at": settlement.called_at.as_microsecond(),
             ":message": settlement.message,
-            ":passed": verdict.map(|(passed, _)| passed),
-            ":sub_code": verdict.map(|(_, sub_code)| sub_code),
         })?;
-    if changed == 1
-        && let Settled::Journalled { body, .. } = &settlement.settled
-    {
-        commit
-            .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
-            .execute(named_params! {
-                ":number": settlement.number,
-                ":run_number": run_number,
-                ":fetched_at": settlement.called_at.as_microsecond(),
-                ":body": body,
-            })?;
-    }
     Ok(changed == 1)
 }

@@ -8,7 +8,7 @@ use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 15] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 17] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -42,7 +42,7 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 15] = [
     (
         "state_counts",
         include_str!("../../sql/state_counts.sql"),
-        true,
+        false,
         &["transactions_pending", "journal_order", "transactions_attention"],
     ),
     (
@@ -83,6 +83,18 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 15] = [
         include_str!("../../sql/settle.sql"),
         false,
         &["INTEGER PRIMARY KEY (rowid=?)"],
+    ),
+    (
+        "journal_place",
+        include_str!("../../sql/journal_place.sql"),
+        false,
+        &["INTEGER PRIMARY KEY (rowid=?)"],
+    ),
+    (
+        "journal_follow",
+        include_str!("../../sql/journal_follow.sql"),
+        false,
+        &["INTEGER PRIMARY KEY (rowid>?)", "INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
         "publish_next",

@@ -13,6 +13,10 @@ const QUEUE: usize = 1_024;
 /// Settlements a commit at most.
 const BATCH: usize = 512;
 
+/// Replies after which the rows of their transactions follow. More of them would share pages, and all pages are in the WAL at
+/// once: so many take 64 MiB where each has its own.
+const FOLLOW_AFTER: usize = 16 * 1024;
+
 struct Job {
     settlement: Settlement,
     committed: oneshot::Sender<()>,
@@ -68,13 +72,20 @@ impl WriterHandle {
 
 fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
+    let (mut followed, mut behind) = (ledger.last_entry()?, 0);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let settlements: Vec<&Settlement> = batch.iter().map(|job| &job.settlement).collect();
         ledger.settle(run_number, &settlements)?;
+        behind += settlements.len();
         for job in batch.drain(..) {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
             let _ = job.committed.send(());
         }
+        if behind >= FOLLOW_AFTER {
+            ledger.follow_journal(followed)?;
+            (followed, behind) = (ledger.last_entry()?, 0);
+        }
     }
+    ledger.follow_journal(followed)?;
     Ok(ledger)
 }

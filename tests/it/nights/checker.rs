@@ -31,7 +31,7 @@ const IN_DATA: [&str; 7] = [
 
 /// Final replies that are durable; 0 as long as there is no ledger to ask.
 pub(super) fn committed(place: &Place) -> u64 {
-    let sql = "SELECT count(*) FROM transactions WHERE state IN ('journalled', 'archived')";
+    let sql = "SELECT (SELECT count(*) FROM transactions WHERE state = 'archived') + (SELECT count(*) FROM journal)";
     let path = place.data().join("ledger.sqlite");
     let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     ledger

@@ -196,6 +196,30 @@ fn under_way(vendor: &Vendor, more: &[&str]) -> (Place, Running) {
     (place, run)
 }
 
+#[test]
+fn replies_of_a_run_that_was_cut_off_count_before_their_rows_have_followed() {
+    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(50));
+    let (place, run) = under_way(&vendor, &[]);
+    wait_until("some replies are committed", || committed(&place) >= 10);
+    drop(run);
+    let kept = committed(&place);
+    let states = BTreeMap::from([("pending".to_owned(), IDS as u64)]);
+    assert_eq!(place.states(), states, "no row has followed");
+    let counted = place.idvault(&["status", "--json"]).expect(0).json();
+    assert_eq!(counted["states"]["journalled"], kept);
+    assert_eq!(counted["states"]["pending"], IDS as u64 - kept);
+    place.idvault(&["verify"]).expect(0);
+    let before = vendor.counts().finals;
+    place.night_of(&vendor, &[]).status().unwrap();
+    assert_eq!(
+        vendor.counts().finals - before,
+        IDS as u64 - kept,
+        "what was kept is not asked for again"
+    );
+    assert_eq!(place.states(), BTreeMap::from([("archived".to_owned(), IDS as u64)]));
+    place.idvault(&["verify", "--read-data"]).expect(0);
+}
+
 /// Every call that was begun was waited for and is in the archive, and the rest is still pending.
 #[track_caller]
 fn assert_nothing_in_flight_lost(place: &Place, vendor: &Vendor) {
