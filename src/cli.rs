@@ -68,6 +68,8 @@ pub enum Command {
     Subcodes(SubcodesArgs),
     /// Sign a month off: what comes later is a correction
     Close(CloseArgs),
+    /// Merge the small files that late records brought, a day's into one; readers are not disturbed
+    Compact(CompactArgs),
     /// The ledger against the archive
     Verify(VerifyArgs),
     /// A local server that behaves as the CheckResult service
@@ -212,6 +214,17 @@ pub struct CloseArgs {
     /// Why it is closed although something speaks against it, as that there is no bill; kept in the record
     #[arg(long, value_name = "REASON")]
     pub accept: Option<String>,
+}
+
+/// Options of `compact`.
+#[derive(Debug, Args)]
+pub struct CompactArgs {
+    /// Leave billing days alone that are not older than this: late records still come for them
+    #[arg(long, value_name = "N", default_value_t = crate::compact::MIN_AGE_DAYS)]
+    pub min_age_days: u16,
+    /// Say what would be merged, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `subcodes`.

@@ -1,11 +1,11 @@
 //! A month that is closed: its figures are signed off, and what comes later is a correction.
 //!
-//! - [`Record`]: what is signed off; [`SignedFile`]: a file behind it
+//! - [`Record`]: what is signed off; [`SignedFile`]: a file behind it; [`Signed`]: all of these
 //! - [`is_final`]: whether the vendor's bill of a month can still change
 //! - [`late`]: what came after it was closed
 //! - [`keep`]: the record's file; [`fault`]: whether all is as it was signed off
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::error_chain;
 use crate::files::{self, FileError};
-use crate::ledger::{ClosedMonth, ManifestFile};
+use crate::ledger::{ClosedMonth, Ledger, LedgerError, ManifestFile};
 use crate::pricing::BillingRow;
 use crate::record::sha256_hex;
 use crate::tally::TallyLine;
@@ -85,6 +85,34 @@ impl Record {
             return Err("its record is not what was signed off".to_owned());
         }
         serde_json::from_str(&closed.record).map_err(|error| format!("its record can't be read: {error}"))
+    }
+}
+
+/// The files of the archive that closed months were signed off with, by their hashes: they must stay as they are.
+#[derive(Debug)]
+pub struct Signed {
+    paths: BTreeSet<String>,
+    /// `YYYY-MM` of those whose record can't be read: all of their files are taken for signed.
+    unreadable: BTreeSet<String>,
+}
+
+impl Signed {
+    /// Of all closed months.
+    pub fn read(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let (mut paths, mut unreadable) = (BTreeSet::new(), BTreeSet::new());
+        for closed in ledger.closed_months(None)? {
+            match Record::read(&closed) {
+                Ok(record) => paths.extend(record.files.into_iter().map(|file| file.path)),
+                Err(_) => drop(unreadable.insert(closed.month.strftime("%Y-%m").to_string())),
+            }
+        }
+        Ok(Self { paths, unreadable })
+    }
+
+    /// Whether a file is one of them.
+    pub fn names(&self, file: &ManifestFile) -> bool {
+        let month = file.billing_day.as_deref().and_then(|day| day.get(..7));
+        self.paths.contains(&file.path) || month.is_some_and(|month| self.unreadable.contains(month))
     }
 }
 

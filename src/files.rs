@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -134,6 +134,49 @@ fn rename(staged: &Path, target: &Path) -> Result<(), FileError> {
     #[expect(clippy::disallowed_methods, reason = "the owner of file publication")]
     fs::rename(staged, target).map_err(FileError::because("publish", target))?;
     sync(target.parent().unwrap_or(Path::new(".")))
+}
+
+/// Puts each of two folders in the place of the other, in one step, and makes that durable. Where the file system has no
+/// such step, [`cannot_swap`] knows the error, and nothing was changed.
+pub fn swap(one: &Path, other: &Path) -> Result<(), FileError> {
+    exchange(one, other).map_err(FileError::because("put a new folder in the place of", other))?;
+    [other, one]
+        .iter()
+        .try_for_each(|folder| sync(folder.parent().unwrap_or(Path::new("."))))
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether [`swap`] failed because it can't be done there at all: the kernel or the file system doesn't know it.
+pub fn cannot_swap(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::CrossesDevices
+    )
+}
+
+/// Gives a new file or folder what those that it replaces have: their group, and of their modes what all of them allow.
+pub fn take_after(new: &Path, replaced: &[PathBuf]) -> Result<(), FileError> {
+    let look = |path: &Path| fs::metadata(path).map_err(FileError::because("look at", path));
+    let is = look(new)?;
+    let mut mode = 0o7777;
+    for path in replaced {
+        let was = look(path)?;
+        mode &= was.mode();
+        if was.gid() != is.gid() {
+            chown(new, None, Some(was.gid())).map_err(FileError::because("give the group of the old one to", new))?;
+        }
+    }
+    fs::set_permissions(new, Permissions::from_mode(mode)).map_err(FileError::because("set the mode of", new))
 }
 
 /// The length of a file and the SHA-256 of its bytes in lower-case hex.

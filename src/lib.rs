@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod closing;
 pub mod command;
+pub mod compact;
 pub mod config;
 pub mod day;
 pub mod disk;

@@ -24,11 +24,11 @@ use crate::tables::SubCodes;
 use crate::vendor::wire;
 
 /// Rows of one file of verifications. What was begun is synced, read back and committed before the run can end.
-const FILE_ROWS: u64 = 128 * 1024;
+pub const FILE_ROWS: u64 = 128 * 1024;
 
 /// Bytes of the replies, as they came, that go into the files of one turn; the last may be on top. For the same reason: a
 /// disk that writes and reads 100 MB a second completes that in half of the time that a run has left.
-const FILE_REPLY_BYTES: u64 = 64 * 1024 * 1024;
+pub const FILE_REPLY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why nothing more can be published. What was journalled stays journalled.
 #[derive(Debug, thiserror::Error)]
@@ -274,7 +274,8 @@ impl Staging {
     }
 }
 
-fn new_file(file: &StagedFile, billing_day: Option<Date>) -> NewFile {
+/// What the manifest says of a staged file.
+pub fn new_file(file: &StagedFile, billing_day: Option<Date>) -> NewFile {
     NewFile {
         path: file.relative_path.clone(),
         dataset: file.dataset.as_str(),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::archive::{Archive, ArchiveError};
 use crate::audit;
 use crate::clock::Clock;
+use crate::compact;
 use crate::config::Settings;
 use crate::disk::Space;
 use crate::exit::Exit;
@@ -117,6 +118,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let answered_by = (!night.dry_run).then(|| night.answered_by());
     let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
+    compact::recover(&mut ledger, &archive, now)?;
     publish::recover(&mut ledger, &archive)?;
     let reports = ReportDir::create(data_dir, &run.id)?;
     let mut story = Story {

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use crate::archive::{Archive, ArchiveError, Columns, FoundFile};
 use crate::closing;
+use crate::compact;
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
 use crate::publish::not_left_over;
 use crate::record::State;
@@ -46,6 +47,8 @@ pub struct Verified {
     pub read_bytes: u64,
     /// Files of a publication that a crash cut off: no difference, as the next run knows and mends them.
     pub left_over: Vec<String>,
+    /// Files that are in the place of others already, by a compaction that was cut off: likewise no difference.
+    pub half_done: Vec<String>,
     /// Where ledger and archive disagree.
     pub differences: Differences,
 }
@@ -55,8 +58,9 @@ pub struct Verified {
 pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified, RunError> {
     ledger.check_integrity()?;
     let archive = &Archive::for_reading(data_dir);
-    let manifest = ledger.manifest()?;
+    let (manifest, half_done) = compact::manifest_as_it_stands(ledger, archive)?;
     let mut verified = Verified {
+        half_done,
         files: manifest.len() as u64,
         bytes: sum_of(manifest.iter().map(|file| file.bytes)),
         archived: ledger.state_counts_of_all_rows()?.of(State::Archived),

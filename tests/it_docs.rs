@@ -8,7 +8,7 @@ use idvault::exit::Exit;
 const README: &str = include_str!("../README.md");
 /// Commands that have commands.
 const GROUPS: [&str; 2] = ["report", "quarantine"];
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "status",
     "report billing",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 15] = [
     "close",
     "reconcile",
     "subcodes",
+    "compact",
     "verify",
     "sandbox",
     "init",

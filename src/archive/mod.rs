@@ -2,24 +2,27 @@
 //!
 //! - [`Archive`]: the folder `archive/` of a data folder, and `.staging/` beside it
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
-//! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published
+//! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published;
+//!   [`StagedFolder`]: a day's folder with one file in the place of several
 //! - [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
 //! The rooms: `schema` (what the files look like), `publish` (staging), `encode` (rows to columns), `encoder` (columns to
 //! bytes), `check` and `rows`
-//! (reading back). A file passes through them in that order, and is never changed once it is published. `mend` puts files
-//! that were moved back where they belong.
+//! (reading back). A file passes through them in that order, and is never changed once it is published. `merge` writes many
+//! files into one, which `swap` puts in their place. `mend` puts files that were moved back where they belong.
 
 mod billing;
 mod check;
 mod encode;
 mod encoder;
 mod mend;
+mod merge;
 mod publish;
 mod rows;
 mod schema;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +41,7 @@ pub use check::{CheckedFile, FoundFile};
 pub use mend::{Room, Stray};
 pub use publish::{StagedDay, StagedFile};
 pub use rows::{Columns, StoredFace, StoredRow};
+pub use swap::StagedFolder;
 
 use crate::files::{self, FileError};
 use crate::record::Record;
@@ -70,6 +74,12 @@ impl Dataset {
             Self::Verifications => "verifications",
             Self::FaceImages => "face_images",
         }
+    }
+
+    /// The dataset in that folder.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Verifications, Self::FaceImages];
+        all.into_iter().find(|dataset| dataset.as_str() == word)
     }
 }
 
@@ -148,6 +158,16 @@ pub enum ArchiveError {
     RunId {
         /// The run id as it was handed in.
         run_id: String,
+    },
+    /// The file system has no step in which two folders change places.
+    #[error(
+        "failed to merge files in {path}: its file system can't put a folder in the place of another in one step, and readers must not see half of it; ext4, XFS, Btrfs and tmpfs can. Nothing was changed"
+    )]
+    NoSwap {
+        /// `archive/`.
+        path: PathBuf,
+        /// What it answered.
+        source: io::Error,
     },
     /// `archive/` and `.staging/` are on two file systems, so that nothing can be renamed from one to the other.
     #[error("failed to use {archive}: it must be on the same file system as {staging}")]
@@ -244,19 +264,22 @@ impl Archive {
         run_id: &str,
         sequence: u32,
     ) -> Result<StagedDay, ArchiveError> {
+        Ok(StagedDay::new(&self.place(day, run_id, sequence)?, limits))
+    }
+
+    fn place(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<Place, ArchiveError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if run_id.is_empty() || run_id.len() > RUN_ID_BYTES_MAX || !run_id.chars().all(allowed) {
             let run_id = run_id.to_owned();
             return Err(ArchiveError::RunId { run_id });
         }
         let day = day.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.to_string());
-        let place = Place {
+        Ok(Place {
             root: self.root.clone(),
             staging: self.staging.clone(),
             partition: format!("billing_day={day}"),
             file_name: format!("{run_id}-{sequence:04}.parquet"),
-        };
-        Ok(StagedDay::new(&place, limits))
+        })
     }
 
     /// Removes what a killed run left in the staging folder, and returns how many files or folders that were. Rows of
@@ -294,6 +317,11 @@ impl Archive {
     /// Everything under `archive/` but folders, in the order of the paths.
     pub fn files_on_disk(&self) -> Result<Vec<FoundFile>, ArchiveError> {
         check::files_under(&self.root)
+    }
+
+    /// Whether there is anything at a path.
+    pub fn holds(&self, relative_path: &str) -> Result<bool, ArchiveError> {
+        Ok(fs::symlink_metadata(self.locate(relative_path)?).is_ok())
     }
 
     /// The length and the hash of a file as it is.

@@ -4,7 +4,7 @@
 //! - [`StagedFile`]: a complete file that read back well, ready to be published
 //! - `Lane`: one dataset of a day; its file is made when its first rows are encoded
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -92,6 +92,16 @@ impl StagedFile {
             scratch,
             root: place.root.clone(),
         }
+    }
+
+    /// Where it is until then.
+    pub(super) fn staged_at(&self) -> &Path {
+        &self.scratch.0
+    }
+
+    /// A name for its folder in the staging folder, which no other file's has.
+    pub(super) fn folder_name(&self) -> String {
+        self.relative_path.trim_end_matches(".parquet").replace('/', ".")
     }
 
     /// Makes the file visible under its name, for good. A file that is there already is never replaced. After an error

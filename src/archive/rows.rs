@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array as _, BinaryArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use parquet::arrow::ProjectionMask;
@@ -181,18 +181,44 @@ type Each<'a, E> = dyn FnMut(&RecordBatch) -> Result<Result<(), E>, ParquetError
 
 /// Decodes the `wanted` columns, or all.
 fn read<E: From<ArchiveError>>(path: &Path, wanted: Option<&[&str]>, each: &mut Each<'_, E>) -> Result<u64, E> {
-    let unreadable = |source| ArchiveError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(|source| ArchiveError::from(FileError::because("open", path)(source)))?;
-    let mut batches = guarded(|| batches(file, wanted)).map_err(unreadable)?;
+    let mut batches = Batches::open(path, wanted)?;
     let mut rows = 0;
-    while let Some(batch) = guarded(|| Ok(batches.next().transpose()?)).map_err(unreadable)? {
+    while let Some(batch) = batches.next()? {
         rows += batch.num_rows() as u64;
-        each(&batch).map_err(unreadable)??;
+        each(&batch).map_err(|error| batches.unreadable(error))??;
     }
     Ok(rows)
+}
+
+/// The rows of a file, some at a time.
+pub(super) struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Batches {
+    /// Of the `wanted` columns, or all.
+    pub(super) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Self, ArchiveError> {
+        let file = File::open(path).map_err(FileError::because("open", path))?;
+        let reader = guarded(|| batches(file, wanted)).map_err(|source| unreadable(path, source))?;
+        let path = path.to_owned();
+        Ok(Self { path, reader })
+    }
+
+    /// The next ones, up to 1024 rows or about 4 MiB; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, ArchiveError> {
+        guarded(|| Ok(self.reader.next().transpose()?)).map_err(|error| unreadable(&self.path, error))
+    }
+
+    /// For `map_err`: names the file.
+    pub(super) fn unreadable(&self, source: ParquetError) -> ArchiveError {
+        unreadable(&self.path, source)
+    }
+}
+
+fn unreadable(path: &Path, source: ParquetError) -> ArchiveError {
+    let path = path.to_owned();
+    ArchiveError::Unreadable { path, source }
 }
 
 fn batches(file: File, wanted: Option<&[&str]>) -> Result<ParquetRecordBatchReader, ParquetError> {
@@ -219,7 +245,7 @@ fn batch_rows(metadata: &ParquetMetaData) -> usize {
     usize::try_from(BATCH_BYTES / widest).map_or(1, |rows| rows.clamp(1, BATCH_ROWS))
 }
 
-fn column<'a, A: 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a A, ParquetError> {
+pub(super) fn column<'a, A: 'static>(batch: &'a RecordBatch, name: &str) -> Result<&'a A, ParquetError> {
     batch
         .column_by_name(name)
         .and_then(|array| array.as_any().downcast_ref())

@@ -4,11 +4,13 @@
 //! - [`CommandError`]: why a command failed, with its exit code
 
 mod close;
+mod compact;
 mod quarantine;
 mod reconcile;
 mod report;
 mod run;
 mod sandbox;
+mod signals;
 mod status;
 mod verify;
 
@@ -133,6 +135,7 @@ pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
         Command::Quarantine(what) => quarantine::execute(&what, &global, &context),
         Command::Subcodes(args) => subcodes(&args, &global, &context),
         Command::Close(args) => close::execute(&args, &global, &context),
+        Command::Compact(args) => compact::execute(&args, &global, &context),
         Command::Verify(args) => verify::execute(&args, &global, &context),
         Command::Sandbox(args) => sandbox::execute(&args, &context).await,
         Command::Init(args) => init(&args.file),

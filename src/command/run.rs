@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinHandle;
 
-use super::{CommandError, Context};
+use super::{CommandError, Context, signals};
 use crate::cli::{Global, RunArgs};
 use crate::config::{ConfigError, Settings};
 use crate::error_chain;
@@ -17,7 +16,7 @@ use crate::progress::Style;
 use crate::report::summary::Summary;
 use crate::run::{Night, RunError, run};
 use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxError, SandboxSettings};
-use crate::stop::{self, Stop, StopReason};
+use crate::stop::{Stop, StopReason};
 use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
 
 pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
@@ -25,13 +24,13 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
     let json = args.json || context.config.json.unwrap_or(false);
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let stop = Stop::default();
-    listen_for_signals(&stop);
+    signals::stop_at_first(&stop, "no new calls, replies in flight are kept");
     if let Some(limit) = settings.time_limit {
         let stop = stop.clone();
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;
             stop.request(StopReason::TimeLimit);
-            end_at_last(Exit::NeedsALook.code().into()).await;
+            signals::end_at_last(Exit::NeedsALook.code().into()).await;
         });
     }
     let credentials = if args.sandbox {
@@ -119,38 +118,6 @@ async fn start_sandbox(
     }
     settings.endpoints = endpoints;
     Ok(tokio::spawn(sandbox.run(std::future::pending())))
-}
-
-/// The first SIGTERM or SIGINT asks the run to stop, the second ends the process at once.
-fn listen_for_signals(stop: &Stop) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let signalled = Arc::new(AtomicBool::new(false));
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let Ok(mut signals) = signal(kind) else {
-            tracing::warn!("signals can't be listened for: a stop will cut the run off, and the next one mends it");
-            return;
-        };
-        let (stop, signalled) = (stop.clone(), signalled.clone());
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                if signalled.swap(true, Ordering::Relaxed) {
-                    std::process::exit(128 + kind.as_raw_value());
-                }
-                tracing::warn!("stopping: no new calls, replies in flight are kept; a second signal ends at once");
-                stop.request(StopReason::Signal);
-                tokio::spawn(end_at_last(128 + kind.as_raw_value()));
-            }
-        });
-    }
-}
-
-/// Ends a stopped run that has not ended by itself in time, as a crash would: the next one mends it.
-async fn end_at_last(code: i32) {
-    tokio::time::sleep(stop::END).await;
-    tracing::error!(
-        "the stopped run did not end in time, and is cut off: what was committed is kept, and the next run goes on"
-    );
-    std::process::exit(code);
 }
 
 /// The summary where it is wanted: as JSON, or as a table.

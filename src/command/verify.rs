@@ -14,6 +14,7 @@ use crate::verify::{Scope, Verified, repair, verify};
 pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.settings(global.overrides())?;
     let data_dir = &settings.data_dir;
+    let now = context.clock(global).now();
     let ledger = Ledger::open_read_only(data_dir)?;
     // A run that publishes meanwhile would look like differences.
     let lock = Lock::acquire(data_dir)?;
@@ -21,7 +22,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     if args.repair {
         let mut written = Ok(());
         let mut ledger = Ledger::open(data_dir, &lock)?;
-        let repaired = repair(&mut ledger, &Archive::open(data_dir)?, &mut |mended| {
+        let repaired = repair(&mut ledger, &Archive::open(data_dir)?, now, &mut |mended| {
             if written.is_ok() {
                 written = say(&mut out, mended);
             }
@@ -48,6 +49,12 @@ fn print(out: &mut dyn Write, verified: &Verified, scope: Scope) -> io::Result<(
         say(
             out,
             &format!("left over: {path}, of a run that was cut off; the next run removes it, or --repair"),
+        )?;
+    }
+    for path in &verified.half_done {
+        say(
+            out,
+            &format!("half done: {path}, of a compaction that was cut off; the next run completes it, or --repair"),
         )?;
     }
     let differences = &verified.differences;

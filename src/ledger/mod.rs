@@ -12,6 +12,7 @@
 
 mod admit;
 mod closed;
+mod compact;
 mod error;
 mod filter;
 mod known;
@@ -35,6 +36,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
 pub use admit::{Admission, Admitted, Defaults};
 pub use closed::ClosedMonth;
+pub use compact::Replacement;
 pub use error::LedgerError;
 pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};

@@ -175,19 +175,7 @@ impl Ledger {
         let failed = self.failed("write down the files to publish");
         let commit = self.connection.transaction().map_err(&failed)?;
         for file in files {
-            let staged = commit.execute(
-                include_str!("../../sql/file_stage.sql"),
-                named_params! {
-                    ":path": file.path,
-                    ":dataset": file.dataset,
-                    ":billing_day": file.billing_day.map(|day| day.to_string()),
-                    ":rows": file.rows,
-                    ":bytes": file.bytes,
-                    ":sha256": file.sha256,
-                    ":run_id": run_id,
-                },
-            );
-            staged.map_err(&failed)?;
+            stage(&commit, run_id, file).map_err(&failed)?;
         }
         commit.commit().map_err(&failed)
     }
@@ -261,21 +249,38 @@ impl Ledger {
     pub fn manifest(&self) -> Result<Vec<ManifestFile>, LedgerError> {
         let read = || {
             let mut statement = self.connection.prepare(include_str!("../../sql/files_published.sql"))?;
-            let files = statement.query_map([], |row| {
-                Ok(ManifestFile {
-                    path: row.get(0)?,
-                    dataset: row.get(1)?,
-                    billing_day: row.get(2)?,
-                    rows: row.get(3)?,
-                    bytes: row.get(4)?,
-                    sha256: row.get(5)?,
-                    run_id: row.get(6)?,
-                })
-            })?;
+            let files = statement.query_map([], manifest_file)?;
             files.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(self.failed("read the manifest"))
     }
+}
+
+/// Writes down that a file is about to get its name.
+pub(super) fn stage(commit: &Connection, run_id: &str, file: &NewFile) -> rusqlite::Result<()> {
+    let stage = named_params! {
+        ":path": file.path,
+        ":dataset": file.dataset,
+        ":billing_day": file.billing_day.map(|day| day.to_string()),
+        ":rows": file.rows,
+        ":bytes": file.bytes,
+        ":sha256": file.sha256,
+        ":run_id": run_id,
+    };
+    commit.execute(include_str!("../../sql/file_stage.sql"), stage)?;
+    Ok(())
+}
+
+pub(super) fn manifest_file(row: &Row<'_>) -> rusqlite::Result<ManifestFile> {
+    Ok(ManifestFile {
+        path: row.get(0)?,
+        dataset: row.get(1)?,
+        billing_day: row.get(2)?,
+        rows: row.get(3)?,
+        bytes: row.get(4)?,
+        sha256: row.get(5)?,
+        run_id: row.get(6)?,
+    })
 }
 
 fn journalled(row: &Row<'_>) -> rusqlite::Result<JournalledRow> {

@@ -8,9 +8,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::rows::{count, differing};
 use super::{RunError, compare_bytes, files_on_disk};
 use crate::archive::{Archive, ArchiveError, CheckedFile, Columns, Room, Stray};
+use crate::compact;
 use crate::ledger::{Ledger, LedgerError, ManifestFile, Tally};
 use crate::publish::{PublishError, recover};
 use crate::tally::Counted;
@@ -41,6 +44,8 @@ pub enum Mended {
     },
     /// A file is gone that a cut-off run had named and not published.
     RemovedLeftOver(String),
+    /// A file is in the manifest that a cut-off compaction had put in the place of others.
+    Completed(String),
     /// A file was counted again.
     Retallied(String),
 }
@@ -57,14 +62,24 @@ impl fmt::Display for Mended {
                 f,
                 "removed: archive/{path}, left by a run that was cut off; its rows are all in the journal"
             ),
+            Self::Completed(path) => write!(f, "completed: archive/{path}, of a compaction that was cut off"),
             Self::Retallied(path) => write!(f, "tallied: archive/{path} was counted again"),
         }
     }
 }
 
 /// Mends what can be mended, and says each thing once it is done. A second call finishes what a first one could not.
-pub fn repair(ledger: &mut Ledger, archive: &Archive, say: &mut dyn FnMut(&Mended)) -> Result<(), RunError> {
+pub fn repair(
+    ledger: &mut Ledger,
+    archive: &Archive,
+    now: Timestamp,
+    say: &mut dyn FnMut(&Mended),
+) -> Result<(), RunError> {
     ledger.check_integrity()?;
+    // Else the files that were merged would be put back beside the one that they are now.
+    for path in compact::recover(ledger, archive, now)? {
+        say(&Mended::Completed(path));
+    }
     let manifest = ledger.manifest()?;
     // Before the left-overs are cleared: a published file could have got among them.
     put_files_back(ledger, archive, &manifest, say)?;

@@ -9,6 +9,7 @@ mod billing;
 mod checker;
 mod closing;
 mod commands;
+mod compact;
 mod config;
 mod connections;
 mod crash;

@@ -115,6 +115,7 @@ fn whoever_would_write_or_compare_leaves_while_a_run_is_at_work() {
         &["verify"],
         &["verify", "--read-data"],
         &["verify", "--repair"],
+        &["compact"],
         &["quarantine", "retry", "--all"],
         &["quarantine", "retry", "made00001"],
         &["quarantine", "drop", "made00001", "--reason", "gone"],

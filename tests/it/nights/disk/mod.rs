@@ -1,13 +1,14 @@
 //! What is left when the disk fails, or the program dies, at a named call. `shim.c` is a double for the disk, preloaded
 //! into the unmodified program: it obeys one [`Rule`] and says that it did, so that no point is missed silently.
 //!
-//! - `points`: killed at every step of a night; `closing`: of `close`
+//! - `points`: killed at every step of a night; `closing`: of `close`; `compaction`: of `compact`, and failing there
 //! - `conditions`: a ledger that can't be used, and a disk without room
 //! - `faults`: every write and every sync fails once, or for good
 //! - `night`: the runs over one data folder
 //! - [`Disk`]: the rule of one run, and what came of it
 
 mod closing;
+mod compaction;
 mod conditions;
 mod faults;
 mod night;
@@ -20,7 +21,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// A call that touches the data folder; the last word but one of a rule.
-const ANY_CALL: &str = "@(create|write|sync|truncate|rename|symlink|mkdir|unlink):*/data*";
+const ANY_CALL: &str = "@(create|write|sync|truncate|rename|swap|link|symlink|mkdir|unlink):*/data*";
 
 /// The double, compiled once a process.
 fn shim() -> &'static PathBuf {

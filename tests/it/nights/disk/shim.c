@@ -10,8 +10,8 @@
  *               note (nothing but the log)
  * DISK_FIRED  a file that is made when the action takes place; its lines are that call and all that follow it.
  *
- * Operations: open, create (open for writing), write, sync, truncate, rename and symlink (on the new path), mkdir, unlink,
- * recv and send (on socket:*), statvfs, statfs. A call that returned nothing, as a recv that would block, is none. */
+ * Operations: open, create (open for writing), write, sync, truncate, rename, swap, link and symlink (on the new path), mkdir,
+ * unlink, recv and send (on socket:*), statvfs, statfs. A call that returned nothing, as a recv that would block, is none. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -59,7 +59,7 @@ static int open_log(const char *path) {
 
 static int error_number(const char *name) {
     static const struct { const char *name; int number; } known[] = {
-        {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}, {"EACCES", EACCES},
+        {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}, {"EACCES", EACCES}, {"EINVAL", EINVAL},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, name) == 0) return known[i].number;
@@ -216,6 +216,23 @@ ON_FD(fdatasync, "sync", (int fd), (fd))
 ON_FD(ftruncate, "truncate", (int fd, off_t length), (fd, length))
 ON_FD(ftruncate64, "truncate", (int fd, off64_t length), (fd, length))
 
+static const char *path_at(int dir, const char *name, char *room) {
+    if (dir == AT_FDCWD || name[0] == '/') return name;
+    size_t length = strlen(path_of(dir, room));
+    snprintf(room + length, PATH_MAX - length, "/%s", name);
+    return room;
+}
+
+int renameat2(int from_dir, const char *from, int dir, const char *path, unsigned flags) {
+    AROUND(flags & RENAME_EXCHANGE ? "swap" : "rename", path, -1, REAL(renameat2)(from_dir, from, dir, path, flags));
+}
+int linkat(int from_dir, const char *from, int dir, const char *path, int flags) {
+    AROUND("link", path, -1, REAL(linkat)(from_dir, from, dir, path, flags));
+}
+int unlinkat(int dir, const char *name, int flags) {
+    char room[PATH_MAX];
+    AROUND("unlink", path_at(dir, name, room), -1, REAL(unlinkat)(dir, name, flags));
+}
 int rename(const char *from, const char *path) { AROUND("rename", path, -1, REAL(rename)(from, path)); }
 int symlink(const char *to, const char *path) { AROUND("symlink", path, -1, REAL(symlink)(to, path)); }
 int mkdir(const char *path, mode_t mode) { AROUND("mkdir", path, -1, REAL(mkdir)(path, mode)); }

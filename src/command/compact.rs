@@ -1,0 +1,136 @@
+//! `idvault compact`: the small files of a billing day into one.
+
+use std::io::{self, Write};
+
+use super::{CommandError, Context, signals};
+use crate::archive::Archive;
+use crate::cli::{CompactArgs, Global};
+use crate::compact::{self, Compacted, Compaction, DayPlan};
+use crate::exit::Exit;
+use crate::ledger::{Ledger, Lock};
+use crate::plain::clean;
+use crate::publish;
+use crate::run::RunError;
+use crate::stop::Stop;
+
+pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let settings = context.settings(global.overrides())?;
+    let quiet = global.quiet || context.config.quiet.unwrap_or(false);
+    let (data_dir, zone) = (&settings.data_dir, &settings.billing_zone);
+    let now = context.clock(global).now();
+    let mut out = io::stdout().lock();
+    // Whether there is one comes first: a command that tidies up must not make an empty ledger.
+    let ledger = Ledger::open_read_only(data_dir)?;
+    if args.dry_run {
+        would(&mut out, &compact::plan(&ledger, zone, now, args.min_age_days)?)?;
+        return Ok(Exit::Done);
+    }
+    drop(ledger);
+    let stop = Stop::default();
+    signals::stop_at_first(&stop, "the file at hand is completed");
+    let lock = Lock::acquire(data_dir)?;
+    let mut ledger = Ledger::open(data_dir, &lock)?;
+    let archive = Archive::open(data_dir)?;
+    for path in compact::recover(&mut ledger, &archive, now).map_err(RunError::from)? {
+        say(
+            &mut out,
+            quiet,
+            &format!("completed: {path}, of a compaction that was cut off"),
+        )?;
+    }
+    publish::recover(&mut ledger, &archive).map_err(RunError::from)?;
+    let days = compact::plan(&ledger, zone, now, args.min_age_days)?;
+    if days.is_empty() {
+        say(&mut out, quiet, "nothing to merge")?;
+        ledger.close()?;
+        return Ok(Exit::Done);
+    }
+    archive.needs_swap()?;
+    let run = ledger.begin_run(now, None)?;
+    let mut compaction = Compaction {
+        ledger: &mut ledger,
+        archive: &archive,
+        run: &run,
+        now,
+        stop: &stop,
+    };
+    let mut written = Ok(());
+    let compacted = compaction.carry_out(days, &mut |step| {
+        if written.is_ok() {
+            let quiet = quiet && matches!(step, compact::Step::Merged { .. });
+            written = say(&mut out, quiet, &step.to_string());
+        }
+    });
+    let compacted = compacted.map_err(RunError::from)?;
+    let exit = exit_of(&compacted);
+    if compacted.put_off == 0 {
+        ledger.check_pages()?;
+    }
+    ledger.end_run(&run, now, exit.code())?;
+    ledger.close()?;
+    written?;
+    sum_up(&mut out, quiet, &compacted)?;
+    Ok(exit)
+}
+
+fn exit_of(compacted: &Compacted) -> Exit {
+    if compacted.left_alone > 0 {
+        Exit::Difference
+    } else if compacted.put_off > 0 {
+        Exit::NeedsALook
+    } else {
+        Exit::Done
+    }
+}
+
+/// What a dry run says.
+fn would(out: &mut dyn Write, days: &[DayPlan]) -> io::Result<()> {
+    let (mut before, mut after, mut bytes) = (0, 0, 0);
+    for day in days {
+        for files in &day.merges {
+            let of_these = files.iter().map(|file| file.bytes).sum::<u64>();
+            let rows = files.iter().map(|file| file.rows).sum::<u64>();
+            writeln!(
+                out,
+                "would merge: {}: {} files of {of_these} bytes, {rows} rows",
+                clean(&day.folder),
+                files.len()
+            )?;
+            (before, after, bytes) = (before + files.len(), after + 1, bytes + of_these);
+        }
+    }
+    writeln!(
+        out,
+        "{} days, {before} files would be {after}, now {bytes} bytes",
+        days.len()
+    )
+}
+
+fn sum_up(out: &mut dyn Write, quiet: bool, compacted: &Compacted) -> io::Result<()> {
+    let Compacted {
+        days,
+        left_alone,
+        files_before,
+        files,
+        bytes_before,
+        bytes,
+        put_off,
+    } = compacted;
+    if *put_off > 0 {
+        writeln!(out, "stopped: {put_off} days are left for the next `idvault compact`")?;
+    }
+    let left = match left_alone {
+        0 => String::new(),
+        _ => format!("; {left_alone} days left alone"),
+    };
+    let line = format!("{days} days, {files_before} files are {files}, {bytes_before} bytes are {bytes}{left}");
+    say(out, quiet, &line)
+}
+
+fn say(out: &mut dyn Write, quiet: bool, line: &str) -> io::Result<()> {
+    if quiet {
+        Ok(())
+    } else {
+        writeln!(out, "{}", clean(line))
+    }
+}
