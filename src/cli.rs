@@ -59,7 +59,7 @@ pub enum Command {
     /// The reports again, from what is there
     #[command(subcommand)]
     Report(ReportCommand),
-    /// The vendor's bill against the archive
+    /// The vendor's bill, or its own records, against the archive
     Reconcile(ReconcileArgs),
     /// Decide of the records that need a person
     #[command(subcommand)]
@@ -239,10 +239,17 @@ pub struct SubcodesArgs {
 #[derive(Debug, Args)]
 pub struct ReconcileArgs {
     /// The bill: a CSV file of the vendor's export (also .gz); repeatable
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "records")]
     pub bill: Vec<PathBuf>,
+    /// The vendor's own records of verifications: its export, CSV (also .gz) or XLSX; repeatable. Without a bill they stand
+    /// in its place
+    #[arg(long, value_name = "FILE")]
+    pub records: Vec<PathBuf>,
+    /// Take the ids of the records that no source named into the ledger, so that the next run asks for them
+    #[arg(long, requires = "records")]
+    pub adopt: bool,
     /// The month that is compared (YYYY-MM) [default: the bill's, where it has but one]
-    #[arg(long, value_name = "YYYY-MM")]
+    #[arg(long, value_name = "YYYY-MM", required_unless_present = "bill")]
     pub month: Option<String>,
     /// How much money of a day, product and region may be wrong, such as 0.01
     #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]

@@ -6,6 +6,7 @@
 //! - [`ConfigError`]: what is wrong, and where
 //! - [`Qps`], [`HumanDuration`]: values as a person writes them
 
+mod bill;
 mod file;
 mod pricing;
 #[cfg(test)]
@@ -24,7 +25,8 @@ use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
 use crate::intake::{IntakeSettings, SILENCE};
 use crate::ledger::Defaults;
 use crate::pricing::Pricing;
-use crate::reconcile::bill::{BillSettings, NOT_OURS};
+use crate::reconcile::bill::BillSettings;
+use crate::reconcile::records::RecordsSettings;
 use crate::record::{InvalidField, ProductCode, Region};
 use crate::report::expiry::{Outlook, WARNING_WINDOW};
 use crate::report::forecast::SetPace;
@@ -33,8 +35,8 @@ use crate::tables::Quotas;
 use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
 
 pub use file::{
-    BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RetryConfig,
-    TimeoutsConfig, TlsConfig,
+    BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RecordsConfig,
+    RetryConfig, TimeoutsConfig, TlsConfig,
 };
 pub use values::{HumanDuration, Qps};
 use values::{RATES, is_rate, zone};
@@ -152,12 +154,14 @@ pub struct Settings {
     pub pricing: Pricing,
     /// How the vendor's bill names things.
     pub bill: BillSettings,
+    /// How the vendor's export of its own records does.
+    pub records: RecordsSettings,
 }
 
 impl Settings {
     /// The file under the overrides, checked. With `sandbox` the endpoint is not known yet.
     pub fn new(mut file: ConfigFile, over: Overrides) -> Result<Self, ConfigError> {
-        let known_products = known_products(&file);
+        let known_products = bill::known_products(&file);
         let pricing = pricing::pricing(&mut file)?;
         let mut quotas = Quotas::built_in();
         if let Some((product, _)) = file.quotas.iter().find(|(_, rate)| !is_rate(**rate)) {
@@ -172,7 +176,10 @@ impl Settings {
         let to_loopback = over.sandbox || all_loopback(&endpoints);
         let pace = pace(over.qps.or(file.qps), file.quota_share, quotas, to_loopback)?;
         let regions: BTreeSet<String> = endpoints.regions().map(ToString::to_string).collect();
-        let bill = bill(&file.bill, &known_products, &regions)?;
+        let bill = bill::bill(&file.bill, &known_products, &regions)?;
+        let billing_zone =
+            zone("billing_zone", file.billing_zone.as_deref())?.map_or_else(BillingZone::default, BillingZone::new);
+        let records = bill::records(&file.records, bill.names(), &billing_zone)?;
         let pending = if over.pending.is_empty() {
             file.pending
         } else {
@@ -204,10 +211,10 @@ impl Settings {
             metadata_url: file.credentials.metadata_url,
             warning_window: file.warning_window.map_or(WARNING_WINDOW, |window| window.0),
             run_interval: file.run_interval.map_or(RUN_INTERVAL, |interval| interval.0),
-            billing_zone: zone("billing_zone", file.billing_zone.as_deref())?
-                .map_or_else(BillingZone::default, BillingZone::new),
+            billing_zone,
             pricing,
             bill,
+            records,
         })
     }
 }
@@ -242,43 +249,6 @@ impl Settings {
             more_cas: self.more_cas()?,
         })
     }
-}
-
-/// The products that a table names.
-fn known_products(file: &ConfigFile) -> BTreeSet<String> {
-    let configured = file
-        .quotas
-        .keys()
-        .chain(file.prices.keys())
-        .chain(file.sub_codes.keys());
-    Quotas::built_in()
-        .products()
-        .chain(configured.map(String::as_str))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn bill(
-    config: &BillConfig,
-    known_products: &BTreeSet<String>,
-    known_regions: &BTreeSet<String>,
-) -> Result<BillSettings, ConfigError> {
-    let wrong =
-        |table: &str, name: &str, error: InvalidField| ConfigError::value(&format!("bill.{table}.{name:?}"), error);
-    for (name, product) in config.products.iter().filter(|(_, product)| *product != NOT_OURS) {
-        ProductCode::parse(product).map_err(|error| wrong("products", name, error))?;
-    }
-    for (name, region) in &config.regions {
-        Region::parse(region).map_err(|error| wrong("regions", name, error))?;
-    }
-    let (columns, products, regions) = (&config.columns, &config.products, &config.regions);
-    Ok(BillSettings::new(
-        columns,
-        products,
-        regions,
-        known_products,
-        known_regions,
-    ))
 }
 
 fn all_loopback(endpoints: &Endpoints) -> bool {

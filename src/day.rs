@@ -22,6 +22,11 @@ impl BillingZone {
         Self(zone)
     }
 
+    /// The zone itself.
+    pub const fn zone(&self) -> &TimeZone {
+        &self.0
+    }
+
     /// The billing day that `time` falls on.
     pub fn day_of(&self, time: Timestamp) -> Date {
         time.to_zoned(self.0.clone()).date()

@@ -154,6 +154,32 @@ const CSV: &[&str] = &[
     "-",
     "\0",
 ];
+const RECORDS: &[&str] = &[
+    "\"",
+    ",",
+    ";",
+    "\n",
+    "\r\n",
+    "TransactionId",
+    "VerifyTime",
+    "交易ID",
+    "hks2,2026-11-01 09:30:00,",
+    "2026/11/01 09:30",
+    "FACE_LIVENESS",
+    "ap-southeast-1",
+    "Y",
+    "205",
+    "\u{feff}",
+    "\u{1b}[2J",
+    "=1+1",
+    "PK\u{3}\u{4}",
+    "PK\u{1}\u{2}",
+    "PK\u{5}\u{6}",
+    "<row r=\"3\">",
+    "<c r=\"A2\" t=\"s\"><v>0</v></c>",
+    "uniqueCount=\"9999999999\"",
+    "\0",
+];
 const TOML: &[&str] = &[
     "[",
     "]",
@@ -245,6 +271,25 @@ const CREDENTIALS: &[&str] = &[
     "\0",
 ];
 
+/// A workbook with this XML for its sheet and for its shared texts.
+fn workbook(sheet: &[u8], shared: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(seeds("workbook").remove(0))).unwrap();
+    let mut out = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+    for name in names {
+        let mut bytes = Vec::new();
+        std::io::copy(&mut zip.by_name(&name).unwrap(), &mut bytes).unwrap();
+        let bytes = match name.as_str() {
+            "xl/worksheets/sheet1.xml" => sheet,
+            "xl/sharedStrings.xml" => shared,
+            _ => &bytes,
+        };
+        out.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        out.write_all(bytes).unwrap();
+    }
+    out.finish().unwrap().into_inner()
+}
+
 /// Credentials of a home folder with these two files: they can be sent in a header, or the error steers nothing.
 fn find_credentials(cli: &[u8], ini: &[u8]) {
     let home = tempfile::tempdir().unwrap();
@@ -302,6 +347,17 @@ proptest! {
     #[test]
     fn csv(bytes in input("csv", CSV)) {
         rules::csv(&bytes.0);
+    }
+
+    #[test]
+    fn exports_of_records(bytes in input("records", RECORDS)) {
+        rules::records(&bytes.0);
+    }
+
+    /// The same in the XML of a workbook, which edits of the packed bytes seldom reach.
+    #[test]
+    fn workbooks_of_records(sheet in input("sheet", RECORDS), shared in input("shared", RECORDS)) {
+        rules::records(&workbook(&sheet.0, &shared.0));
     }
 
     #[test]

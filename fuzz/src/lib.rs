@@ -3,17 +3,19 @@
 //!
 //! - [`reply`]: a reply of the vendor's
 //! - [`json`]: the JSON in it
-//! - [`csv`]: a pending source
+//! - [`csv`]: a pending source; [`records`]: an export of the vendor's records
 //! - [`config`]: the configuration
 //! - [`words`]: what is written on the command line, and cells of reports
 
 mod csv;
 mod json;
+mod records;
 mod reply;
 mod settings;
 
 pub use csv::csv;
 pub use json::json;
+pub use records::records;
 pub use reply::reply;
 pub use settings::{config, words};
 

@@ -166,10 +166,12 @@ fn compare(
         return Ok(None);
     }
     let request = Request {
-        bill: &reconcile::bill::read(&args.bill, &settings.bill)?,
+        bill: Some(&reconcile::bill::read(&args.bill, &settings.bill)?),
+        recorded: None,
         month,
         today,
         pricing: &settings.pricing,
+        defaults: &settings.defaults,
         tolerance: args.tolerance.unwrap_or_default(),
     };
     Ok(Some(reconcile::reconcile(ledger, &request)?))

@@ -80,10 +80,10 @@ pub enum CommandError {
     /// A report can't be written.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// The bill can't be taken.
+    /// The bill, or the records, can't be taken.
     #[error(transparent)]
     Bill(#[from] SourceError),
-    /// The bill can't be compared.
+    /// The month can't be compared.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
     /// The sandbox can't serve.

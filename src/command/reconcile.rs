@@ -1,4 +1,4 @@
-//! `idvault reconcile`: the vendor's bill against the archive.
+//! `idvault reconcile`: the vendor's bill, or its own records, against the archive.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,12 +11,15 @@ use super::{CommandError, Context, first_of};
 use crate::archive::Archive;
 use crate::audit;
 use crate::cli::{Global, ReconcileArgs};
+use crate::config::Settings;
 use crate::exit::Exit;
-use crate::ledger::{Ledger, Lock};
+use crate::ledger::{Adopted, Ledger, LedgerError, Lock};
 use crate::plain::clean;
 use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
+use crate::reconcile::records::{Recorded, Terms};
 use crate::reconcile::{Reconciled, Request, reconcile};
+use crate::record::Region;
 use crate::report::page::Page;
 use crate::report::reconcile::{Records, write, write_json, write_table};
 use crate::report::{ReportDir, ReportError};
@@ -24,21 +27,38 @@ use crate::report::{ReportDir, ReportError};
 pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.settings(global.overrides())?;
     let now = context.clock(global).now();
-    let bill = bill::read(&args.bill, &settings.bill)?;
-    let day = match &args.month {
-        Some(month) => first_of(month)?,
-        None => only_month(&bill)?,
+    let has_bill = !args.bill.is_empty();
+    let bill = has_bill.then(|| bill::read(&args.bill, &settings.bill)).transpose()?;
+    let day = match (&args.month, &bill) {
+        (Some(month), _) => first_of(month)?,
+        (None, bill) => only_month(bill.as_ref())?,
     };
     let month = Month::of(day, &settings.billing_zone);
     let month = month.ok_or_else(|| CommandError::Usage(format!("{day} is in no month that can be compared")))?;
-    let ledger = Ledger::open_read_only(&settings.data_dir)?;
+    let mut ledger = Ledger::open_read_only(&settings.data_dir)?;
     // A run that publishes meanwhile would look like differences, and clears the folder that reports are staged in.
-    let _lock = Lock::acquire(&settings.data_dir)?;
+    let lock = Lock::acquire(&settings.data_dir)?;
+    if args.adopt {
+        ledger = Ledger::open(&settings.data_dir, &lock)?;
+    }
+    let terms = Terms {
+        month: &month,
+        sub_codes: &settings.pricing.sub_codes,
+        defaults: &settings.defaults,
+    };
+    let read = || Recorded::read(&ledger, &args.records, &settings.records, &terms);
+    let recorded = (!args.records.is_empty()).then(read).transpose()?;
+    if recorded.as_ref().is_some_and(|recorded| recorded.days().is_none()) {
+        let why = "the records have none of this month; say another one with --month, or give all files of it";
+        return Err(CommandError::Usage(why.to_owned()));
+    }
     let request = Request {
-        bill: &bill,
+        bill: bill.as_ref(),
+        recorded: recorded.as_ref(),
         month: &month,
         today: settings.billing_zone.day_of(now),
         pricing: &settings.pricing,
+        defaults: &settings.defaults,
         tolerance: args.tolerance.unwrap_or(Decimal::ZERO),
     };
     let audited = audit::of_days(&ledger, &Archive::for_reading(&settings.data_dir), month.days())?;
@@ -48,33 +68,56 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     let mut reconciled = reconcile(&ledger, &request)?;
     reconciled.archive_differs = audited.differences;
     let reports = ReportDir::create(&settings.data_dir, &format!("reconcile-{:016x}", context.seed))?;
-    write_reports(&reports, &mut reconciled, &ledger, &request, now)?;
+    reports.write("reconcile-records.csv", |out| {
+        let mut records = Records::new(out)?;
+        reconciled.for_each_record(&ledger, &request, &mut |record| records.write(&record))?;
+        records.finish()
+    })?;
+    if let (true, Some(records)) = (args.adopt, &mut reconciled.records) {
+        records.adopted = Some(adopt(&mut ledger, &settings, now)?);
+    }
+    write_reports(&reports, &reconciled, now)?;
     if args.json {
         write_json(&reconciled, io::stdout().lock())?;
     } else {
         write_table(&reconciled, io::stdout().lock())?;
     }
-    Ok(
-        if reconciled.beyond_tolerance > 0 || !reconciled.archive_differs.is_empty() {
-            Exit::Difference
-        } else {
-            Exit::Done
-        },
-    )
+    if args.adopt {
+        ledger.close()?;
+    }
+    Ok(exit(&reconciled))
 }
 
-fn write_reports(
-    reports: &ReportDir,
-    reconciled: &mut Reconciled,
-    ledger: &Ledger,
-    request: &Request<'_>,
-    now: Timestamp,
-) -> Result<(), ReportError> {
-    reports.write("reconcile-records.csv", |out| {
-        let mut records = Records::new(out)?;
-        reconciled.for_each_record(ledger, request, &mut |record| records.write(&record))?;
-        records.finish()
-    })?;
+/// Takes the ids in that no source named, in a run of its own that asks nobody.
+fn adopt(ledger: &mut Ledger, settings: &Settings, now: Timestamp) -> Result<Adopted, LedgerError> {
+    let run = ledger.begin_run(now, None)?;
+    let regions = settings.intake.regions.as_ref();
+    let can_be_asked = |region: &Region| regions.is_none_or(|known| known.contains(region.as_str()));
+    let adopted = ledger.adopt(&settings.defaults, &can_be_asked, &run, now)?;
+    let exit = if adopted.refused > 0 {
+        Exit::NeedsALook
+    } else {
+        Exit::Done
+    };
+    ledger.end_run(&run, now, exit.code())?;
+    tracing::info!(taken = adopted.taken, refused = adopted.refused, "records adopted");
+    Ok(adopted)
+}
+
+/// A difference is worse than an id that is not asked for yet.
+fn exit(reconciled: &Reconciled) -> Exit {
+    let records = reconciled.records.as_ref();
+    let wrong = records.is_some_and(|records| records.wrong() > 0);
+    if wrong || reconciled.beyond_tolerance > 0 || !reconciled.archive_differs.is_empty() {
+        Exit::Difference
+    } else if records.is_some_and(|records| records.unknown() > 0) {
+        Exit::NeedsALook
+    } else {
+        Exit::Done
+    }
+}
+
+fn write_reports(reports: &ReportDir, reconciled: &Reconciled, now: Timestamp) -> Result<(), ReportError> {
     reports.write("reconcile.csv", |out| write(reconciled, out))?;
     reports.write("reconcile.json", |out| Ok(write_json(reconciled, out)?))?;
     reports.write("report.html", |out| Page::reconciled(reconciled).write(out))?;
@@ -85,8 +128,9 @@ fn write_reports(
 }
 
 /// The month that all lines of the bill are about.
-fn only_month(bill: &Bill) -> Result<Date, CommandError> {
-    let months: BTreeSet<Date> = bill.lines.iter().map(|line| line.day.first_of_month()).collect();
+fn only_month(bill: Option<&Bill>) -> Result<Date, CommandError> {
+    let lines = bill.iter().flat_map(|bill| &bill.lines);
+    let months: BTreeSet<Date> = lines.map(|line| line.day.first_of_month()).collect();
     let mut months = months.into_iter();
     match (months.next(), months.next()) {
         (Some(month), None) => Ok(month),

@@ -13,6 +13,7 @@ use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
 use crate::intake::ColumnNames;
 use crate::plain::shortened;
 use crate::reconcile::bill::BillColumns;
+use crate::reconcile::records::RecordColumns;
 use crate::tables::{Package, Price, SubCodeMeaning};
 use crate::vendor::Network;
 
@@ -46,6 +47,7 @@ pub struct ConfigFile {
     pub billing_zone: Option<String>,
     pub billing: BillingConfig,
     pub bill: BillConfig,
+    pub records: RecordsConfig,
     pub intake: IntakeConfig,
     pub timeouts: TimeoutsConfig,
     pub retry: RetryConfig,
@@ -77,6 +79,15 @@ pub struct BillConfig {
     pub columns: BillColumns,
     pub products: BTreeMap<String, String>,
     pub regions: BTreeMap<String, String>,
+}
+
+/// `[records]`: how the vendor's export of its own records names things.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct RecordsConfig {
+    pub columns: RecordColumns,
+    pub time_zone: Option<String>,
 }
 
 /// `[billing]`.

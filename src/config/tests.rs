@@ -129,6 +129,7 @@ fn the_sample_explains_every_key() {
         quotas,
         billing,
         bill,
+        records,
         prices,
         packages,
         sub_codes,
@@ -159,7 +160,15 @@ fn the_sample_explains_every_key() {
         bill_columns.by_key().iter().all(|name| name.is_some()),
         "{bill_columns:?}"
     );
-    let texts = [endpoint, billing_zone, time_zone, sqlite_query];
+    let RecordsConfig {
+        columns: record_columns,
+        time_zone: records_zone,
+    } = records;
+    assert!(
+        record_columns.by_key().iter().all(|name| name.is_some()),
+        "{record_columns:?}"
+    );
+    let texts = [endpoint, billing_zone, time_zone, records_zone, sqlite_query];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");

@@ -173,6 +173,11 @@ fn optional<T>(
     parse(&text).map(Some).map_err(|invalid| invalid.to_string())
 }
 
+/// A time as text, RFC 3339 or in `zone`; `None` for a blank one, or a sentence on why it is none.
+pub(crate) fn moment_of(text: &str, zone: Option<&TimeZone>) -> Result<Option<Timestamp>, String> {
+    moment(&Value::Text(Cow::Borrowed(text)), zone)
+}
+
 fn moment(value: &Value<'_>, zone: Option<&TimeZone>) -> Result<Option<Timestamp>, String> {
     let text = value.text(FIELDS[4])?;
     let text = text.trim();

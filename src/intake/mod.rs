@@ -32,6 +32,7 @@ use serde::Deserialize;
 
 use crate::record::Pending;
 
+pub(crate) use check::moment_of;
 pub(crate) use csv::unquoted;
 pub use error::IntakeError;
 pub use reading::Reading;

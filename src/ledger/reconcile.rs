@@ -12,6 +12,8 @@ use crate::record::State;
 /// A record of the month that is compared, or of unknown day.
 #[derive(Debug, Clone, Copy)]
 pub struct MonthRow<'a> {
+    /// Its number in the ledger.
+    pub number: i64,
     /// The transaction.
     pub transaction_id: &'a str,
     /// The product.
@@ -22,6 +24,8 @@ pub struct MonthRow<'a> {
     pub verified_at: Option<i64>,
     /// Where it stands.
     pub state: State,
+    /// The verdict, where there is one.
+    pub passed: Option<bool>,
     /// The sub code, where there is a verdict.
     pub sub_code: Option<&'a str>,
 }
@@ -45,13 +49,16 @@ impl Ledger {
     }
 }
 
-fn month_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<MonthRow<'a>> {
+/// Reads a row of `reconcile_rows.sql`, or what `records_lookup.sql` and `records_kept.sql` begin with.
+pub(super) fn month_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<MonthRow<'a>> {
     Ok(MonthRow {
-        transaction_id: row.get_ref(0)?.as_str()?,
-        product_code: row.get_ref(1)?.as_str()?,
-        region: row.get_ref(2)?.as_str()?,
-        verified_at: row.get(3)?,
-        state: state(row, 4)?,
-        sub_code: row.get_ref(5)?.as_str_or_null()?,
+        number: row.get(0)?,
+        transaction_id: row.get_ref(1)?.as_str()?,
+        product_code: row.get_ref(2)?.as_str()?,
+        region: row.get_ref(3)?.as_str()?,
+        verified_at: row.get(4)?,
+        state: state(row, 5)?,
+        passed: row.get(6)?,
+        sub_code: row.get_ref(7)?.as_str_or_null()?,
     })
 }

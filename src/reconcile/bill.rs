@@ -15,7 +15,8 @@ use row::Row;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use super::table::{SourceError, Table, Wanted, find, significant};
+use super::names::{Names, by_name};
+use super::table::{Cells as _, SourceError, Table, Wanted, find};
 
 /// Lines of all files together: many times what a month has with a line a day, product and region.
 const MAX_LINES: usize = 500_000;
@@ -178,12 +179,9 @@ impl BuiltIn {
 #[derive(Debug, Clone)]
 pub struct BillSettings {
     wanted: Vec<Wanted>,
-    /// By what matters of their names, as the others.
+    /// By what matters of their names.
     kinds: BTreeMap<String, LineKind>,
-    /// Their ids.
-    regions: BTreeMap<String, String>,
-    /// The products of billing items; `None` for those of other services.
-    items: BTreeMap<String, Option<String>>,
+    names: Names,
 }
 
 impl BillSettings {
@@ -217,33 +215,17 @@ impl BillSettings {
         let kinds = kinds
             .into_iter()
             .flat_map(|(names, kind)| names.into_iter().map(move |name| (name, kind)));
-        let named = built_in.regions.into_iter();
-        let named = named.flat_map(|(id, names)| names.into_iter().map(move |name| (name, id.clone())));
-        let pair = |(name, meant): (&String, &String)| (name.clone(), meant.clone());
-        let own = |id: &String| (id.clone(), id.clone());
-        let product = |(item, product): (String, String)| (item, (product != NOT_OURS).then_some(product));
         Self {
             wanted: wanted.collect(),
             kinds: by_name(kinds),
-            regions: by_name(
-                named
-                    .chain(known_regions.iter().map(own))
-                    .chain(regions.iter().map(pair)),
-            ),
-            items: by_name(
-                known_products
-                    .iter()
-                    .map(own)
-                    .chain(products.iter().map(pair))
-                    .map(product),
-            ),
+            names: Names::new(products, regions, built_in.regions, known_products, known_regions),
         }
     }
-}
 
-/// The last of a name counts: what the configuration says comes last.
-fn by_name<T>(named: impl Iterator<Item = (String, T)>) -> BTreeMap<String, T> {
-    named.map(|(name, meant)| (significant(&name), meant)).collect()
+    /// What it means by the names of products and regions.
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
 }
 
 /// Reads the files as one bill.

@@ -3,11 +3,11 @@
 //!
 //! 1. What the bill itself says: refunds, adjustments, coupons.
 //! 2. Whether the bill charges what it should for the calls that it counts: packages, rounding, and the rest is the price.
-//! 3. Why it counts other calls than the archive. Where the vendor's records are given, by transaction: then what records
-//!    and archive differ in makes all of it but what bill and records differ in. Without them by number, in the order of
-//!    [`Class`], which goes from the most to the least certain; no class explains more than there is evidence for. Days
-//!    next to each other that differ in opposite directions explain each other, as far as there are verifications close to
-//!    the boundary.
+//! 3. Why it counts other calls than the archive. Where the vendor's records are given, by transaction: bill less archive is
+//!    bill less records, and records less archive, which is known exactly. What is left goes by number, in the order of
+//!    [`Class`], from the most to the least certain; no class explains more than there is evidence for. Days next to each
+//!    other that differ in opposite directions explain each other, as far as there are verifications close to the boundary.
+//!    That the archive has more than the records explains no more than the bill lacks: records can be deleted.
 //! 4. A call costs what the next one would on its day, or nothing where a package paid. What is left of the amount comes of
 //!    tiers and packages that are reached elsewhere in the month.
 //!
@@ -100,8 +100,10 @@ pub struct Evidence {
     pub at_begin: u64,
     /// Those close before its end.
     pub at_end: u64,
-    /// Where the vendor's records are given: what they have more than the archive, transaction by transaction.
-    pub by_records: Option<BTreeMap<Class, i64>>,
+    /// What the vendor's records have more than the archive, transaction by transaction.
+    pub recorded: BTreeMap<Class, i64>,
+    /// The archive's billed calls that the vendor's records should have, and don't.
+    pub not_in_records: u64,
 }
 
 /// What holds for all keys.
@@ -111,7 +113,7 @@ pub struct Terms {
     pub month_is_final: bool,
     /// Decimals of an amount on the bill.
     pub decimals: u32,
-    /// Archived verifications of unknown day, by product and region: they can be on any.
+    /// Verifications of unknown day, by product and region: they can be on any.
     pub undated: BTreeMap<(String, String), u64>,
 }
 
@@ -146,23 +148,28 @@ pub fn compare(facts: &BTreeMap<Key, Facts>, terms: &Terms) -> Vec<Compared> {
         key.explain_the_bill();
         key.explain_the_charge(terms.decimals);
         key.explain_by_records();
-        key.explain_up_to(&[Class::UnknownSubCode, Class::Journalled]);
+        key.explain_up_to(&[
+            Class::Verdict,
+            Class::NeverSeen,
+            Class::Elsewhere,
+            Class::UnknownSubCode,
+            Class::Journalled,
+        ]);
     }
     explain_day_boundaries(&mut open);
     let mut undated = terms.undated.clone();
     for (key, open) in &mut open {
         open.explain_up_to(&[Class::Lost, Class::Pending, Class::Quarantined, Class::Abandoned]);
-        if let Some(pool) = undated.get_mut(&(key.product_code.clone(), key.region.clone()))
-            && open.facts.evidence.by_records.is_none()
-        {
+        if let Some(pool) = undated.get_mut(&(key.product_code.clone(), key.region.clone())) {
             *pool -= open.explain_more(Class::Undated, *pool);
         }
+        open.explain_fewer(Class::NotInRecords, open.facts.evidence.not_in_records);
         let missing = if terms.month_is_final {
             Class::NotBilled
         } else {
             Class::NotFinal
         };
-        open.explain_fewer(missing);
+        open.explain_fewer(missing, u64::MAX);
         open.explain_the_rest(terms.decimals);
     }
     open.into_iter().map(|(key, open)| open.compared(key)).collect()
@@ -186,7 +193,7 @@ fn explain_day_boundaries(open: &mut BTreeMap<&Key, Open<'_>>) {
         } else {
             one.facts.evidence.at_end
         };
-        if here.signum() * there.signum() >= 0 || one.is_by_records() || other.is_by_records() {
+        if here.signum() * there.signum() >= 0 {
             continue;
         }
         let shifted = here.unsigned_abs().min(there.unsigned_abs()).min(close);
@@ -232,10 +239,6 @@ impl<'a> Open<'a> {
         }
     }
 
-    fn is_by_records(&self) -> bool {
-        self.facts.evidence.by_records.is_some()
-    }
-
     fn note(&mut self, class: Class, size: Size) {
         if !size.is_zero() {
             self.explanations.push(Explanation { class, size });
@@ -270,21 +273,18 @@ impl<'a> Open<'a> {
         note(if rounds { Class::Rounding } else { Class::Price }, rest);
     }
 
-    /// Bill less archive is bill less records, and records less archive: the latter is known by transaction.
+    /// What is known by transaction.
     fn explain_by_records(&mut self) {
-        for (class, more) in self.facts.evidence.by_records.iter().flatten() {
+        for (class, more) in &self.facts.evidence.recorded {
             self.explain(*class, *more);
         }
     }
 
-    /// Where the bill counts more: by as many records as there are of each class. Where the vendor's records are given,
-    /// they have told of all but unknown sub codes.
+    /// Where the bill counts more: by as many records as there are of each class.
     fn explain_up_to(&mut self, classes: &[Class]) {
         for class in classes {
-            if *class == Class::UnknownSubCode || !self.is_by_records() {
-                let records = self.facts.evidence.counted.get(class).copied().unwrap_or(0);
-                self.explain_more(*class, records);
-            }
+            let records = self.facts.evidence.counted.get(class).copied().unwrap_or(0);
+            self.explain_more(*class, records);
         }
     }
 
@@ -294,10 +294,10 @@ impl<'a> Open<'a> {
         explained
     }
 
-    /// Where the bill counts fewer: the archive has those that it lacks.
-    fn explain_fewer(&mut self, class: Class) {
-        let explained = self.left.clamp(-self.facts.archived.quantity, 0);
-        self.explain(class, explained);
+    /// Where the bill counts fewer: by as many records as it can lack.
+    fn explain_fewer(&mut self, class: Class, records: u64) {
+        let most = i64::try_from(records).unwrap_or(i64::MAX);
+        self.explain(class, self.left.clamp(-most, 0));
     }
 
     fn explain(&mut self, class: Class, calls: i64) {

@@ -24,6 +24,7 @@ pub const BOUNDARY: SignedDuration = SignedDuration::from_mins(15);
 /// The days of a calendar month of the vendor's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Month {
+    zone: BillingZone,
     first: Date,
     /// When each day begins, in microseconds since 1970 UTC, and when the last one ends.
     bounds: Vec<i64>,
@@ -42,7 +43,8 @@ impl Month {
             end = Some(until.as_microsecond());
         }
         bounds.extend(end);
-        Some(Self { first, bounds })
+        let zone = zone.clone();
+        Some(Self { zone, first, bounds })
     }
 
     /// The first and the last day.
@@ -57,6 +59,22 @@ impl Month {
             at(self.bounds.first()).unwrap_or(Timestamp::MIN),
             at(self.bounds.last()).unwrap_or(Timestamp::MAX),
         )
+    }
+
+    /// Whether the day is one of them.
+    pub fn holds(&self, day: Date) -> bool {
+        let (first, last) = self.days();
+        (first..=last).contains(&day)
+    }
+
+    /// The day of a time, of whatever month.
+    pub(super) fn date_of(&self, micros: i64) -> Date {
+        match self.day_of(micros) {
+            Some((day, ..)) => day,
+            None => self
+                .zone
+                .day_of(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MIN)),
+        }
     }
 
     /// The day of a time, and how close to its beginning and its end that is, in microseconds.
@@ -79,6 +97,8 @@ pub enum Reason {
     DayAfter(Date),
     /// That the bill has more on any day: nobody knows its own.
     AnyDay,
+    /// That the bill has fewer on this day: the vendor's records lack it.
+    NotInRecords(Date),
 }
 
 impl Reason {
@@ -125,8 +145,16 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// One more.
-    pub fn add(&mut self, row: &MonthRow<'_>, reason: Reason) {
+    /// What the vendor's records have more.
+    pub fn recorded(by_key: &BTreeMap<Key, super::compare::Evidence>) -> Self {
+        Self {
+            by_key: by_key.clone(),
+            undated: BTreeMap::new(),
+        }
+    }
+
+    /// One more, which is billed if it is archived and `sub_codes` say so.
+    pub fn add(&mut self, row: &MonthRow<'_>, reason: Reason, sub_codes: &SubCodes) {
         let key = |day| Key {
             day,
             product_code: row.product_code.to_owned(),
@@ -139,6 +167,11 @@ impl Evidence {
             }
             Reason::DayBefore(day) => self.by_key.entry(key(day)).or_default().at_begin += 1,
             Reason::DayAfter(day) => self.by_key.entry(key(day)).or_default().at_end += 1,
+            Reason::NotInRecords(day) => {
+                let known = row.sub_code.and_then(|code| sub_codes.of(row.product_code, code));
+                let is_counted = row.state == State::Archived && known.is_some_and(|known| known.billed);
+                self.by_key.entry(key(day)).or_default().not_in_records += u64::from(is_counted);
+            }
             Reason::AnyDay => {
                 let pool = (row.product_code.to_owned(), row.region.to_owned());
                 *self.undated.entry(pool).or_default() += 1;
@@ -166,11 +199,13 @@ mod tests {
     fn reason(verified_at: Option<&str>, state: State, sub_code: Option<&str>) -> Option<Reason> {
         let verified_at = verified_at.map(|time| time.parse::<Timestamp>().unwrap().as_microsecond());
         let row = MonthRow {
+            number: 1,
             transaction_id: "hks1",
             product_code: "FACE_LIVENESS",
             region: "ap-southeast-1",
             verified_at,
             state,
+            passed: sub_code.map(|code| code == "200"),
             sub_code,
         };
         Reason::of(&row, &month(), &SubCodes::built_in())

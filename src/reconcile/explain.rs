@@ -119,9 +119,11 @@ pub enum Class {
     Abandoned,
     /// Nobody said when it was made, so it is on no day of ours.
     Undated,
+    /// It is in the archive and not in the vendor's records.
+    NotInRecords,
     /// The bill is not final before the 4th of the next month: lines can still come.
     NotFinal,
-    /// It is in the archive and not on the bill.
+    /// It is in the archive, or in the vendor's records, and not on the bill.
     NotBilled,
     /// Tiers and packages are reached elsewhere in the month because the numbers of calls differ.
     Volume,
@@ -131,7 +133,7 @@ pub enum Class {
 
 impl Class {
     /// Every class, in this order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Refund,
         Self::Adjustment,
         Self::Coupon,
@@ -149,6 +151,7 @@ impl Class {
         Self::Quarantined,
         Self::Abandoned,
         Self::Undated,
+        Self::NotInRecords,
         Self::NotFinal,
         Self::NotBilled,
         Self::Volume,
@@ -175,6 +178,7 @@ impl Class {
             Self::Quarantined => "quarantined",
             Self::Abandoned => "abandoned",
             Self::Undated => "undated",
+            Self::NotInRecords => "not_in_records",
             Self::NotFinal => "not_final",
             Self::NotBilled => "not_billed",
             Self::Volume => "volume",
@@ -201,8 +205,18 @@ impl Class {
             | Self::Abandoned
             | Self::Undated
             | Self::NotFinal => Standing::Open,
-            Self::Package | Self::Price | Self::Verdict | Self::NotBilled | Self::Unexplained => Standing::Wrong,
+            Self::Package | Self::Price | Self::Verdict | Self::NotInRecords | Self::NotBilled | Self::Unexplained => {
+                Standing::Wrong
+            }
         }
+    }
+
+    /// Whether the vendor's records alone tell of it, bill or not.
+    pub const fn is_told_by_records(self) -> bool {
+        matches!(
+            self,
+            Self::Verdict | Self::NeverSeen | Self::Elsewhere | Self::NotInRecords
+        )
     }
 }
 

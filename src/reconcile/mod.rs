@@ -1,18 +1,23 @@
-//! The vendor's bill against the archive: of every line, whether it is right, wrong or open, and why.
+//! The vendor's bill against the archive: of every line, whether it is right, wrong or open, and why. The vendor's own
+//! records can be a third side, or stand in the place of a bill.
 //!
-//! - [`bill`]: the bill's export, read strictly; [`SourceError`]: why it can't be taken
+//! - [`bill`]: the bill's export, read strictly; [`records`]: that of the vendor's records; [`SourceError`]: why one can't be
+//!   taken; `table`, `names`, `number`: what both are read with
 //! - [`compare()`]: both sides, and why they differ; pure
 //! - [`Class`], [`Standing`], [`Explanation`], [`Size`]: the reasons
 //! - [`evidence`]: what the ledger's records could explain; `sides`: what is compared
-//! - [`reconcile`]: a month of a bill; [`Request`]: which, and by what
-//! - [`Reconciled`], [`Line`], [`CurrencyTotal`], [`ClassTotal`]: what came of it, as it is reported
+//! - [`reconcile`]: a month; [`Request`]: which, and by what
+//! - [`Reconciled`] and its parts (`outcome`): what came of it, as it is reported
 //! - [`Record`]: a record behind an explanation
 
 pub mod bill;
 pub mod compare;
 pub mod evidence;
 mod explain;
+mod names;
 mod number;
+mod outcome;
+pub mod records;
 mod sides;
 mod table;
 
@@ -20,22 +25,27 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::Serialize;
 
 use crate::closing::is_final;
-use crate::ledger::{Ledger, LedgerError, MonthRow};
+use crate::ledger::{Defaults, Ledger, LedgerError, MonthRow, VendorRecord};
 use crate::pricing::Pricing;
 use bill::Bill;
 use compare::{Compared, Key, Terms, compare};
 use evidence::{Evidence, Month, Reason};
 pub use explain::{Class, Explanation, Size, Standing};
+pub use names::Names;
+pub use outcome::{ClassTotal, CurrencyTotal, Line, NamedRecord, Reconciled, RecordsOutcome};
+use records::Recorded;
 use sides::Sides;
 pub use table::SourceError;
 
-/// Why a bill can't be compared.
+/// Records that are named on the page and in `reconcile.json`; all are in `reconcile-records.csv`.
+const NAMED_RECORDS: usize = 20;
+
+/// Why a month can't be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The bill can't be taken.
+    /// The bill, or the records, can't be taken.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The ledger can't be read.
@@ -46,89 +56,20 @@ pub enum ReconcileError {
 /// Which month is compared, and by what.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The bill.
-    pub bill: &'a Bill,
+    /// The bill; without one the records stand in its place.
+    pub bill: Option<&'a Bill>,
+    /// The vendor's own records, where they are given.
+    pub recorded: Option<&'a Recorded>,
     /// The month.
     pub month: &'a Month,
     /// The vendor's day now: whether lines can still come.
     pub today: Date,
     /// What a verification costs, and which are billed.
     pub pricing: &'a Pricing,
+    /// What is taken for a record that says neither product nor region.
+    pub defaults: &'a Defaults,
     /// How much money of a day, product and region may be wrong.
     pub tolerance: Decimal,
-}
-
-/// What came of it. As JSON, money is a text: exact.
-#[derive(Debug, Serialize)]
-pub struct Reconciled {
-    /// `2026-11`.
-    pub month: String,
-    /// Whether no line of the bill can come any more.
-    pub month_is_final: bool,
-    /// The bill's files, as they were named.
-    pub bill_files: Vec<String>,
-    /// Lines of the bill that are about other months.
-    pub other_months: u64,
-    /// Lines of the bill that are about other services.
-    pub not_ours: u64,
-    /// How much money of a line may be wrong.
-    pub tolerance: Decimal,
-    /// Lines with more than that.
-    pub beyond_tolerance: u64,
-    /// By currency.
-    pub totals: Vec<CurrencyTotal>,
-    /// By reason and currency.
-    pub explanations: Vec<ClassTotal>,
-    /// Where archive and ledger differ, a sentence each: then the archive's side can't be trusted.
-    pub archive_differs: Vec<String>,
-    /// A line a day, product and region, in this order.
-    pub lines: Vec<Line>,
-}
-
-/// All lines of a currency.
-#[derive(Debug, Default, Serialize)]
-pub struct CurrencyTotal {
-    /// ISO 4217; empty where nothing has a price.
-    pub currency: String,
-    /// What the bill says.
-    pub bill: Size,
-    /// What the archive says.
-    pub archive: Size,
-    /// What the bill has more.
-    pub difference: Size,
-}
-
-/// All explanations of a class and currency.
-#[derive(Debug, Serialize)]
-pub struct ClassTotal {
-    /// Why.
-    pub class: Class,
-    /// What finance makes of it.
-    pub standing: Standing,
-    /// ISO 4217; empty where nothing has a price.
-    pub currency: String,
-    /// What the bill has more because of it.
-    #[serde(flatten)]
-    pub size: Size,
-    /// Days, products and regions.
-    pub lines: u64,
-}
-
-/// A day, product and region.
-#[derive(Debug, Serialize)]
-pub struct Line {
-    /// Both sides, the difference and its explanations.
-    #[serde(flatten)]
-    pub compared: Compared,
-    /// ISO 4217; empty where nothing has a price.
-    pub currency: String,
-    /// The worst of its explanations.
-    pub standing: Standing,
-    /// Whether more of it is wrong than the tolerance allows.
-    pub beyond_tolerance: bool,
-    /// Records behind its explanations, where they are known by transaction. Where they are more than the calls, they are
-    /// those among which the right ones are.
-    pub records: BTreeMap<Class, u64>,
 }
 
 /// A record behind an explanation.
@@ -136,21 +77,32 @@ pub struct Line {
 pub struct Record<'a> {
     /// The day of the explanation; `None`: of any with this product and region.
     pub day: Option<Date>,
+    /// The product of the explanation.
+    pub product_code: &'a str,
+    /// Its region.
+    pub region: &'a str,
     /// Of what it is one.
     pub class: Class,
+    /// The transaction.
+    pub transaction_id: &'a str,
     /// What the ledger knows of it.
-    pub row: MonthRow<'a>,
+    pub ours: Option<MonthRow<'a>>,
+    /// What the vendor's records say of it.
+    pub theirs: Option<&'a VendorRecord>,
 }
 
 /// Compares a month of the bill with the archive.
 pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, ReconcileError> {
-    let (bill, pricing, days) = (request.bill, request.pricing, request.month.days());
-    let tallies = ledger.billing(Some((pricing.needed_from(days.0), days.1)))?;
-    let mut sides = Sides::new(bill, &tallies, pricing, days)?;
-    let mut evidence = Evidence::default();
+    let (pricing, days) = (request.pricing, request.month.days());
+    let mut sides = request.sides(ledger)?;
+    let mut evidence = request
+        .recorded
+        .map_or_else(Evidence::default, |recorded| Evidence::recorded(recorded.evidence()));
+    let mut not_in_records = 0;
     ledger.for_each_of_month(request.month.span(), &mut |row| {
-        if let Some(reason) = Reason::of(&row, request.month, &pricing.sub_codes) {
-            evidence.add(&row, reason);
+        if let Some(reason) = request.reason(&row) {
+            not_in_records += u64::from(matches!(reason, Reason::NotInRecords(_)));
+            evidence.add(&row, reason, &pricing.sub_codes);
         }
         Ok::<_, LedgerError>(())
     })?;
@@ -160,8 +112,8 @@ pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, R
         decimals: pricing.decimals,
         undated,
     };
-    let compared = compare(&sides.facts, &terms);
-    let compared = compared.into_iter().filter(|line| !line.is_empty());
+    let mut compared = compare(&sides.facts, &terms);
+    compared.retain(|line| !line.is_empty() && request.is_asked(&line.key));
     let line = |compared: Compared| {
         let currency = sides.currencies.get(&compared.key).cloned().unwrap_or_default();
         Line::new(compared, currency, request.tolerance)
@@ -169,86 +121,62 @@ pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, R
     let mut reconciled = Reconciled {
         month: days.0.strftime("%Y-%m").to_string(),
         month_is_final: terms.month_is_final,
-        bill_files: bill.files.clone(),
+        side: if request.bill.is_some() { "bill" } else { "records" },
+        bill_files: request.bill.map(|bill| bill.files.clone()).unwrap_or_default(),
+        records: request.recorded.and_then(|recorded| recorded.outcome(not_in_records)),
         other_months: sides.other_months,
-        not_ours: bill.not_ours,
+        not_ours: request.bill.map_or(0, |bill| bill.not_ours),
         tolerance: request.tolerance,
         beyond_tolerance: 0,
         totals: Vec::new(),
         explanations: Vec::new(),
         archive_differs: Vec::new(),
-        lines: compared.map(line).collect(),
+        lines: compared.into_iter().map(line).collect(),
     };
     reconciled.sum_up();
     Ok(reconciled)
 }
 
-impl Compared {
-    fn is_empty(&self) -> bool {
-        self.bill.is_zero() && self.archive.is_zero() && self.explanations.is_empty()
-    }
-}
-
-impl Line {
-    fn new(compared: Compared, currency: String, tolerance: Decimal) -> Self {
-        let wrong = compared
-            .explanations
-            .iter()
-            .filter(|why| why.class.standing() == Standing::Wrong);
-        let (mut amount, mut calls_of_no_amount) = (Decimal::ZERO, false);
-        for Explanation { size, .. } in wrong {
-            amount += size.amount.abs();
-            calls_of_no_amount |= size.amount.is_zero();
-        }
-        Self {
-            standing: compared.standing(),
-            beyond_tolerance: amount > tolerance || calls_of_no_amount,
-            compared,
-            currency,
-            records: BTreeMap::new(),
-        }
+impl Request<'_> {
+    fn sides(&self, ledger: &Ledger) -> Result<Sides, ReconcileError> {
+        let (pricing, days) = (self.pricing, self.month.days());
+        let tallies = ledger.billing(Some((pricing.needed_from(days.0), days.1)))?;
+        Ok(match (self.bill, self.recorded) {
+            (Some(bill), _) => Sides::of_bill(bill, &tallies, pricing, days)?,
+            (None, Some(recorded)) => {
+                let covers = |key: &Key| recorded.covers(key.day, &key.product_code, &key.region);
+                Sides::of_records(recorded.billed(), &covers, &tallies, pricing, days)
+            }
+            (None, None) => Sides::default(),
+        })
     }
 
-    fn explains(&self, class: Class) -> bool {
-        self.compared
-            .explanations
-            .iter()
-            .any(|why| why.class == class && why.size.quantity != 0)
+    /// Whether there is something to compare the archive with.
+    fn is_asked(&self, key: &Key) -> bool {
+        let covers = |recorded: &Recorded| recorded.covers(key.day, &key.product_code, &key.region);
+        self.bill.is_some() || self.recorded.is_some_and(covers)
+    }
+
+    /// What a record of the ledger could explain.
+    fn reason(&self, row: &MonthRow<'_>) -> Option<Reason> {
+        match self.recorded {
+            Some(recorded) => recorded.reason(row, self.month, &self.pricing.sub_codes),
+            None => Reason::of(row, self.month, &self.pricing.sub_codes),
+        }
+    }
+
+    fn record_terms(&self) -> records::Terms<'_> {
+        records::Terms {
+            month: self.month,
+            sub_codes: &self.pricing.sub_codes,
+            defaults: self.defaults,
+        }
     }
 }
 
 impl Reconciled {
-    fn sum_up(&mut self) {
-        let mut totals: BTreeMap<&str, CurrencyTotal> = BTreeMap::new();
-        let mut classes: BTreeMap<(Class, &str), (Size, u64)> = BTreeMap::new();
-        for line in &self.lines {
-            self.beyond_tolerance += u64::from(line.beyond_tolerance);
-            let total = totals.entry(&line.currency).or_default();
-            total.bill += line.compared.bill;
-            total.archive += line.compared.archive;
-            total.difference += line.compared.difference;
-            for Explanation { class, size } in &line.compared.explanations {
-                let (sum, lines) = classes.entry((*class, &line.currency)).or_default();
-                *sum += *size;
-                *lines += 1;
-            }
-        }
-        let total = |(currency, total): (&str, CurrencyTotal)| CurrencyTotal {
-            currency: currency.to_owned(),
-            ..total
-        };
-        self.totals = totals.into_iter().map(total).collect();
-        let class = |((class, currency), (size, lines)): ((Class, &str), (Size, u64))| ClassTotal {
-            class,
-            standing: class.standing(),
-            currency: currency.to_owned(),
-            size,
-            lines,
-        };
-        self.explanations = classes.into_iter().map(class).collect();
-    }
-
-    /// Calls `each` with the records behind the explanations, and counts them.
+    /// Calls `each` with the records behind the explanations, and with those on which the vendor's records and the archive
+    /// differ whatever the bill says; counts them.
     pub fn for_each_record<E: From<LedgerError>>(
         &mut self,
         ledger: &Ledger,
@@ -258,18 +186,18 @@ impl Reconciled {
         let numbers = self.lines.iter().enumerate();
         let numbers: BTreeMap<Key, usize> = numbers.map(|(at, line)| (line.compared.key.clone(), at)).collect();
         ledger.for_each_of_month(request.month.span(), &mut |row| {
-            let Some(reason) = Reason::of(&row, request.month, &request.pricing.sub_codes) else {
+            let Some(reason) = request.reason(&row) else {
                 return Ok(());
             };
-            let explained = |day: Date, class| {
+            let line_of = |day: Date| {
                 let key = Key {
                     day,
                     product_code: row.product_code.to_owned(),
                     region: row.region.to_owned(),
                 };
-                let at = *numbers.get(&key)?;
-                self.lines[at].explains(class).then_some(at)
+                numbers.get(&key).copied()
             };
+            let explained = |day: Date, class| line_of(day).filter(|at| self.lines[*at].explains(class));
             let shifted = |day: Date, beside: Option<Date>| {
                 explained(beside?, Class::DayBoundary)?;
                 explained(day, Class::DayBoundary)
@@ -278,25 +206,73 @@ impl Reconciled {
                 Reason::More(day, class) => (Some(day), class, explained(day, class)),
                 Reason::DayBefore(day) => (Some(day), Class::DayBoundary, shifted(day, day.yesterday().ok())),
                 Reason::DayAfter(day) => (Some(day), Class::DayBoundary, shifted(day, day.tomorrow().ok())),
+                Reason::NotInRecords(day) => (Some(day), Class::NotInRecords, line_of(day)),
                 Reason::AnyDay => {
-                    let mut lines = self.lines.iter();
                     let own = |line: &Line| {
                         line.compared.key.product_code == row.product_code && line.compared.key.region == row.region
                     };
-                    (
-                        None,
-                        Class::Undated,
-                        lines.position(|line| own(line) && line.explains(Class::Undated)),
-                    )
+                    let mut lines = self.lines.iter();
+                    let at = lines.position(|line| own(line) && line.explains(Class::Undated));
+                    (None, Class::Undated, at)
                 }
             };
-            match at {
-                Some(at) => {
-                    *self.lines[at].records.entry(class).or_default() += 1;
-                    each(Record { day, class, row })
-                }
-                None => Ok(()),
+            if at.is_none() && class != Class::NotInRecords {
+                return Ok(());
             }
+            self.give(
+                at,
+                Record {
+                    day,
+                    product_code: row.product_code,
+                    region: row.region,
+                    class,
+                    transaction_id: row.transaction_id,
+                    ours: Some(row),
+                    theirs: None,
+                },
+                each,
+            )
+        })?;
+        if request.recorded.is_none() {
+            return Ok(());
+        }
+        Recorded::for_each_that_differs(ledger, &request.record_terms(), &mut |key, class, kept| {
+            let at = numbers.get(key).copied();
+            let is_told = class.is_told_by_records() || at.is_some_and(|at| self.lines[at].explains(class));
+            let record = Record {
+                day: Some(key.day),
+                product_code: &key.product_code,
+                region: &key.region,
+                class,
+                transaction_id: kept.record.transaction_id.as_str(),
+                ours: kept.known,
+                theirs: Some(kept.record),
+            };
+            if is_told { self.give(at, record, each) } else { Ok(()) }
         })
+    }
+
+    fn give<E>(
+        &mut self,
+        line: Option<usize>,
+        record: Record<'_>,
+        each: &mut dyn FnMut(Record<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if let Some(at) = line {
+            *self.lines[at].records.entry(record.class).or_default() += 1;
+        }
+        if let (Some(records), Some(day)) = (&mut self.records, record.day)
+            && record.class.is_told_by_records()
+            && records.named.len() < NAMED_RECORDS
+        {
+            records.named.push(NamedRecord {
+                class: record.class,
+                day,
+                product_code: record.product_code.to_owned(),
+                region: record.region.to_owned(),
+                transaction_id: record.transaction_id.to_owned(),
+            });
+        }
+        each(record)
     }
 }

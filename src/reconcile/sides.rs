@@ -27,7 +27,7 @@ pub(super) struct Sides {
 
 impl Sides {
     /// `tallies` are the archive's since [`Pricing::needed_from`] the first of `days`.
-    pub(super) fn new(
+    pub(super) fn of_bill(
         bill: &Bill,
         tallies: &[TallyLine],
         pricing: &Pricing,
@@ -44,6 +44,30 @@ impl Sides {
         }
         sides.reprice(tallies, pricing, days.0);
         Ok(sides)
+    }
+
+    /// The vendor's records in the place of a bill: they count `billed` calls, which cost what they should. What they don't
+    /// cover is as the archive has it.
+    pub(super) fn of_records(
+        billed: &BTreeMap<Key, i64>,
+        covers: &dyn Fn(&Key) -> bool,
+        tallies: &[TallyLine],
+        pricing: &Pricing,
+        days: (Date, Date),
+    ) -> Self {
+        let mut sides = Self::default();
+        sides.add_archive(tallies, pricing, days);
+        for (_, facts) in sides.facts.iter_mut().filter(|(key, _)| !covers(key)) {
+            facts.billed.quantity = facts.archived.quantity;
+        }
+        for (key, calls) in billed {
+            sides.facts.entry(key.clone()).or_default().billed.quantity = *calls;
+        }
+        sides.reprice(tallies, pricing, days.0);
+        for facts in sides.facts.values_mut() {
+            (facts.billed.charge, facts.billed.deducted) = (facts.repriced.amount, facts.repriced.deducted);
+        }
+        sides
     }
 
     fn add_archive(&mut self, tallies: &[TallyLine], pricing: &Pricing, days: (Date, Date)) {
@@ -117,6 +141,9 @@ impl Sides {
         for (key, facts) in &mut self.facts {
             let parts = parts(&mut meter, key, facts.billed.quantity);
             facts.repriced.add(&parts);
+            if let Some(currency) = currency_of(&parts) {
+                self.currencies.entry(key.clone()).or_insert(currency);
+            }
             if facts.repriced.unit_price.is_none() {
                 facts.repriced.unit_price = next_price(pricing, key);
             }

@@ -1,7 +1,7 @@
 //! A file that others export, as rows of cells: strictly, since money or the proof of a verification hangs on each.
 //!
 //! - [`SourceError`]: what is wrong with it, and where
-//! - [`Table`]: a CSV file; its header is read, and it stands on one row at a time
+//! - [`Cells`]: a table that stands on one row at a time; [`Table`]: a CSV file
 //! - [`Wanted`], [`find`]: a column that is looked for, and where it stands
 
 use std::borrow::Cow;
@@ -30,6 +30,14 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
+    /// It is no such file, or too large a one.
+    #[error("{file}: {why}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
     /// It can't be read to its end, or is no text.
     #[error(transparent)]
     Text(#[from] IntakeError),
@@ -38,7 +46,7 @@ pub enum SourceError {
     Cell {
         /// The file.
         file: String,
-        /// Counted from 1 in the unpacked file; in a workbook, of its first sheet.
+        /// Counted from 1 in the unpacked file, or in the workbook's sheet.
         line: u64,
         /// The column, as the file names it.
         column: String,
@@ -50,7 +58,7 @@ pub enum SourceError {
     Row {
         /// The file.
         file: String,
-        /// Counted from 1 in the unpacked file; in a workbook, of its first sheet.
+        /// Counted from 1 in the unpacked file, or in the workbook's sheet.
         line: u64,
         /// What is wrong.
         what: String,
@@ -121,6 +129,43 @@ pub(super) fn find(
     wanted.iter().map(place).collect()
 }
 
+/// A table that stands on one row at a time; its header is read.
+pub(super) trait Cells {
+    /// The file, as it was named, and the sheet of a workbook.
+    fn file(&self) -> &str;
+
+    /// The columns.
+    fn header(&self) -> &[String];
+
+    /// The 1-based line on which the row starts.
+    fn line(&self) -> u64;
+
+    /// Goes to the next row; false at the end.
+    fn advance(&mut self) -> Result<bool, SourceError>;
+
+    /// The cell at `index` as text.
+    fn text(&self, index: usize) -> Result<Cow<'_, str>, SourceError>;
+
+    /// An error about the row.
+    fn wrong(&self, what: String) -> SourceError {
+        SourceError::Row {
+            file: self.file().to_owned(),
+            line: self.line(),
+            what,
+        }
+    }
+
+    /// An error about a cell of the row.
+    fn wrong_cell(&self, index: usize, what: String) -> SourceError {
+        SourceError::Cell {
+            file: self.file().to_owned(),
+            line: self.line(),
+            column: self.header().get(index).cloned().unwrap_or_default(),
+            what,
+        }
+    }
+}
+
 /// A CSV file, packed with gzip or not, with comma, semicolon or tab. Stands on one row at a time.
 pub(super) struct Table {
     file: String,
@@ -171,24 +216,38 @@ impl Table {
             .collect()
     }
 
-    /// The file, as it was named.
-    pub(super) fn file(&self) -> &str {
+    fn advance_any(&mut self) -> Result<bool, SourceError> {
+        let advanced = self.rows.advance();
+        if !advanced.map_err(|error| Text::fault(&self.file, self.gzip, error))? {
+            return Ok(false);
+        }
+        match self.rows.fault() {
+            Some(fault) => Err(self.wrong(fault.to_string())),
+            None => Ok(true),
+        }
+    }
+
+    /// The row as it stands there.
+    pub(super) fn raw(&self) -> &[u8] {
+        self.rows.text()
+    }
+}
+
+impl Cells for Table {
+    fn file(&self) -> &str {
         &self.file
     }
 
-    /// The columns.
-    pub(super) fn header(&self) -> &[String] {
+    fn header(&self) -> &[String] {
         &self.header
     }
 
-    /// The 1-based line on which the row starts.
-    pub(super) fn line(&self) -> u64 {
+    fn line(&self) -> u64 {
         self.rows.line()
     }
 
-    /// Goes to the next row; false at the end of the file. A row with more or fewer cells than the header, or without a
-    /// line end, may have been cut off.
-    pub(super) fn advance(&mut self) -> Result<bool, SourceError> {
+    /// A row with more or fewer cells than the header, or without a line end, may have been cut off.
+    fn advance(&mut self) -> Result<bool, SourceError> {
         if !self.advance_any()? {
             return Ok(false);
         }
@@ -209,24 +268,8 @@ impl Table {
         Ok(true)
     }
 
-    fn advance_any(&mut self) -> Result<bool, SourceError> {
-        let advanced = self.rows.advance();
-        if !advanced.map_err(|error| Text::fault(&self.file, self.gzip, error))? {
-            return Ok(false);
-        }
-        match self.rows.fault() {
-            Some(fault) => Err(self.wrong(fault.to_string())),
-            None => Ok(true),
-        }
-    }
-
-    /// The row as it stands there.
-    pub(super) fn raw(&self) -> &[u8] {
-        self.rows.text()
-    }
-
-    /// The cell at `index` without its quotes.
-    pub(super) fn text(&self, index: usize) -> Result<Cow<'_, str>, SourceError> {
+    /// Without its quotes.
+    fn text(&self, index: usize) -> Result<Cow<'_, str>, SourceError> {
         let cell = self.rows.cell(index).unwrap_or_default();
         match std::str::from_utf8(cell) {
             Ok(cell) if !cell.contains('\0') => Ok(unquoted(cell)),
@@ -234,25 +277,6 @@ impl Table {
                 "cell {} is not UTF-8 text; export the file as UTF-8",
                 index + 1
             ))),
-        }
-    }
-
-    /// An error about the row.
-    pub(super) fn wrong(&self, what: String) -> SourceError {
-        SourceError::Row {
-            file: self.file.clone(),
-            line: self.line(),
-            what,
-        }
-    }
-
-    /// An error about a cell of the row.
-    pub(super) fn wrong_cell(&self, index: usize, what: String) -> SourceError {
-        SourceError::Cell {
-            file: self.file.clone(),
-            line: self.line(),
-            column: self.header.get(index).cloned().unwrap_or_default(),
-            what,
         }
     }
 }

@@ -8,8 +8,10 @@ use rust_decimal::Decimal;
 
 use super::ReportError;
 use super::csv::{Writer, cell, writer};
+use crate::ledger::Adopted;
 use crate::plain::clean;
-use crate::reconcile::{Explanation, Line, Reconciled, Record, Size};
+use crate::reconcile::{Explanation, Line, Reconciled, Record, RecordsOutcome, Size};
+use crate::record::{ProductCode, Region};
 
 const HEADER: [&str; 13] = [
     "billing_day",
@@ -26,7 +28,7 @@ const HEADER: [&str; 13] = [
     "beyond_tolerance",
     "explanations",
 ];
-const RECORDS_HEADER: [&str; 8] = [
+const RECORDS_HEADER: [&str; 14] = [
     "billing_day",
     "product_code",
     "region",
@@ -34,7 +36,13 @@ const RECORDS_HEADER: [&str; 8] = [
     "transaction_id",
     "state",
     "verified_at",
+    "passed",
     "sub_code",
+    "vendor_product_code",
+    "vendor_region",
+    "vendor_verified_at",
+    "vendor_passed",
+    "vendor_sub_code",
 ];
 /// Differences that a terminal is shown; all are in `reconcile.csv`.
 const SHOWN_LINES: usize = 40;
@@ -88,19 +96,32 @@ impl<W: Write> Records<W> {
 
     /// One more.
     pub fn write(&mut self, record: &Record<'_>) -> Result<(), ReportError> {
-        let row = &record.row;
-        let time = row
-            .verified_at
-            .and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        let ours = record.ours.as_ref();
+        let time = ours.and_then(|ours| Timestamp::from_microsecond(ours.verified_at?).ok());
+        let theirs = record.theirs;
+        let yes_or_no = |passed: Option<bool>| match passed {
+            Some(true) => "Y",
+            Some(false) => "N",
+            None => "",
+        };
+        let product = theirs.and_then(|theirs| theirs.product_code.as_ref());
+        let region = theirs.and_then(|theirs| theirs.region.as_ref());
+        let sub_code = theirs.and_then(|theirs| theirs.sub_code.as_deref());
         self.0.write_record([
             &*record.day.map(|day| day.to_string()).unwrap_or_default(),
-            &*cell(row.product_code),
-            &*cell(row.region),
+            &*cell(record.product_code),
+            &*cell(record.region),
             record.class.as_str(),
-            &*cell(row.transaction_id),
-            row.state.as_str(),
+            &*cell(record.transaction_id),
+            ours.map_or("", |ours| ours.state.as_str()),
             &*time.map(super::time).unwrap_or_default(),
-            &*cell(row.sub_code.unwrap_or_default()),
+            yes_or_no(ours.and_then(|ours| ours.passed)),
+            &*cell(ours.and_then(|ours| ours.sub_code).unwrap_or_default()),
+            &*cell(product.map_or("", ProductCode::as_str)),
+            &*cell(region.map_or("", Region::as_str)),
+            &*theirs.map(|theirs| super::time(theirs.verified_at)).unwrap_or_default(),
+            yes_or_no(theirs.and_then(|theirs| theirs.passed)),
+            &*cell(sub_code.unwrap_or_default()),
         ])?;
         Ok(())
     }
@@ -125,15 +146,19 @@ pub fn write_table(reconciled: &Reconciled, mut out: impl Write) -> io::Result<(
     } else {
         "not final before the 4th of the next month"
     };
-    writeln!(out, "{} ({state}): bill against archive", reconciled.month)?;
+    let side = reconciled.side;
+    writeln!(out, "{} ({state}): {side} against archive", reconciled.month)?;
     for total in &reconciled.totals {
         let (bill, archive) = (sized(total.bill), sized(total.archive));
-        let currency = clean(&total.currency);
+        let (currency, has) = (clean(&total.currency), if side == "bill" { "has" } else { "have" });
         writeln!(
             out,
-            "{currency}: bill {bill}; archive {archive}; the bill has {} more",
+            "{currency}: {side} {bill}; archive {archive}; the {side} {has} {} more",
             sized(total.difference)
         )?;
+    }
+    if let Some(records) = &reconciled.records {
+        write_records(records, &mut out)?;
     }
     for difference in &reconciled.archive_differs {
         writeln!(out, "archive and ledger differ: {}", clean(difference))?;
@@ -159,6 +184,32 @@ pub fn write_table(reconciled: &Reconciled, mut out: impl Write) -> io::Result<(
         }
     }
     out.flush()
+}
+
+/// What the vendor's own records say, in a line or two.
+fn write_records(records: &RecordsOutcome, out: &mut impl Write) -> io::Result<()> {
+    let RecordsOutcome { from, to, agree, .. } = records;
+    let mut line = format!(
+        "records: {} of {from} to {to}, {agree} as the ledger has them",
+        records.records
+    );
+    for (class, count) in &records.differ {
+        line = format!("{line}; {} {count}", class.as_str());
+    }
+    writeln!(out, "{line}")?;
+    if let Some(Adopted { taken, refused }) = records.adopted {
+        writeln!(
+            out,
+            "{taken} that no source named are taken in: the next run asks for them"
+        )?;
+        if refused > 0 {
+            writeln!(
+                out,
+                "{refused} are not: their region has no endpoint; add it under [endpoints]"
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn differs(line: &Line) -> bool {

@@ -1,314 +1,26 @@
-//! A generated month: the bill of a vendor that counts and charges by rules of its own, with planted discrepancies. Each is
-//! found with its class, and nothing else is reported.
+//! A generated month: the bill of a vendor that counts and charges by rules of its own, and its records, with planted
+//! discrepancies. Each is found with its class, and nothing else is reported.
 //!
 //! `RECONCILE_MONTH=1000000 cargo test --release --test it month -- --nocapture` is the month at its full size, and prints
 //! what it took. The ledger is filled by SQL: what is compared is read from nothing but it.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod made;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use idvault::ledger::{Ledger, Lock};
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
-use rusqlite::{Connection, params};
+use made::{Month, PRODUCTS, Place, Planted, REGIONS, product};
+use rusqlite::Connection;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::common::Idvault;
+use crate::common::{Ended, Idvault};
 
 const SEED: u64 = 20_261_101;
 /// Verifications, where the environment does not say.
 const VERIFICATIONS: usize = 20_000;
-const PRODUCTS: [&str; 5] = ["FACE_LIVENESS", "FACE_VERIFY", "eKYC", "ID_OCR", "FACE_LIVENESS_PRO"];
-const REGIONS: [&str; 2] = ["ap-southeast-1", "cn-hongkong"];
-const HEADER: &str =
-    "BillingDate,BillingItemCode,Region,Usage,DeductedByCoupons,DeductedByResourcePackage,PretaxAmount,Currency,Item";
-const DAY_MICROS: i64 = 86_400_000_000;
-/// 2026-10-01T00:00:00+08:00.
-const FIRST_MICROS: i64 = 1_790_784_000_000_000;
-const DAYS: i64 = 31;
-/// Product and region of each kind of discrepancy in numbers, so that no two kinds that could be taken for each other are
-/// beside each other: records in another state and calls billed twice, calls not billed, calls of the day beside.
-const WITH_STATES: [usize; 4] = [0, 2, 4, 6];
-const NOT_BILLED: [usize; 3] = [1, 3, 5];
-const SHIFTED: [usize; 3] = [7, 8, 9];
-
-/// A day (from 0), and a product and region (from 0 to 9).
-type Place = (i64, usize);
-
-fn product(place: Place) -> &'static str {
-    PRODUCTS[place.1 / 2]
-}
-
-fn region(place: Place) -> &'static str {
-    REGIONS[place.1 % 2]
-}
-
-fn day(place: Place) -> Date {
-    jiff::civil::date(2026, 10, 1).checked_add(place.0.days()).unwrap()
-}
-
-/// The month as both sides have it, and what was planted.
-#[derive(Default)]
-struct Month {
-    /// What the vendor bills.
-    billed: BTreeMap<Place, i64>,
-    /// Calls by place and class.
-    planted: BTreeMap<(Place, &'static str), i64>,
-    /// What those cost that are about money alone.
-    money: BTreeMap<(Place, &'static str), Decimal>,
-    tallies: BTreeMap<(Place, &'static str), i64>,
-    verifications: usize,
-}
-
-impl Month {
-    fn plant(&mut self, place: Place, class: &'static str, calls: i64) {
-        *self.planted.entry((place, class)).or_default() += calls;
-    }
-
-    fn plant_money(&mut self, place: Place, class: &'static str, calls: i64, amount: Decimal) {
-        self.plant(place, class, calls);
-        self.money.insert((place, class), amount);
-    }
-
-    /// Fills a ledger with the verifications, and plants one discrepancy in numbers for each 1 000 of them.
-    fn generate(verifications: usize, ledger: &mut Connection, rng: &mut fastrand::Rng) -> Self {
-        let mut month = Self {
-            verifications,
-            ..Self::default()
-        };
-        let commit = ledger.transaction().unwrap();
-        let sql = "INSERT INTO transactions (transaction_id, product_code, product_assumed, region, region_assumed, \
-                   verified_at, first_seen_at, first_run, deleted_from, age_known, state, passed, sub_code) \
-                   VALUES (?1, ?2, 0, ?3, 0, ?4, ?4, 1, ?4 + 2592000000000, 1, ?5, ?6, ?7)";
-        let mut insert = commit.prepare(sql).unwrap();
-        for number in 0..verifications {
-            let kind = if number % 1_000 == 0 { 1 + number / 1_000 % 7 } else { 0 };
-            let group: &[usize] = match kind {
-                0 => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-                1..=5 => &WITH_STATES,
-                6 => &NOT_BILLED,
-                _ => &SHIFTED,
-            };
-            let mut place = (rng.i64(0..DAYS), group[rng.usize(..group.len())]);
-            let mut within = rng.i64(0..DAY_MICROS);
-            if kind == 7 {
-                // Minutes before the vendor's midnight of an even day: the vendor counts it on the next.
-                place.0 = 2 * rng.i64(0..DAYS / 2);
-                within = DAY_MICROS - 1 - rng.i64(0..600_000_000);
-            }
-            let (state, sub_code) = match kind {
-                1 => ("pending", None),
-                2 => ("lost", None),
-                3 => ("quarantined", None),
-                4 => ("archived", Some("299")),
-                _ if number % 50 == 7 => ("archived", Some("205")),
-                _ => ("archived", Some(if number % 9 == 1 { "204" } else { "200" })),
-            };
-            let at = FIRST_MICROS + place.0 * DAY_MICROS + within;
-            let id = format!("hks{:029x}", rng.u128(..) >> 12);
-            let passed = sub_code.map(|code| code == "200");
-            insert
-                .execute(params![id, product(place), region(place), at, state, passed, sub_code])
-                .unwrap();
-            month.count(place, kind, state, sub_code);
-        }
-        drop(insert);
-        commit
-            .execute(
-                "INSERT INTO runs (run_id, answered_by, started_at) VALUES ('month', 'vendor', 0)",
-                [],
-            )
-            .unwrap();
-        for ((place, sub_code), verifications) in &month.tallies {
-            let file = format!(
-                "verifications/billing_day={}/month-{:02}{}{sub_code}.parquet",
-                day(*place),
-                place.0,
-                place.1
-            );
-            let sql = "INSERT INTO files (path, dataset, billing_day, rows, bytes, sha256, run_id, state, published_at) \
-                       VALUES (?1, 'verifications', ?2, ?3, 1, '', 'month', 'published', 0)";
-            commit
-                .execute(sql, params![file, day(*place).to_string(), verifications])
-                .unwrap();
-            let sql =
-                "INSERT INTO tallies (path, product_code, region, sub_code, verifications) VALUES (?1, ?2, ?3, ?4, ?5)";
-            commit
-                .execute(
-                    sql,
-                    params![file, product(*place), region(*place), sub_code, verifications],
-                )
-                .unwrap();
-        }
-        commit.commit().unwrap();
-        month
-    }
-
-    /// What the vendor makes of a verification.
-    fn count(&mut self, place: Place, kind: usize, state: &'static str, sub_code: Option<&'static str>) {
-        if let (Some(sub_code), "archived") = (sub_code, state) {
-            *self.tallies.entry((place, sub_code)).or_default() += 1;
-        }
-        if sub_code == Some("205") {
-            return;
-        }
-        let next = (place.0 + 1, place.1);
-        let billed = match kind {
-            5 => 2,
-            6 | 7 => 0,
-            _ => 1,
-        };
-        *self.billed.entry(place).or_default() += billed;
-        match kind {
-            1..=3 => self.plant(place, state, 1),
-            4 => self.plant(place, "unknown_sub_code", 1),
-            5 => self.plant(place, "unexplained", 1),
-            6 => self.plant(place, "not_billed", -1),
-            7 => {
-                *self.billed.entry(next).or_default() += 1;
-                self.plant(place, "day_boundary", -1);
-                self.plant(next, "day_boundary", 1);
-            }
-            _ => {}
-        }
-    }
-
-    /// The contract, for the configuration.
-    fn config(&self) -> String {
-        let mut config = format!(
-            "[[prices.FACE_LIVENESS]]\nunit_price = '0.026'\ncurrency = 'USD'\n\
-             [[prices.FACE_LIVENESS]]\nfrom = 2026-10-16\nunit_price = '0.024'\ncurrency = 'USD'\n\
-             [[prices.FACE_VERIFY]]\nunit_price = '0.026'\ncurrency = 'USD'\n\
-             tiers = [{{ above = {}, unit_price = '0.02' }}]\n\
-             [[packages]]\nname = 'october'\nproduct = 'eKYC'\nquantity = {}\nfrom = 2026-10-01\nuntil = 2026-10-31\n",
-            self.tier(),
-            self.package()
-        )
-        .replace("2026-10-16", "'2026-10-16'")
-        .replace(
-            "from = 2026-10-01\nuntil = 2026-10-31",
-            "from = '2026-10-01'\nuntil = '2026-10-31'",
-        );
-        for product in PRODUCTS {
-            for (code, billed) in [("200", true), ("204", true), ("205", false)] {
-                writeln!(
-                    config,
-                    "[sub_codes.{product}.{code}]\nmeaning = 'made up'\nbilled = {billed}"
-                )
-                .unwrap();
-            }
-        }
-        config
-    }
-
-    fn tier(&self) -> i64 {
-        i64::try_from(self.verifications / 12).unwrap()
-    }
-
-    fn package(&self) -> i64 {
-        i64::try_from(self.verifications / 15).unwrap()
-    }
-
-    /// The vendor's bill, in two files: one call in some of the lines comes late. Plants what is about money alone.
-    fn bill(&mut self) -> [String; 2] {
-        let mut files = [format!("{HEADER}\n"), format!("{HEADER}\n")];
-        let (mut package, mut volume) = (self.package(), 0);
-        for (place, calls) in self.billed.clone() {
-            let deducted = if product(place) == "eKYC" {
-                calls.min(package)
-            } else {
-                0
-            };
-            package -= deducted;
-            let mut charged = Decimal::ZERO;
-            for _ in deducted..calls {
-                charged += self.price(place, volume);
-                volume += i64::from(product(place) == "FACE_VERIFY");
-            }
-            let number = place.0 * 10 + i64::try_from(place.1).unwrap();
-            let mut coupon = Decimal::ZERO;
-            let mut shown = deducted;
-            match number % 37 {
-                3 => {
-                    self.plant_money(place, "refund", -2, Decimal::new(-52, 3));
-                    line(
-                        &mut files[1],
-                        place,
-                        -2,
-                        Decimal::ZERO,
-                        0,
-                        Decimal::new(-52, 3),
-                        "Refund",
-                    );
-                }
-                9 => {
-                    self.plant_money(place, "adjustment", 0, Decimal::new(-125, 2));
-                    line(
-                        &mut files[1],
-                        place,
-                        0,
-                        Decimal::ZERO,
-                        0,
-                        Decimal::new(-125, 2),
-                        "Adjustment",
-                    );
-                }
-                15 if charged > Decimal::ONE => {
-                    self.plant_money(place, "coupon", 0, Decimal::new(-5, 1));
-                    coupon = Decimal::new(5, 1);
-                }
-                21 if deducted == 0 => {
-                    self.plant_money(place, "price", 0, Decimal::new(calls, 3));
-                    charged += Decimal::new(calls, 3);
-                }
-                _ if deducted > 5 && place.0 == 1 => {
-                    self.plant_money(place, "package", 0, Decimal::new(70, 2));
-                    shown -= 5;
-                    charged += Decimal::new(70, 2);
-                }
-                _ => {}
-            }
-            let late = i64::from(number % 11 == 5 && shown == 0 && coupon.is_zero() && calls > 1);
-            let late_amount = Decimal::new(13, 3) * Decimal::from(late);
-            line(
-                &mut files[0],
-                place,
-                calls - late,
-                coupon,
-                shown,
-                charged - coupon - late_amount,
-                "PayAsYouGoBill",
-            );
-            if late == 1 {
-                line(&mut files[1], place, 1, Decimal::ZERO, 0, late_amount, "PayAsYouGoBill");
-            }
-        }
-        files
-    }
-
-    /// What a call costs, by the contract.
-    fn price(&self, place: Place, volume: i64) -> Decimal {
-        match product(place) {
-            "FACE_LIVENESS" if place.0 < 15 => Decimal::new(26, 3),
-            "FACE_LIVENESS" => Decimal::new(24, 3),
-            "FACE_VERIFY" if volume < self.tier() => Decimal::new(26, 3),
-            "FACE_VERIFY" => Decimal::new(20, 3),
-            "eKYC" => Decimal::new(14, 2),
-            "ID_OCR" => Decimal::new(18, 3),
-            _ => Decimal::new(3, 1),
-        }
-    }
-}
-
-fn line(file: &mut String, place: Place, calls: i64, coupon: Decimal, deducted: i64, net: Decimal, kind: &str) {
-    let (day, product, region) = (day(place), product(place), region(place));
-    writeln!(
-        file,
-        "{day},{product},{region},{calls},{coupon},{deducted},{net},USD,{kind}"
-    )
-    .unwrap();
-}
 
 fn number(value: &Value) -> Decimal {
     value.as_str().unwrap().parse().unwrap()
@@ -341,6 +53,52 @@ fn reported(report: &Value) -> BTreeMap<(Place, String), (i64, Decimal)> {
     reported
 }
 
+/// What is reported is what was planted, no more and no less.
+#[track_caller]
+fn assert_found(report: &Value, month: &Month, planted: &Planted) {
+    let mut found = reported(report);
+    // Tiers and packages are reached elsewhere because of what was planted: no call, and only where there are some.
+    found.retain(|(place, class), (calls, _)| {
+        let follows = class == "volume" && ["FACE_VERIFY", "eKYC"].contains(&product(*place));
+        !(follows && *calls == 0)
+    });
+    for ((place, class), amount) in &month.money {
+        let found = found[&(*place, (*class).to_owned())].1;
+        assert_eq!(found, *amount, "seed {SEED}: {place:?} {class}");
+    }
+    let planted = planted.iter();
+    let planted: BTreeMap<(Place, String), i64> = planted
+        .map(|((place, class), calls)| ((*place, (*class).to_owned()), *calls))
+        .collect();
+    let missing: Vec<_> = planted
+        .iter()
+        .filter(|(key, calls)| found.get(key).map(|(calls, _)| calls) != Some(calls))
+        .collect();
+    let extra: Vec<_> = found
+        .iter()
+        .filter(|(key, (calls, _))| planted.get(key) != Some(calls))
+        .collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "seed {SEED}: missing {missing:?}, extra {extra:?}"
+    );
+}
+
+fn kinds(planted: &Planted) -> BTreeSet<&str> {
+    planted.keys().map(|(_, class)| *class).collect()
+}
+
+fn tell(what: &str, month: &Month, planted: &Planted, ended: &Ended) {
+    println!(
+        "{} verifications {what}, {} planted in {} kinds, reconciled in {:?} with {} KiB at most",
+        month.verifications,
+        planted.len(),
+        kinds(planted).len(),
+        ended.took,
+        ended.peak_kib
+    );
+}
+
 #[test]
 fn every_planted_discrepancy_of_a_month_is_found_with_its_class_and_nothing_else_is() {
     let verifications = std::env::var("RECONCILE_MONTH")
@@ -359,58 +117,39 @@ fn every_planted_discrepancy_of_a_month_is_found_with_its_class_and_nothing_else
     let [bill, late] = month.bill();
     idvault.write("bill.csv", bill);
     idvault.write("late.csv", late);
+    idvault.write("records.csv", std::mem::take(&mut month.records));
     idvault.write("idvault.toml", month.config());
-    let args = [
-        "reconcile",
-        "--bill",
-        "bill.csv",
-        "--bill",
-        "late.csv",
-        "--json",
-        "--now",
-        "2026-11-22T02:00:00Z",
-    ];
-    let ended = idvault.execute(&args).exits(9);
-    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let reconcile = |more: &[&str]| {
+        let bill = ["reconcile", "--bill", "bill.csv", "--bill", "late.csv"];
+        let how = ["--json", "--now", "2026-11-22T02:00:00Z"];
+        let ended = idvault.execute(&[&bill[..], &how, more].concat()).exits(9);
+        (serde_json::from_str::<Value>(&ended.stdout).unwrap(), ended)
+    };
 
-    let mut found = reported(&report);
-    // Tiers and packages are reached elsewhere because of what was planted: no call, and only where there are some.
-    found.retain(|(place, class), (calls, _)| {
-        let follows = class == "volume" && ["FACE_VERIFY", "eKYC"].contains(&product(*place));
-        !(follows && *calls == 0)
-    });
-    for ((place, class), amount) in &month.money {
-        assert_eq!(
-            found[&(*place, (*class).to_owned())].1,
-            *amount,
-            "seed {SEED}: {place:?} {class}"
-        );
-    }
-    let planted: BTreeMap<(Place, String), i64> = month
-        .planted
-        .iter()
-        .map(|((place, class), calls)| ((*place, (*class).to_owned()), *calls))
-        .collect();
-    let missing: Vec<_> = planted
-        .iter()
-        .filter(|(key, calls)| found.get(key).map(|(calls, _)| calls) != Some(calls))
-        .collect();
-    let extra: Vec<_> = found
-        .iter()
-        .filter(|(key, (calls, _))| planted.get(key) != Some(calls))
-        .collect();
+    let (report, ended) = reconcile(&[]);
+    assert_found(&report, &month, &month.planted_without);
     assert!(
-        missing.is_empty() && extra.is_empty(),
-        "seed {SEED}: missing {missing:?}, extra {extra:?}"
+        kinds(&month.planted_without).len() >= 12,
+        "{:?}",
+        kinds(&month.planted_without)
     );
-    let kinds: std::collections::BTreeSet<&str> = month.planted.keys().map(|(_, class)| *class).collect();
-    assert!(kinds.len() >= 12, "{kinds:?}");
-    println!(
-        "{} verifications, {} planted in {} kinds, reconciled in {:?} with {} KiB at most",
-        month.verifications,
-        planted.len(),
-        kinds.len(),
-        ended.took,
-        ended.peak_kib
-    );
+    tell("without records", &month, &month.planted_without, &ended);
+
+    let (report, ended) = reconcile(&["--records", "records.csv"]);
+    assert_found(&report, &month, &month.planted);
+    assert!(kinds(&month.planted).len() >= 15, "{:?}", kinds(&month.planted));
+    tell("with records", &month, &month.planted, &ended);
+    let path = idvault.data("reports/2026-11-22T020000Z-reconcile-2026-10-2/reconcile-records.csv");
+    let mut rows = csv::Reader::from_path(path).unwrap();
+    let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows.deserialize() {
+        let row: BTreeMap<String, String> = row.unwrap();
+        let ids = listed.entry(row["explanation"].clone()).or_default();
+        assert!(ids.insert(row["transaction_id"].clone()), "{row:?} is listed twice");
+    }
+    for (class, ids) in &month.ids {
+        assert_eq!(listed.get(*class), Some(ids), "seed {SEED}: {class}");
+        assert_eq!(report["records"]["differ"][class], ids.len(), "seed {SEED}: {class}");
+    }
+    assert_eq!(report["records"]["differ"].get("elsewhere"), None);
 }

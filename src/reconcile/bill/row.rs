@@ -9,10 +9,10 @@ use rust_decimal::Decimal;
 
 use super::{
     BillLine, BillSettings, COUPON, CURRENCY, DAY, DEDUCTED, DISCOUNT, GROSS, ITEM, ITEM_CODE, KIND, LIST_PRICE,
-    LineKind, NET, NOT_OURS, QUANTITY, REGION, REQUIRED,
+    LineKind, NET, QUANTITY, REGION, REQUIRED,
 };
 use crate::reconcile::number;
-use crate::reconcile::table::{SourceError, Table, shown, significant};
+use crate::reconcile::table::{Cells as _, SourceError, Table, shown, significant};
 
 /// Length of `2026-11-21` in bytes; what follows is a time, which a day doesn't need.
 const DAY_BYTES: usize = 10;
@@ -103,38 +103,26 @@ impl Row<'_> {
         let columns = [ITEM_CODE, ITEM]
             .into_iter()
             .filter(|column| self.at[*column].is_some());
-        let mut named = None;
+        let (mut unknown, mut is_named) = (None, false);
         for column in columns {
             let text = self.text(column)?;
-            if let Some(product) = self.settings.items.get(&significant(&text)) {
-                return Ok(product.clone());
-            }
-            if named.is_none() && !text.trim().is_empty() {
-                named = Some((column, text.into_owned()));
+            match self.settings.names.product(&text) {
+                Ok(product) => return Ok(product.map(str::to_owned)),
+                Err(why) => {
+                    let names = !text.trim().is_empty();
+                    if unknown.is_none() || names && !is_named {
+                        (unknown, is_named) = (Some((column, why)), names);
+                    }
+                }
             }
         }
-        let (column, item) = named.unwrap_or((
-            if self.at[ITEM_CODE].is_some() { ITEM_CODE } else { ITEM },
-            String::new(),
-        ));
-        let what = format!(
-            "no product is known for the billing item {item}; name it in the configuration, under [bill.products]: \
-             {item} = \"FACE_LIVENESS\", or \"{NOT_OURS}\" for another service's",
-            item = shown(&item)
-        );
-        Err(self.wrong(column, what))
+        let (column, why) = unknown.unwrap_or((ITEM, String::new()));
+        Err(self.wrong(column, why))
     }
 
     fn region(&self) -> Result<String, SourceError> {
-        let text = self.text(REGION)?;
-        self.settings.regions.get(&significant(&text)).cloned().ok_or_else(|| {
-            let what = format!(
-                "no region is known as {name}; name it in the configuration, under [bill.regions]: {name} = \
-                 \"ap-southeast-1\"",
-                name = shown(&text)
-            );
-            self.wrong(REGION, what)
-        })
+        let region = self.settings.names.region(&self.text(REGION)?).map(str::to_owned);
+        region.map_err(|why| self.wrong(REGION, why))
     }
 
     fn kind(&self) -> Result<LineKind, SourceError> {

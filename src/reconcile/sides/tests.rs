@@ -147,7 +147,7 @@ fn read(lines: &[Written]) -> bill::Bill {
 /// The sides of the first ten days of November, without evidence.
 fn compared(bill: &bill::Bill, tallies: &[TallyLine]) -> Vec<Compared> {
     let pricing = pricing();
-    let sides = Sides::new(bill, tallies, &pricing, (day(1), day(30))).unwrap();
+    let sides = Sides::of_bill(bill, tallies, &pricing, (day(1), day(30))).unwrap();
     let terms = Terms {
         month_is_final: true,
         decimals: pricing.decimals,
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn explanations_of_any_edited_bill_add_up(tallies in any_tallies(), edits in vec((any::<usize>(), any_edit()), 0..12)) {
         let (pricing, days) = (pricing(), (day(1), day(30)));
-        let archive = Sides::new(&bill::Bill::default(), &tallies, &pricing, days).unwrap();
+        let archive = Sides::of_bill(&bill::Bill::default(), &tallies, &pricing, days).unwrap();
         let lines = edited(&archive, &edits);
         let mut whole = Size::default();
         for (.., calls, _, _, net, _) in &lines {
@@ -198,7 +198,7 @@ proptest! {
     /// A bill that is right has no difference: neither a tier nor a package makes one.
     #[test]
     fn a_bill_that_is_right_needs_no_explanation(tallies in any_tallies()) {
-        let archive = Sides::new(&bill::Bill::default(), &tallies, &pricing(), (day(1), day(30))).unwrap();
+        let archive = Sides::of_bill(&bill::Bill::default(), &tallies, &pricing(), (day(1), day(30))).unwrap();
         for line in compared(&read(&edited(&archive, &[])), &tallies) {
             prop_assert!(line.explanations.is_empty(), "{line:?}");
         }

@@ -1,4 +1,4 @@
-//! The page of a bill that was compared with the archive.
+//! The page of a month's bill, or of the vendor's records in its place, that was compared with the archive.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use super::chart::{Chart, Series};
 use super::text::{clean, exact, grouped, short};
 use super::{MOST_NAMED, Page, Section, Table, Tile, Verdict};
-use crate::reconcile::{Line, Reconciled, Standing};
+use crate::reconcile::{Line, Reconciled, RecordsOutcome, Standing};
 use crate::report::reconcile::explanations;
 
 /// Differences that are named, the worst first.
@@ -23,11 +23,23 @@ impl Page {
         } else {
             "not final before the 4th of the next month"
         };
-        let files = &reconciled.bill_files;
-        let mut named: Vec<String> = files.iter().take(MOST_NAMED).map(|file| clean(file)).collect();
-        if files.len() > MOST_NAMED {
-            named.push(format!("{} more", grouped(files.len() - MOST_NAMED)));
+        let mut about = format!("The month is {state}.");
+        let records = reconciled.records.as_ref();
+        for (what, files) in [
+            ("Bill", Some(&reconciled.bill_files)),
+            ("Records", records.map(|records| &records.files)),
+        ] {
+            let files = files.map(Vec::as_slice).unwrap_or_default();
+            let mut named: Vec<String> = files.iter().take(MOST_NAMED).map(|file| clean(file)).collect();
+            if files.len() > MOST_NAMED {
+                named.push(format!("{} more", grouped(files.len() - MOST_NAMED)));
+            }
+            if !named.is_empty() {
+                about = format!("{about} {what}: {}.", named.join(", "));
+            }
         }
+        let mut sections = vec![totals(reconciled), why(reconciled), differences(reconciled)];
+        sections.extend(records.map(of_records));
         let mut left_out = Vec::new();
         for (lines, about) in [
             (reconciled.other_months, "other months"),
@@ -44,11 +56,14 @@ impl Page {
                       this page, and so is reconcile.json.";
         left_out.push(footer.to_owned());
         Self {
-            title: format!("The vendor's bill of {} against the archive", reconciled.month),
-            about: format!("The month is {state}. Bill: {}", named.join(", ")),
+            title: format!(
+                "The vendor's {} of {} against the archive",
+                reconciled.side, reconciled.month
+            ),
+            about,
             verdict: verdict(reconciled),
             tiles: tiles(reconciled),
-            sections: vec![totals(reconciled), why(reconciled), differences(reconciled)],
+            sections,
             footer: left_out,
         }
     }
@@ -64,20 +79,43 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
         lines_of(reconciled, Standing::Wrong),
         lines_of(reconciled, Standing::Open),
     );
+    let (side, is) = match reconciled.side {
+        "bill" => ("bill", "is"),
+        _ => ("records", "are"),
+    };
+    let records = reconciled.records.as_ref();
+    let contradict = records.map_or(0, RecordsOutcome::wrong);
+    let unknown = records.map_or(0, RecordsOutcome::unknown);
     let (mood, title) = if !reconciled.archive_differs.is_empty() {
         (
             "bad",
-            "Archive and ledger differ, so nothing can be said of the bill (exit 9)",
+            format!("Archive and ledger differ, so nothing can be said of the {side} (exit 9)"),
         )
     } else if reconciled.beyond_tolerance > 0 {
-        ("bad", "The bill is wrong, or its difference unexplained (exit 9)")
+        (
+            "bad",
+            format!("The {side} {is} wrong, or the difference unexplained (exit 9)"),
+        )
+    } else if contradict > 0 {
+        (
+            "bad",
+            "The vendor's records and the archive contradict each other (exit 9)".to_owned(),
+        )
+    } else if unknown > 0 {
+        (
+            "look",
+            "The vendor has records that no source ever named (exit 4)".to_owned(),
+        )
     } else if wrong + open > 0 {
-        ("look", "No more is wrong than is tolerated; something is open (exit 0)")
+        (
+            "look",
+            "No more is wrong than is tolerated; something is open (exit 0)".to_owned(),
+        )
     } else {
-        ("good", "The bill is right (exit 0)")
+        ("good", format!("The {side} {is} right (exit 0)"))
     };
     let counted = [
-        (wrong, "wrong: bill and archive contradict each other"),
+        (wrong, "wrong: both sides contradict each other"),
         (open, "open: what is missing is named below"),
     ];
     let counted = counted.into_iter().filter(|(lines, _)| *lines > 0);
@@ -90,6 +128,18 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
             )
         })
         .collect();
+    if contradict > 0 {
+        let ids = grouped(contradict);
+        reasons.push(format!(
+            "{ids} ids have another verdict in the vendor's records, or are not in them."
+        ));
+    }
+    if unknown > 0 {
+        let ids = grouped(unknown);
+        reasons.push(format!(
+            "{ids} ids of the vendor's records are not in the ledger; --adopt takes them in."
+        ));
+    }
     let differs = &reconciled.archive_differs;
     reasons.extend(differs.iter().take(MOST_NAMED).map(|difference| clean(difference)));
     if differs.len() > MOST_NAMED {
@@ -98,11 +148,7 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
             "{more} more are in reconcile.json; `idvault verify` finds all."
         ));
     }
-    Verdict {
-        mood,
-        title: title.to_owned(),
-        reasons,
-    }
+    Verdict { mood, title, reasons }
 }
 
 fn tiles(reconciled: &Reconciled) -> Vec<Tile> {
@@ -120,7 +166,11 @@ fn tiles(reconciled: &Reconciled) -> Vec<Tile> {
     .collect();
     let priced = reconciled.totals.iter().filter(|total| !total.currency.is_empty());
     tiles.extend(priced.take(1).map(|total| Tile {
-        name: "The bill has more",
+        name: if reconciled.side == "bill" {
+            "The bill has more"
+        } else {
+            "The records have more"
+        },
         figure: format!(
             "{} {}",
             grouped(total.difference.amount.normalize()),
@@ -277,6 +327,51 @@ fn differences(reconciled: &Reconciled) -> Section {
         section
             .tables
             .push(table.cut(MOST_LINES, differ.len() as u64, "reconcile.csv"));
+    }
+    section
+}
+
+/// What the vendor's own records say, whatever the bill does.
+fn of_records(records: &RecordsOutcome) -> Section {
+    let mut table = Table::new("Records and ledger, by how they differ", ["how", "#ids"]);
+    table.row(["as the ledger has them".to_owned(), grouped(records.agree)]);
+    for (class, ids) in &records.differ {
+        table.row([class.as_str().replace('_', " "), grouped(ids)]);
+        table.mark(class.is_told_by_records());
+    }
+    let columns = ["how", "day", "product", "region", "transaction"];
+    let mut named = Table::new("Ids that need a look", columns);
+    for record in &records.named {
+        named.row([
+            record.class.as_str().replace('_', " "),
+            record.day.to_string(),
+            record.product_code.clone(),
+            record.region.clone(),
+            record.transaction_id.clone(),
+        ]);
+    }
+    let told = records.differ.iter().filter(|(class, _)| class.is_told_by_records());
+    let told = told.map(|(_, ids)| ids).sum();
+    let mut section = Section {
+        id: "records",
+        title: "The vendor's own records",
+        texts: vec![format!(
+            "{} records of {} to {}.",
+            grouped(records.records),
+            records.from,
+            records.to
+        )],
+        tables: vec![table],
+        ..Section::default()
+    };
+    section.texts.extend(records.adopted.map(|adopted| {
+        let (taken, refused) = (grouped(adopted.taken), grouped(adopted.refused));
+        format!("Taken in, as no source named them: {taken}. Not taken in, as their region has no endpoint: {refused}.")
+    }));
+    if told > 0 {
+        section
+            .tables
+            .push(named.cut(MOST_LINES, told, "reconcile-records.csv"));
     }
     section
 }

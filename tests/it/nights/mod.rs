@@ -31,6 +31,7 @@ mod place;
 mod poisoned;
 mod process;
 mod reconcile;
+mod records;
 mod sandbox;
 mod silent;
 mod stop;

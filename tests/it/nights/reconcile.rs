@@ -11,31 +11,31 @@ use super::{Ended, Place, lines, samples};
 const HEADER: &str = "BillingDate,BillingItemCode,Region,Usage,PretaxAmount,Currency,Item";
 
 /// After the README's night.
-fn after_the_night() -> Place {
+pub(super) fn after_the_night() -> Place {
     let place = Place::new();
     place.night(&["--pending", &samples("pending.csv")]).expect(5);
     place
 }
 
-fn reconcile(place: &Place, more: &[&str]) -> Ended {
+pub(super) fn reconcile(place: &Place, more: &[&str]) -> Ended {
     let bill = samples("bill-2026-10.csv");
     place.idvault(&[&["reconcile", "--bill", &bill], more].concat())
 }
 
 /// The one folder of reports that `reconcile` wrote.
-fn folder(place: &Place) -> std::path::PathBuf {
+pub(super) fn folder(place: &Place) -> std::path::PathBuf {
     let entries = std::fs::read_dir(place.data().join("reports")).unwrap();
     let mut folders = entries.map(|entry| entry.unwrap().path());
     let own = folders.find(|path| path.to_str().unwrap().contains("-reconcile-"));
     own.expect("a folder of reconcile's")
 }
 
-fn rows(place: &Place, name: &str) -> Vec<BTreeMap<String, String>> {
+pub(super) fn rows(place: &Place, name: &str) -> Vec<BTreeMap<String, String>> {
     lines(&std::fs::read_to_string(folder(place).join(name)).unwrap())
 }
 
 /// Totals by class, as `class calls amount`.
-fn totals(ended: &Ended) -> Vec<String> {
+pub(super) fn totals(ended: &Ended) -> Vec<String> {
     let totals = ended.json()["explanations"].as_array().unwrap().clone();
     let total = |total: &Value| {
         let amount = total["amount"]

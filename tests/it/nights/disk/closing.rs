@@ -156,18 +156,23 @@ fn killed_at_any_call_of_close_the_month_is_open_or_closed_whole() {
     let whole = after_october();
     let figures = copy_of(&whole).idvault(&OCTOBER).expect(0).stdout;
     let calls = calls_of(&mut copy_of(&whole).command(&CLOSE), 0);
-    let mut kills = 0;
+    let (mut kills, mut missed) = (0, 0);
     while kills < wanted {
         let place = copy_of(&whole);
         let call = random.usize(1..=calls);
         let manner = random.choice(["before", "half", "after"]).unwrap();
         let rule = format!("{ANY_CALL}#{call} kill-{manner}");
         let why = format!("IDVAULT_CRASH_SEED={seed} DISK_RULE={rule:?}");
-        assert!(is_killed(&place, &rule, &why), "{why}: never came");
-        kills += 1;
+        if is_killed(&place, &rule, &why) {
+            kills += 1;
+        } else {
+            missed += 1;
+            assert!(missed < 10 + wanted, "{why}: close ends before it is killed");
+        }
         closed(&place, &why);
         ends_well(&place, &figures, &why);
     }
+    println!("{kills} random calls of close: each month is open or closed whole, and then closed");
 }
 
 /// Replies that are in the ledger and not in the archive would be missing in the figures. Those that the vendor has not
