@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use idvault::archive::{Archive, Row};
+use idvault::archive::{Archive, CompletingDay, Row};
 use idvault::day::BillingZone;
 use idvault::ledger::{Defaults, Ledger, Lock, Run, Settled, Settlement, Writer};
 use idvault::publish::{Published, Publisher};
@@ -232,7 +232,7 @@ fn stage(dir: TempDir, rows: &[Row]) -> TempDir {
     for row in rows {
         day.append(row).expect("a row");
     }
-    for file in day.finish().expect("the files") {
+    for file in day.complete().and_then(CompletingDay::wait).expect("the files") {
         file.publish().expect("a file");
     }
     dir

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use idvault::archive::{Archive, Row};
+use idvault::archive::{Archive, CompletingDay, Row};
 use idvault::ledger::{Defaults, Ledger, Lock};
 use idvault::record::{Pending, ProductCode, Region, TransactionId, sha256_hex};
 use idvault::sandbox::Mix;
@@ -118,7 +118,7 @@ fn files(criterion: &mut Criterion) {
             for (number, body) in bodies.iter().enumerate() {
                 day.append(&row(number, body, &run_id)).expect("a row");
             }
-            for file in day.finish().expect("the files") {
+            for file in day.complete().and_then(CompletingDay::wait).expect("the files") {
                 file.publish().expect("a file");
             }
             dir
@@ -130,7 +130,11 @@ fn files(criterion: &mut Criterion) {
     for (number, body) in bodies.iter().enumerate() {
         day.append(&row(number, body, &run_id)).expect("a row");
     }
-    let file = day.finish().expect("the files").remove(0);
+    let file = day
+        .complete()
+        .and_then(CompletingDay::wait)
+        .expect("the files")
+        .remove(0);
     let path = file.relative_path.clone();
     file.publish().expect("a file");
     group.bench_function("tally", |bench| {

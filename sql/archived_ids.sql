@@ -1,5 +1,5 @@
 -- Archived ids by product, region and sub code.
 SELECT product_code, region, sub_code, count(*)
-FROM transactions
+FROM standing
 WHERE state = 'archived'
 GROUP BY product_code, region, sub_code

@@ -1,7 +1,7 @@
 -- The rows of transactions follow their replies, those of the journal's entries after :after. In the order of their numbers,
 -- which SQLite sees to by itself, so that each page is written once.
 UPDATE transactions
-SET state = 'journalled',
+SET state = 'answered',
     attempts = transactions.attempts + reply.attempts,
     next_due_at = 0,
     last_call_code = reply.call_code,
@@ -12,6 +12,5 @@ SET state = 'journalled',
     sub_code = reply.sub_code
 FROM journal AS reply
 WHERE reply.entry > :after
-  AND reply.passed IS NOT NULL
   AND transactions.number = reply.number
   AND transactions.state = 'pending'

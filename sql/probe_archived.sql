@@ -10,4 +10,4 @@ WITH RECURSIVE
 SELECT transaction_id, merchant_biz_id, product_code, region, verified_at, first_seen_at, not_completed_runs, failed_runs, number
 FROM sample
 CROSS JOIN transactions USING (number)
-WHERE state = 'archived' AND product_code = :product_code AND deleted_from > :now
+WHERE state = 'answered' AND product_code = :product_code AND deleted_from > :now

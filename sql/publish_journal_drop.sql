@@ -1,3 +1,3 @@
--- Drops the journalled replies of a billing day whose files are published, up to the last of them: :last_number at :last.
+-- Drops the journalled replies whose files are published, up to the last of them: :last_number at :last_order.
 DELETE FROM journal
-WHERE verified_order >= :first AND (verified_order, number) <= (:last, :last_number)
+WHERE (verified_order, number) <= (:last_order, :last_number)

@@ -1,19 +1,18 @@
 -- Where the ledger's tables contradict each other, in words.
-SELECT transaction_id || ' is journalled and its reply is not in the journal, or not under its time'
-FROM transactions
-WHERE state = 'journalled' AND NOT EXISTS (
-    SELECT 1 FROM journal
-    WHERE journal.verified_order = coalesce(transactions.verified_at, 9223372036854775807)
-      AND journal.number = transactions.number)
-UNION ALL
-SELECT coalesce((SELECT transaction_id FROM transactions WHERE transactions.number = journal.number), 'number ' || number)
-    || ' has a reply in the journal and is not journalled'
+SELECT transaction_id || ' has a reply in the journal and is not journalled, or not as what the journal says'
 FROM journal
 -- A run that is under way, or was cut off, leaves rows that are to follow their replies.
 WHERE NOT EXISTS (
-    SELECT 1 FROM transactions
-    WHERE transactions.number = journal.number
-      AND (state = 'journalled' OR state = 'pending' AND journal.passed IS NOT NULL))
+    SELECT 1 FROM transactions AS t
+    WHERE t.number = journal.number AND t.transaction_id = journal.transaction_id
+      AND coalesce(t.verified_at, 9223372036854775807) = journal.verified_order
+      AND (t.merchant_biz_id, t.product_code, t.region) IS (journal.merchant_biz_id, journal.product_code, journal.region)
+      AND (t.state = 'pending'
+          OR t.state = 'answered' AND t.passed = journal.passed AND t.sub_code = journal.sub_code))
+UNION ALL
+SELECT transaction_id || ' has a reply in the journal that no run has fetched'
+FROM journal
+WHERE run_number NOT IN (SELECT run_number FROM runs)
 UNION ALL
 SELECT 'the highest number is ' || max(number) || ' and there are ' || count(*) || ' ids'
 FROM transactions

@@ -1,2 +1,2 @@
 -- How many ids are in each state: every row is looked at.
-SELECT state, count(*) FROM transactions GROUP BY state
+SELECT state, count(*) FROM standing GROUP BY state

@@ -187,7 +187,7 @@ impl Compaction<'_> {
             Err(error @ ArchiveError::Unreadable { .. }) => return Ok(left_alone(error_chain(&error))),
             merged => merged?,
         };
-        let entry = new_file(&merged, day.day);
+        let entry = new_file(&merged, day.day, Vec::new());
         let kept = day.paths.iter().map(|path| &**path);
         let kept: Vec<&str> = kept.filter(|path| !replaced.contains(path)).collect();
         let folder = self.archive.assemble(&merged, &replaced, &kept)?;

@@ -1,33 +1,34 @@
-//! From the journal to the archive, a billing day at a time: stage, write the intent down, rename, commit. A large day takes
-//! several such turns, each with files of its own.
+//! From the journal to the archive, in turns: stage the files of some billing days, write the intent down, rename, commit. A
+//! large day has several files, and a large journal takes several turns.
 //!
 //! Whenever it is cut off, every row is either still journalled or in a file of the manifest: a file gets its name only
 //! after the ledger says that it might, so what a crash leaves under that name is known to be a left-over.
 //!
 //! - [`Publisher`]: publishes what is journalled, unless the run has to end first
 //! - [`Published`]: what it wrote
+//! - `turn`: rows on their way into files
 //! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
 
-use std::collections::BTreeMap;
+mod turn;
+
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
-use crate::archive::{Archive, ArchiveError, Dataset, Row, StagedDay, StagedFile};
+use crate::archive::{Archive, ArchiveError, Dataset};
 use crate::day::BillingZone;
-use crate::ledger::{DayRange, JournalledRow, Ledger, LedgerError, NewFile, Run, Tally};
-use crate::record::{Record, State, sha256_hex};
+use crate::ledger::{Ledger, LedgerError, NewFile, Run};
+use crate::record::State;
 use crate::stop::Stop;
 use crate::tables::SubCodes;
-use crate::vendor::wire;
+pub use turn::new_file;
+use turn::{Part, Turn};
 
 /// Rows of one file of verifications. What was begun is synced, read back and committed before the run can end.
 pub const FILE_ROWS: u64 = 128 * 1024;
 
-/// Bytes of the replies, as they came, that go into the files of one turn; the last may be on top. For the same reason: a
-/// disk that writes and reads 100 MB a second completes that in half of the time that a run has left.
+/// Bytes of the replies, as they came, that go into the files of one part of a day; the last may be on top. For the same
+/// reason: a disk that writes and reads 100 MB a second completes that in half of the time that a run has left.
 pub const FILE_REPLY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why nothing more can be published. What was journalled stays journalled.
@@ -41,33 +42,14 @@ pub enum PublishError {
     Ledger(#[from] LedgerError),
 }
 
-/// Why rows are not published.
-enum Unpublished {
-    /// The run has to end: the next one publishes it.
-    Overdue,
-    Failed(PublishError),
-}
-
-impl From<LedgerError> for Unpublished {
-    fn from(error: LedgerError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<ArchiveError> for Unpublished {
-    fn from(error: ArchiveError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 /// What was published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Published {
     /// Billing days; one comes twice where an earlier run had left some of it.
     pub days: u32,
-    /// Turns: a day that is too large for one file takes several.
+    /// Parts of billing days, each with a file for each dataset: a day that is too large for one has several.
     #[serde(skip)]
-    pub turns: u32,
+    pub parts: u32,
     /// Files of both datasets.
     pub files: u64,
     /// Rows of `verifications`.
@@ -144,144 +126,59 @@ pub fn not_left_over(ledger: &Ledger, archive: &Archive, path: &str) -> Result<O
 }
 
 impl Publisher<'_> {
-    /// Publishes everything that is journalled, a file or more for each dataset and billing day, and adds that to
-    /// `published`. A run that has to end leaves the rest journalled.
+    /// Publishes everything that is journalled, and adds that to `published`. A run that has to end leaves journalled what
+    /// is not in complete files yet.
     pub fn publish(&mut self, published: &mut Published) -> Result<(), PublishError> {
         let mut last_day = None;
-        while let Some(verified_at) = self.ledger.next_to_publish()? {
-            let day = verified_at.map(|time| self.zone.day_of(time));
-            match self.publish_from(day, published) {
-                Ok(()) => {}
-                Err(Unpublished::Overdue) => break,
-                Err(Unpublished::Failed(error)) => return Err(error),
+        loop {
+            let (parts, overdue) = self.stage(published.parts)?;
+            let Some(last) = parts.last().map(|part| part.rows.last) else {
+                return Ok(());
+            };
+            for part in &parts {
+                published.add(part, last_day.replace(part.rows.day) != Some(part.rows.day));
             }
-            published.days += u32::from(last_day.replace(day) != Some(day));
+            let rows = parts.iter().map(|part| part.rows.count).sum();
+            let (manifest, files): (Vec<NewFile>, Vec<_>) = parts.into_iter().flat_map(Part::into_files).unzip();
+            self.ledger.stage_files(&self.run.id, &manifest)?;
+            for file in files {
+                file.publish()?;
+            }
+            self.ledger.publish_rows(last, rows, &manifest, self.now)?;
+            if overdue {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    /// As many of a day's journalled rows as go into one file.
-    fn publish_from(&mut self, day: Option<Date>, published: &mut Published) -> Result<(), Unpublished> {
-        let bounds = day.and_then(|day| self.zone.bounds(day));
-        let range = bounds.map_or(DayRange::UNKNOWN, |(start, end)| DayRange::between(start, end));
-        let mut staging = Staging::new(self.archive.stage(day, &self.run.id, published.turns + 1)?);
-        let part = self.ledger.for_each_journalled(range, |row| {
-            if self.stop.is_overdue() {
-                return Err(Unpublished::Overdue);
+    /// A turn's rows in complete files, after `parts` of earlier turns; and whether the run has to end now.
+    fn stage(&self, parts: u32) -> Result<(Vec<Part>, bool), PublishError> {
+        let mut turn = Turn::new(self, parts);
+        let mut overdue = false;
+        self.ledger.for_each_journalled(|row| {
+            overdue = self.stop.is_overdue();
+            if overdue || !turn.takes(&row, self.stop.is_hurried()) {
+                return Ok(ControlFlow::Break(()));
             }
-            staging.append(row, self.sub_codes)?;
-            Ok(if staging.is_full() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
+            turn.append(&row)?;
+            Ok::<_, PublishError>(ControlFlow::Continue(()))
         })?;
-        let (files, rows, tallies) = staging.finish()?;
-        let Some(part) = part else {
-            let (path, what) = (
-                self.ledger.path().to_owned(),
-                "replies in the journal belong to no journalled row".to_owned(),
-            );
-            return Err(LedgerError::Inconsistent { path, what }.into());
-        };
-        let manifest: Vec<NewFile> = files.iter().map(|file| new_file(file, day)).collect();
-        self.ledger.stage_files(&self.run.id, &manifest)?;
-        for file in files {
-            file.publish()?;
-        }
-        self.ledger.publish_part(&part, rows, &manifest, &tallies, self.now)?;
-        published.turns += 1;
-        for file in &manifest {
-            published.files += 1;
-            published.bytes += file.bytes;
-            if file.dataset == Dataset::Verifications.as_str() {
-                published.verifications += file.rows;
-            } else {
-                published.face_images += file.rows;
+        let parts = if overdue { turn.cut_off() } else { turn.finish() };
+        Ok((parts?, overdue))
+    }
+}
+
+impl Published {
+    fn add(&mut self, part: &Part, new_day: bool) {
+        self.parts += 1;
+        self.days += u32::from(new_day);
+        for file in &part.files {
+            self.files += 1;
+            self.bytes += file.bytes;
+            match file.dataset {
+                Dataset::Verifications => self.verifications += file.rows,
+                Dataset::FaceImages => self.face_images += file.rows,
             }
         }
-        Ok(())
-    }
-}
-
-/// Rows of a day on their way into files, and their tallies.
-struct Staging {
-    day: StagedDay,
-    rows: u64,
-    reply_bytes: u64,
-    tallies: BTreeMap<(String, String, String), u64>,
-    /// The last run id that was seen: most rows of a night share it.
-    run_id: Arc<str>,
-}
-
-impl Staging {
-    fn new(day: StagedDay) -> Self {
-        Self {
-            day,
-            rows: 0,
-            reply_bytes: 0,
-            tallies: BTreeMap::new(),
-            run_id: Arc::from(""),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows >= FILE_ROWS || self.reply_bytes >= FILE_REPLY_BYTES
-    }
-
-    fn append(&mut self, row: JournalledRow, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
-        self.reply_bytes += row.body.len() as u64;
-        let reply_sha256 = sha256_hex(&row.body);
-        let record = wire::normalize(&row.body).unwrap_or_else(|error| {
-            // It was final when it was journalled. It is kept as far as the ledger knows it, rather than holding up the
-            // night, and parse_status tells.
-            tracing::error!(transaction_id = %row.transaction_id, %error, "a journalled reply can't be read again");
-            Record::unparsed(row.passed, row.sub_code.clone())
-        });
-        if *row.run_id != *self.run_id {
-            self.run_id = row.run_id.into();
-        }
-        let tally = (row.product_code.clone(), row.region.clone(), record.sub_code.clone());
-        let billed = sub_codes
-            .of(&row.product_code, &record.sub_code)
-            .map(|known| known.billed);
-        self.day.append(&Row {
-            transaction_id: row.transaction_id.as_str().to_owned(),
-            merchant_biz_id: row.merchant_biz_id.as_str().to_owned(),
-            product_code: row.product_code,
-            region: row.region,
-            verified_at: row.verified_at,
-            fetched_at: row.fetched_at,
-            run_id: self.run_id.clone(),
-            reply_sha256,
-            billed,
-            record,
-        })?;
-        self.rows += 1;
-        *self.tallies.entry(tally).or_default() += 1;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(Vec<StagedFile>, u64, Vec<Tally>), ArchiveError> {
-        let tallies = self.tallies.into_iter();
-        let tallies = tallies.map(|((product_code, region, sub_code), verifications)| Tally {
-            product_code,
-            region,
-            sub_code,
-            verifications,
-        });
-        Ok((self.day.finish()?, self.rows, tallies.collect()))
-    }
-}
-
-/// What the manifest says of a staged file.
-pub fn new_file(file: &StagedFile, billing_day: Option<Date>) -> NewFile {
-    NewFile {
-        path: file.relative_path.clone(),
-        dataset: file.dataset.as_str(),
-        billing_day,
-        rows: file.rows,
-        bytes: file.bytes,
-        sha256: file.sha256.clone(),
     }
 }

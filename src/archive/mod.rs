@@ -2,8 +2,8 @@
 //!
 //! - [`Archive`]: the folder `archive/` of a data folder, and `.staging/` beside it
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
-//! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published;
-//!   [`StagedFolder`]: a day's folder with one file in the place of several
+//! - [`StagedDay`]: the files of one billing day while they are written; [`CompletingDay`]: once all rows are there;
+//!   [`StagedFile`]: one that may be published; [`StagedFolder`]: a day's folder with one file in the place of several
 //! - [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
@@ -39,7 +39,7 @@ use parquet::errors::ParquetError;
 pub use billing::write_billing;
 pub use check::{CheckedFile, FoundFile};
 pub use mend::{Room, Stray};
-pub use publish::{StagedDay, StagedFile};
+pub use publish::{CompletingDay, StagedDay, StagedFile};
 pub use rows::{Columns, StoredFace, StoredRow};
 pub use swap::StagedFolder;
 

@@ -1,6 +1,7 @@
 //! Staging: rows stream into a private file beside the archive, which is read back before it may be published.
 //!
 //! - [`StagedDay`]: the files of one billing day while they are written
+//! - [`CompletingDay`]: the same, once all rows are there
 //! - [`StagedFile`]: a complete file that read back well, ready to be published
 //! - `Lane`: one dataset of a day; its file is made when its first rows are encoded
 
@@ -56,11 +57,22 @@ impl StagedDay {
         Ok(())
     }
 
-    /// Completes the files, makes them durable and reads each back: its bytes must hash, and its rows must count and
-    /// name, as what was appended. A dataset without rows has no file.
-    pub fn finish(self) -> Result<Vec<StagedFile>, ArchiveError> {
+    /// Has the files completed, which goes on by itself until [`CompletingDay::wait`].
+    pub fn complete(self) -> Result<CompletingDay, ArchiveError> {
         let encoders = [self.verifications.complete()?, self.faces.complete()?];
-        encoders.into_iter().flatten().map(Encoder::wait).collect()
+        Ok(CompletingDay(encoders.into_iter().flatten().collect()))
+    }
+}
+
+/// The files of one billing day that has all its rows. Dropped before they are complete, it leaves nothing behind.
+#[derive(Debug)]
+pub struct CompletingDay(Vec<Encoder>);
+
+impl CompletingDay {
+    /// The complete files, durable and read back: the bytes of each hash, and its rows count and name, as what was
+    /// appended. A dataset without rows has no file.
+    pub fn wait(self) -> Result<Vec<StagedFile>, ArchiveError> {
+        self.0.into_iter().map(Encoder::wait).collect()
     }
 }
 

@@ -63,7 +63,7 @@ fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Row>) -> Vec<Staged
     for row in rows {
         day.append(&row).unwrap();
     }
-    day.finish().unwrap()
+    day.complete().unwrap().wait().unwrap()
 }
 
 /// Publishes everything, and returns the relative paths.

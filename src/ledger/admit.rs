@@ -235,7 +235,7 @@ impl Admission<'_> {
     }
 
     fn merge(&self, known: &Known<'_>, row: &Pending) -> rusqlite::Result<Admitted> {
-        Ok(match known.merge(row)? {
+        Ok(match known.merge(row, &self.ledger.connection)? {
             Merge::Completed(completed) => {
                 completed.store(&self.ledger.connection)?;
                 Admitted::Completed

@@ -16,6 +16,7 @@ pub(super) struct Known<'row> {
     region_assumed: bool,
     verified_at: Option<i64>,
     pub(super) first_run: i64,
+    /// `None`: its final reply came.
     state: Option<State>,
 }
 
@@ -38,7 +39,9 @@ pub(super) struct Completed {
     region: String,
     region_assumed: bool,
     verified_at: Option<i64>,
+    /// Whether its reply is journalled, under the time that was known.
     journalled: bool,
+    known_verified_at: Option<i64>,
 }
 
 impl<'row> Known<'row> {
@@ -60,16 +63,16 @@ impl<'row> Known<'row> {
 
     /// Adds what `row` says and was not known. What was said before stands, but for a quarantined id: what the row says
     /// differently may be what was wrong. All of an id that is done stands: the archive is never rewritten.
-    pub(super) fn merge(&self, row: &Pending) -> rusqlite::Result<Merge> {
-        if !matches!(
-            self.state,
-            Some(State::Pending | State::Journalled | State::Quarantined)
-        ) || self.says_all_of(row)
-        {
+    pub(super) fn merge(&self, row: &Pending, connection: &Connection) -> rusqlite::Result<Merge> {
+        if self.says_all_of(row) {
+            return Ok(Merge::Nothing);
+        }
+        let journalled = self.state.is_none() && self.is_in_journal(connection)?;
+        if !journalled && !matches!(self.state, Some(State::Pending | State::Quarantined)) {
             return Ok(Merge::Nothing);
         }
         let corrects = self.state == Some(State::Quarantined);
-        let mut merged = self.completed();
+        let mut merged = self.completed(journalled);
         let mut conflicts = Vec::new();
         let mut hear = |name: &str, said: &str, known: Option<String>| match known {
             Some(known) if !corrects => {
@@ -141,7 +144,15 @@ impl<'row> Known<'row> {
             )
     }
 
-    fn completed(&self) -> Completed {
+    /// Whether its reply is not in the archive yet.
+    fn is_in_journal(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let place = named_params! { ":number": self.number, ":verified_at": self.verified_at };
+        connection
+            .prepare_cached(include_str!("../../sql/admit_in_journal.sql"))?
+            .query_row(place, |row| row.get(0))
+    }
+
+    fn completed(&self, journalled: bool) -> Completed {
         Completed {
             number: self.number,
             merchant_biz_id: self.merchant_biz_id.map(str::to_owned),
@@ -150,7 +161,8 @@ impl<'row> Known<'row> {
             region: self.region.to_owned(),
             region_assumed: self.region_assumed,
             verified_at: self.verified_at,
-            journalled: self.state == Some(State::Journalled),
+            journalled,
+            known_verified_at: self.verified_at,
         }
     }
 }
@@ -169,10 +181,17 @@ impl Completed {
                 ":region_assumed": self.region_assumed,
                 ":verified_at": self.verified_at,
             })?;
-        if self.journalled && self.verified_at.is_some() {
+        if self.journalled {
             connection.execute(
                 include_str!("../../sql/admit_journalled.sql"),
-                named_params! { ":number": self.number, ":verified_at": self.verified_at },
+                named_params! {
+                    ":number": self.number,
+                    ":known_verified_at": self.known_verified_at,
+                    ":merchant_biz_id": self.merchant_biz_id,
+                    ":product_code": self.product_code,
+                    ":region": self.region,
+                    ":verified_at": self.verified_at,
+                },
             )?;
         }
         Ok(())

@@ -41,7 +41,7 @@ pub use compact::Replacement;
 pub use error::LedgerError;
 pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
-pub use publish::{DayPart, DayRange, JournalledRow, ManifestFile, NewFile, Tally};
+pub use publish::{JournalledRow, ManifestFile, NewFile, Place, Tally};
 pub use quarantine::Decision;
 pub use reconcile::MonthRow;
 pub use records::{Adopted, HeldRecords, Kept, VendorRecord};

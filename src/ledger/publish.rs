@@ -1,69 +1,53 @@
 //! From the journal to the manifest: which rows are to be published, and the commit that makes them archived.
+//!
+//! - [`JournalledRow`]: a row that waits; [`Place`]: its place in the order of publication
+//! - [`NewFile`]: a file that is about to get its name; [`Tally`]: what is in it
+//! - [`ManifestFile`]: one that has it
 
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, Row, named_params};
 
 use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
 
-/// The verification times of one billing day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayRange {
-    first: i64,
-    last: i64,
-}
+/// `verified_order` of what has no `verified_at`: the very end of the order.
+const UNKNOWN: i64 = i64::MAX;
 
-impl DayRange {
-    /// Those whose time is unknown. They are kept at the very end of the order.
-    pub const UNKNOWN: Self = Self {
-        first: i64::MAX,
-        last: i64::MAX,
-    };
-
-    /// From `start` to before `end`.
-    pub fn between(start: Timestamp, end: Timestamp) -> Self {
-        Self {
-            first: start.as_microsecond(),
-            last: end.as_microsecond() - 1,
-        }
-    }
-}
-
-/// The journalled rows of a billing day, from the first to one that was handed out. What was published before is not
-/// journalled any more, so they are known by their last one.
-#[derive(Debug)]
-pub struct DayPart {
-    day: DayRange,
-    last_order: i64,
-    last_number: i64,
+/// Where a journalled row stands in the order of publication: by `verified_at`, unknown last, then by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    order: i64,
+    number: i64,
 }
 
 /// A journalled reply and what the ledger knows of its transaction.
 #[derive(Debug)]
-pub struct JournalledRow {
+pub struct JournalledRow<'row> {
+    /// Its place in the order of publication.
+    pub place: Place,
     /// The transaction.
     pub transaction_id: TransactionId,
     /// The company's own id.
     pub merchant_biz_id: MerchantBizId,
     /// The product.
-    pub product_code: String,
+    pub product_code: &'row str,
     /// The region.
-    pub region: String,
+    pub region: &'row str,
     /// When it was made.
     pub verified_at: Option<Timestamp>,
     /// The verdict, as it was read when the reply came.
     pub passed: bool,
     /// The sub code, likewise.
-    pub sub_code: String,
+    pub sub_code: &'row str,
     /// The run that fetched it.
-    pub run_id: String,
+    pub run_id: &'row str,
     /// When it was fetched.
     pub fetched_at: Timestamp,
     /// The reply as it came.
-    pub body: Vec<u8>,
+    pub body: &'row [u8],
 }
 
 /// A file that is about to get its name.
@@ -81,6 +65,8 @@ pub struct NewFile {
     pub bytes: u64,
     /// The SHA-256 of its bytes in hex.
     pub sha256: String,
+    /// What its rows add up to, where it is one of verifications.
+    pub tallies: Vec<Tally>,
 }
 
 /// A count of verifications in one file.
@@ -130,44 +116,21 @@ pub struct ManifestFile {
 }
 
 impl Ledger {
-    /// The verification time of the first row that waits for publication: `None` when none does, `Some(None)` when
-    /// only such of unknown time do.
-    pub fn next_to_publish(&self) -> Result<Option<Option<Timestamp>>, LedgerError> {
-        let read = || {
-            let mut statement = self
-                .connection
-                .prepare_cached(include_str!("../../sql/publish_next.sql"))?;
-            let first = statement.query_row([], |row| optional_timestamp(row.get(0)?));
-            first.optional()
-        };
-        read().map_err(self.failed("look for journalled replies"))
-    }
-
-    /// Calls `each` with the journalled rows of a billing day in order of `verified_at`, until it breaks off with the
-    /// last row that it takes. Returns which those were; `None` where there are none.
+    /// Calls `each` with the journalled rows in the order of publication, until it breaks off.
     pub fn for_each_journalled<E: From<LedgerError>>(
         &self,
-        day: DayRange,
-        mut each: impl FnMut(JournalledRow) -> Result<ControlFlow<()>, E>,
-    ) -> Result<Option<DayPart>, E> {
+        mut each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         let failed = self.failed("read the journal");
         let sql = include_str!("../../sql/publish_rows.sql");
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
-        let mut rows = statement
-            .query(named_params! { ":first": day.first, ":last": day.last })
-            .map_err(&failed)?;
-        let mut part = None;
+        let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
-            part = Some(DayPart {
-                day,
-                last_order: row.get(10).map_err(&failed)?,
-                last_number: row.get(11).map_err(&failed)?,
-            });
             if each(journalled(row).map_err(&failed)?)?.is_break() {
                 break;
             }
         }
-        Ok(part)
+        Ok(())
     }
 
     /// Writes down that these files are about to get their names.
@@ -180,47 +143,37 @@ impl Ledger {
         commit.commit().map_err(&failed)
     }
 
-    /// Takes the files of some rows into the manifest, with their tallies, marks the rows archived and drops their
-    /// journalled replies: one commit, or nothing. `rows` must be how many are journalled from the day's first to the
-    /// last that was handed out.
-    pub fn publish_part(
+    /// Takes files into the manifest, with their tallies, and drops the journalled replies that are in them, which makes
+    /// these rows archived: one commit, or nothing. They are those up to `last` in the order of publication, and must be
+    /// `rows`.
+    pub fn publish_rows(
         &mut self,
-        part: &DayPart,
+        last: Place,
         rows: u64,
         files: &[NewFile],
-        tallies: &[Tally],
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let failed = self.failed("take the published files into the manifest");
         let commit = self.connection.transaction().map_err(&failed)?;
-        let publish = || -> rusqlite::Result<u64> {
+        let publish = || -> rusqlite::Result<usize> {
             for file in files {
                 commit.execute(
                     include_str!("../../sql/file_publish.sql"),
                     named_params! { ":path": file.path, ":published_at": now.as_microsecond() },
                 )?;
-            }
-            if let Some(counted) = files.iter().find(|file| file.dataset == "verifications") {
-                for tally in tallies {
-                    tally.insert(&commit, &counted.path)?;
+                for tally in &file.tallies {
+                    tally.insert(&commit, &file.path)?;
                 }
             }
-            let written = named_params! {
-                ":first": part.day.first,
-                ":last": part.last_order,
-                ":last_number": part.last_number,
-            };
-            let archived = commit.execute(include_str!("../../sql/publish_archived.sql"), written)?;
-            let dropped = commit.execute(include_str!("../../sql/publish_journal_drop.sql"), written)?;
-            Ok(if dropped == archived { archived as u64 } else { u64::MAX })
+            drop_replies(&commit, last)
         };
-        let archived = publish().map_err(&failed)?;
-        if archived == rows {
+        let dropped = publish().map_err(&failed)? as u64;
+        if dropped == rows {
             return commit.commit().map_err(&failed);
         }
         drop(commit);
         Err(self.inconsistent(format!(
-            "{rows} rows were written to the archive, {archived} were journalled for them"
+            "{rows} rows were written to the archive, {dropped} were journalled for them"
         )))
     }
 
@@ -283,18 +236,35 @@ pub(super) fn manifest_file(row: &Row<'_>) -> rusqlite::Result<ManifestFile> {
     })
 }
 
-fn journalled(row: &Row<'_>) -> rusqlite::Result<JournalledRow> {
+/// Gives how many there were.
+fn drop_replies(commit: &Connection, last: Place) -> rusqlite::Result<usize> {
+    let last = named_params! { ":last_order": last.order, ":last_number": last.number };
+    let more = commit.query_row(include_str!("../../sql/publish_more.sql"), last, |row| row.get(0))?;
+    if more {
+        commit.execute(include_str!("../../sql/publish_journal_drop.sql"), last)
+    } else {
+        commit.execute(include_str!("../../sql/publish_journal_empty.sql"), [])
+    }
+}
+
+fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<JournalledRow<'row>> {
     let (transaction_id, merchant_biz_id) = ids(row)?;
+    let order: i64 = row.get(4)?;
+    let verified_at = (order != UNKNOWN).then_some(order);
     Ok(JournalledRow {
+        place: Place {
+            order,
+            number: row.get(10)?,
+        },
         transaction_id,
         merchant_biz_id,
-        product_code: row.get(2)?,
-        region: row.get(3)?,
-        verified_at: optional_timestamp(row.get(4)?)?,
+        product_code: row.get_ref(2)?.as_str()?,
+        region: row.get_ref(3)?.as_str()?,
+        verified_at: optional_timestamp(verified_at)?,
         passed: row.get(5)?,
-        sub_code: row.get(6)?,
-        run_id: row.get(7)?,
+        sub_code: row.get_ref(6)?.as_str()?,
+        run_id: row.get_ref(7)?.as_str()?,
         fetched_at: timestamp(row.get(8)?)?,
-        body: row.get(9)?,
+        body: row.get_ref(9)?.as_blob()?,
     })
 }

@@ -125,19 +125,11 @@ fn journal(
     (passed, sub_code): (bool, &str),
     body: &[u8],
 ) -> rusqlite::Result<bool> {
-    let place: Option<i64> = commit
-        .prepare_cached(include_str!("../../sql/journal_place.sql"))?
-        .query_row([settlement.number], |row| row.get(0))
-        .optional()?;
-    let Some(place) = place else {
-        return Ok(false);
-    };
     // The values are in the statement's order: to look for their names takes as long as to write them.
-    commit
+    let kept = commit
         .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
         .execute(params![
             settlement.number,
-            place,
             run_number,
             settlement.called_at.as_microsecond(),
             settlement.attempts,
@@ -146,7 +138,7 @@ fn journal(
             sub_code,
             body,
         ])?;
-    Ok(true)
+    Ok(kept == 1)
 }
 
 /// Writes down how any other call ended. False where the transaction is not pending.

@@ -8,7 +8,7 @@ use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 17] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 18] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -85,34 +85,40 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 17] = [
         &["INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
-        "journal_place",
-        include_str!("../../sql/journal_place.sql"),
-        false,
-        &["INTEGER PRIMARY KEY (rowid=?)"],
-    ),
-    (
         "journal_follow",
         include_str!("../../sql/journal_follow.sql"),
         false,
         &["INTEGER PRIMARY KEY (rowid>?)", "INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
-        "publish_next",
-        include_str!("../../sql/publish_next.sql"),
-        true,
-        &["journal_order"],
-    ),
-    (
         "publish_rows",
         include_str!("../../sql/publish_rows.sql"),
         false,
-        &["journal_order (verified_order>?", "INTEGER PRIMARY KEY"],
+        &["journal_order", "INTEGER PRIMARY KEY"],
     ),
     (
-        "publish_archived",
-        include_str!("../../sql/publish_archived.sql"),
+        "publish_more",
+        include_str!("../../sql/publish_more.sql"),
+        true,
+        &["journal_order ((verified_order,number)>"],
+    ),
+    (
+        "publish_journal_drop",
+        include_str!("../../sql/publish_journal_drop.sql"),
         false,
-        &["INTEGER PRIMARY KEY", "journal_order (verified_order>?"],
+        &["journal_order ((verified_order,number)<"],
+    ),
+    (
+        "admit_in_journal",
+        include_str!("../../sql/admit_in_journal.sql"),
+        true,
+        &["journal_order (verified_order=? AND number=?)"],
+    ),
+    (
+        "admit_journalled",
+        include_str!("../../sql/admit_journalled.sql"),
+        false,
+        &["journal_order (verified_order=? AND number=?)"],
     ),
 ];
 

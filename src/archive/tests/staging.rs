@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{DAY, Fixture, bare_row, finish, full_row, publish, row};
 use crate::archive::check::{IdDigest, Written, read_back};
 use crate::archive::schema::Limits;
-use crate::archive::{Archive, ArchiveError, Row, StagedDay};
+use crate::archive::{Archive, ArchiveError, CompletingDay, Row, StagedDay};
 use crate::record::sha256_hex;
 
 fn mode(path: &Path) -> u32 {
@@ -64,7 +64,7 @@ fn unknown_days_have_hives_partition_and_days_without_rows_no_files() {
     let paths = publish(finish(day, [bare_row(), bare_row()]));
     let expected = "verifications/billing_day=__HIVE_DEFAULT_PARTITION__/r-0012.parquet";
     assert_eq!(paths, [expected]);
-    assert!(fixture.stage().finish().unwrap().is_empty());
+    assert!(fixture.stage().complete().unwrap().wait().unwrap().is_empty());
     assert!(fixture.staged().is_empty());
 }
 
@@ -175,7 +175,7 @@ fn a_file_that_is_damaged_while_it_is_staged_is_not_handed_out() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[40] ^= 1;
     overwrite(&path, &bytes);
-    let error = day.finish().unwrap_err();
+    let error = day.complete().and_then(CompletingDay::wait).unwrap_err();
     assert!(matches!(error, ArchiveError::ReadBack { .. }), "{error}");
     assert!(fixture.staged().is_empty());
 }

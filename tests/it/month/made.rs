@@ -111,11 +111,11 @@ impl Month {
                 1 => ("pending", None),
                 2 => ("lost", None),
                 3 => ("quarantined", None),
-                4 => ("archived", Some("299")),
+                4 => ("answered", Some("299")),
                 8 => ("never seen", Some("200")),
-                10 => ("archived", Some("205")),
-                _ if number % 50 == 7 => ("archived", Some("205")),
-                _ => ("archived", Some(if number % 9 == 1 { "204" } else { "200" })),
+                10 => ("answered", Some("205")),
+                _ if number % 50 == 7 => ("answered", Some("205")),
+                _ => ("answered", Some(if number % 9 == 1 { "204" } else { "200" })),
             };
             let at = FIRST_MICROS + place.0 * DAY_MICROS + within;
             let id = format!("hks{:029x}", rng.u128(..) >> 12);
@@ -184,7 +184,7 @@ impl Month {
 
     /// What the vendor makes of a verification.
     fn count(&mut self, place: Place, kind: usize, state: &'static str, sub_code: Option<&'static str>) {
-        if let (Some(sub_code), "archived") = (sub_code, state) {
+        if let (Some(sub_code), "answered") = (sub_code, state) {
             *self.tallies.entry((place, sub_code)).or_default() += 1;
         }
         if sub_code == Some("205") && kind != 10 {

@@ -203,8 +203,8 @@ fn replies_of_a_run_that_was_cut_off_count_before_their_rows_have_followed() {
     wait_until("some replies are committed", || committed(&place) >= 10);
     drop(run);
     let kept = committed(&place);
-    let states = BTreeMap::from([("pending".to_owned(), IDS as u64)]);
-    assert_eq!(place.states(), states, "no row has followed");
+    let pending = place.count("SELECT count(*) FROM transactions WHERE state = 'pending'");
+    assert_eq!(pending, IDS as u64, "no row has followed");
     let counted = place.idvault(&["status", "--json"]).expect(0).json();
     assert_eq!(counted["states"]["journalled"], kept);
     assert_eq!(counted["states"]["pending"], IDS as u64 - kept);

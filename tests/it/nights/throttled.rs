@@ -95,7 +95,7 @@ fn night(wait: Option<&'static str>, seconds: Duration) -> String {
     let slow = most_in_a_second(&arrivals.lock().unwrap(), start + SLOWED, end);
     assert!(slow < QPS / 10, "{wait:?}: {slow} calls in a second");
     let blamed = "SELECT count(*) FROM transactions
-                  WHERE attempts > 1 OR failed_runs > 0 OR state NOT IN ('pending', 'archived')";
+                  WHERE attempts > 1 OR failed_runs > 0 OR state NOT IN ('pending', 'answered')";
     assert_eq!(place.count(blamed), 0, "{wait:?}");
     format!("{wait:?}: at most {slow} calls a second after {SLOWED:?}, back after {back:.1?}")
 }

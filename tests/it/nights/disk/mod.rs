@@ -2,12 +2,14 @@
 //! into the unmodified program: it obeys one [`Rule`] and says that it did, so that no point is missed silently.
 //!
 //! - `points`: killed at every step of a night; `closing`: of `close`; `compaction`: of `compact`, and failing there
+//! - `commits`: how many a publication takes
 //! - `conditions`: a ledger that can't be used, and a disk without room
 //! - `faults`: every write and every sync fails once, or for good
 //! - `night`: the runs over one data folder
 //! - [`Disk`]: the rule of one run, and what came of it
 
 mod closing;
+mod commits;
 mod compaction;
 mod conditions;
 mod faults;

@@ -109,13 +109,26 @@ const FILES: [(&str, Corruption); 13] = [
     }),
 ];
 
+/// Puts a reply to an id into the journal; `region`: of which the journal has it.
+macro_rules! in_journal {
+    ($region:literal) => {
+        concat!(
+            "INSERT INTO journal (number, verified_order, transaction_id, merchant_biz_id, product_code, region, run_number,
+                                  fetched_at, attempts, call_code, passed, sub_code, body)
+             SELECT number, coalesce(verified_at, 9223372036854775807), transaction_id, merchant_biz_id, product_code, ",
+            $region,
+            ", first_run, 0, 0, 'Success', coalesce(passed, 1), coalesce(sub_code, '200'), x'00' FROM transactions"
+        )
+    };
+}
+
 /// Edits of the ledger by hand: exit 9. A table, its key, the rows in question, and what is done to one of them.
 const EDITS: [(&str, &str, &str, &[&str]); 7] = [
     (
         "transactions",
         "transaction_id",
         // A time that is unknown can't be moved.
-        "state = 'archived' AND verified_at IS NOT NULL",
+        "state = 'answered' AND verified_at IS NOT NULL",
         &[
             "UPDATE transactions SET merchant_biz_id = 'edited'",
             "UPDATE transactions SET product_code = product_code || 'X'",
@@ -130,24 +143,22 @@ const EDITS: [(&str, &str, &str, &[&str]); 7] = [
             "UPDATE transactions SET transaction_id = transaction_id || 'x'",
             "UPDATE transactions SET state = 'lost', passed = NULL, sub_code = NULL",
             "UPDATE transactions SET state = 'pending', passed = NULL, sub_code = NULL",
-            "UPDATE transactions SET state = 'journalled'",
+            in_journal!("region"),
         ],
     ),
     (
         "transactions",
         "transaction_id",
-        "state = 'archived'",
+        "state = 'answered'",
         &["DELETE FROM transactions"],
     ),
     (
         "transactions",
         "transaction_id",
-        "state <> 'archived'",
+        "state <> 'answered'",
         &[
-            "UPDATE transactions SET state = 'archived', passed = 1, sub_code = '200'",
-            "UPDATE transactions SET state = 'journalled', passed = 1, sub_code = '200'",
-            "INSERT INTO journal (number, verified_order, run_number, fetched_at, body)
-                SELECT number, coalesce(verified_at, 9223372036854775807), first_run, 0, x'00' FROM transactions",
+            "UPDATE transactions SET state = 'answered', passed = 1, sub_code = '200'",
+            in_journal!("region || '-x'"),
         ],
     ),
     (

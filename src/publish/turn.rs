@@ -1,0 +1,256 @@
+//! Rows on their way into the files of a turn.
+//!
+//! - [`Turn`]: takes the journalled rows in their order
+//! - [`Part`]: a billing day, or a part of a large one, in complete files
+//! - `Open`: the part that rows are added to
+//! - `Closing`: one whose files are completed by themselves
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::{FILE_REPLY_BYTES, FILE_ROWS, Publisher};
+use crate::archive::{ArchiveError, CompletingDay, Dataset, Row, StagedDay, StagedFile};
+use crate::ledger::{JournalledRow, NewFile, Place, Tally};
+use crate::record::{Record, sha256_hex};
+use crate::tables::SubCodes;
+use crate::vendor::wire;
+
+/// Rows of a turn, whose replies are dropped from the journal in one commit: in most nights all of them.
+const TURN_ROWS: u64 = 1024 * 1024;
+
+/// Bytes of their replies: what a crash has done again, at most.
+const TURN_REPLY_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Parts of a turn: their files are renamed and their folders synced before the run can end.
+const TURN_PARTS: usize = 64;
+
+/// Takes the journalled rows in their order.
+pub(super) struct Turn<'a> {
+    publisher: &'a Publisher<'a>,
+    /// Numbers the files of a run.
+    sequence: u32,
+    complete: Vec<Part>,
+    closing: Option<Closing>,
+    open: Option<Open>,
+    rows: u64,
+    reply_bytes: u64,
+    /// The last run id that was seen: most rows of a night share it.
+    run_id: Arc<str>,
+}
+
+/// A billing day, or a part of a large one, in complete files.
+pub(super) struct Part {
+    pub(super) rows: Rows,
+    pub(super) files: Vec<StagedFile>,
+}
+
+/// What is known of a part's rows.
+pub(super) struct Rows {
+    pub(super) day: Option<Date>,
+    pub(super) count: u64,
+    /// The last one's, in the order of publication.
+    pub(super) last: Place,
+    reply_bytes: u64,
+    tallies: BTreeMap<[String; 3], u64>,
+}
+
+/// The part that rows are added to.
+struct Open {
+    /// The times of its day; the unknown day has none.
+    times: Option<Range<Timestamp>>,
+    rows: Rows,
+    files: StagedDay,
+}
+
+/// A part whose files are completed by themselves while the next one's rows come.
+struct Closing {
+    rows: Rows,
+    files: CompletingDay,
+}
+
+impl<'a> Turn<'a> {
+    /// `parts`: how many the run's earlier turns had.
+    pub(super) fn new(publisher: &'a Publisher<'a>, parts: u32) -> Self {
+        Self {
+            publisher,
+            sequence: parts,
+            complete: Vec::new(),
+            closing: None,
+            open: None,
+            rows: 0,
+            reply_bytes: 0,
+            run_id: Arc::from(""),
+        }
+    }
+
+    /// Whether the row still belongs to this turn. Once the run is to end, a turn is as short as a part.
+    pub(super) fn takes(&self, row: &JournalledRow<'_>, hurried: bool) -> bool {
+        let (rows, reply_bytes) = if hurried {
+            (FILE_ROWS, FILE_REPLY_BYTES)
+        } else {
+            (TURN_ROWS, TURN_REPLY_BYTES)
+        };
+        let parts = self.complete.len() + usize::from(self.closing.is_some()) + usize::from(self.open.is_some());
+        let continues = self.open.as_ref().is_some_and(|open| open.takes(row));
+        self.rows < rows && self.reply_bytes < reply_bytes && (continues || parts < TURN_PARTS)
+    }
+
+    /// Adds a row.
+    pub(super) fn append(&mut self, row: &JournalledRow<'_>) -> Result<(), ArchiveError> {
+        if *row.run_id != *self.run_id {
+            self.run_id = row.run_id.into();
+        }
+        if self.open.as_ref().is_some_and(|open| !open.takes(row)) {
+            self.close()?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                self.sequence += 1;
+                none.insert(Open::new(self.publisher, row, self.sequence)?)
+            }
+        };
+        self.rows += 1;
+        self.reply_bytes += row.body.len() as u64;
+        open.append(row, &self.run_id, self.publisher.sub_codes)
+    }
+
+    /// Has the open part completed; there is one such part at a time.
+    fn close(&mut self) -> Result<(), ArchiveError> {
+        self.wait()?;
+        if let Some(Open { rows, files, .. }) = self.open.take() {
+            let files = files.complete()?;
+            self.closing = Some(Closing { rows, files });
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<(), ArchiveError> {
+        if let Some(Closing { rows, files }) = self.closing.take() {
+            let files = files.wait()?;
+            self.complete.push(Part { rows, files });
+        }
+        Ok(())
+    }
+
+    /// All parts.
+    pub(super) fn finish(mut self) -> Result<Vec<Part>, ArchiveError> {
+        self.close()?;
+        self.cut_off()
+    }
+
+    /// The parts that had all their rows before the last one was begun.
+    pub(super) fn cut_off(mut self) -> Result<Vec<Part>, ArchiveError> {
+        self.open = None;
+        self.wait()?;
+        Ok(self.complete)
+    }
+}
+
+impl Open {
+    fn new(publisher: &Publisher<'_>, first: &JournalledRow<'_>, sequence: u32) -> Result<Self, ArchiveError> {
+        let zone = publisher.zone;
+        let day = first.verified_at.map(|time| zone.day_of(time));
+        let bounds = day.and_then(|day| zone.bounds(day));
+        Ok(Self {
+            times: bounds.map(|(start, end)| start..end),
+            rows: Rows {
+                day,
+                count: 0,
+                last: first.place,
+                reply_bytes: 0,
+                tallies: BTreeMap::new(),
+            },
+            files: publisher.archive.stage(day, &publisher.run.id, sequence)?,
+        })
+    }
+
+    /// Whether the row belongs into the same files.
+    fn takes(&self, row: &JournalledRow<'_>) -> bool {
+        let same_day = match (&self.times, &row.verified_at) {
+            (Some(times), Some(time)) => times.contains(time),
+            // Unknown, or at the very end of the calendar.
+            (times, _) => times.is_none(),
+        };
+        same_day && self.rows.count < FILE_ROWS && self.rows.reply_bytes < FILE_REPLY_BYTES
+    }
+
+    fn append(&mut self, row: &JournalledRow<'_>, run_id: &Arc<str>, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
+        let record = wire::normalize(row.body).unwrap_or_else(|error| {
+            // It was final when it was journalled. It is kept as far as the ledger knows it, rather than holding up the
+            // night, and parse_status tells.
+            tracing::error!(transaction_id = %row.transaction_id, %error, "a journalled reply can't be read again");
+            Record::unparsed(row.passed, row.sub_code.to_owned())
+        });
+        let billed = sub_codes
+            .of(row.product_code, &record.sub_code)
+            .map(|known| known.billed);
+        self.rows.add(row, &record.sub_code);
+        self.files.append(&Row {
+            transaction_id: row.transaction_id.as_str().to_owned(),
+            merchant_biz_id: row.merchant_biz_id.as_str().to_owned(),
+            product_code: row.product_code.to_owned(),
+            region: row.region.to_owned(),
+            verified_at: row.verified_at,
+            fetched_at: row.fetched_at,
+            run_id: run_id.clone(),
+            reply_sha256: sha256_hex(row.body),
+            billed,
+            record,
+        })
+    }
+}
+
+impl Rows {
+    fn add(&mut self, row: &JournalledRow<'_>, sub_code: &str) {
+        self.count += 1;
+        self.last = row.place;
+        self.reply_bytes += row.body.len() as u64;
+        let tally = [row.product_code, row.region, sub_code].map(str::to_owned);
+        *self.tallies.entry(tally).or_default() += 1;
+    }
+
+    fn tallies(self) -> Vec<Tally> {
+        let tallies = self.tallies.into_iter();
+        let tallies = tallies.map(|([product_code, region, sub_code], verifications)| Tally {
+            product_code,
+            region,
+            sub_code,
+            verifications,
+        });
+        tallies.collect()
+    }
+}
+
+impl Part {
+    /// Its files, each as the manifest has it and as it is staged.
+    pub(super) fn into_files(self) -> Vec<(NewFile, StagedFile)> {
+        let billing_day = self.rows.day;
+        let mut tallies = self.rows.tallies();
+        let files = self.files.into_iter().map(|file| {
+            let tallies = match file.dataset {
+                Dataset::Verifications => std::mem::take(&mut tallies),
+                Dataset::FaceImages => Vec::new(),
+            };
+            (new_file(&file, billing_day, tallies), file)
+        });
+        files.collect()
+    }
+}
+
+/// What the manifest says of a staged file.
+pub fn new_file(file: &StagedFile, billing_day: Option<Date>, tallies: Vec<Tally>) -> NewFile {
+    NewFile {
+        path: file.relative_path.clone(),
+        dataset: file.dataset.as_str(),
+        billing_day,
+        rows: file.rows,
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+        tallies,
+    }
+}
