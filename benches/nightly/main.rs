@@ -25,6 +25,7 @@ mod table;
 mod whole;
 mod year;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -169,8 +170,11 @@ fn start() -> BenchResult<bool> {
     };
     for topic in topics {
         println!("\n== {topic:?}");
-        if let Err(error) = bench.measure(topic) {
-            bench.table.fail(format!("{topic:?}: {error}"));
+        // The rows that are there must not be lost with it.
+        match catch_unwind(AssertUnwindSafe(|| bench.measure(topic))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => bench.table.fail(format!("{topic:?}: {error}")),
+            Err(_) => bench.table.fail(format!("{topic:?} panicked")),
         }
     }
     Ok(bench.table.print())
