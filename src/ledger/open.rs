@@ -15,7 +15,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Ledger, LedgerError, migrate};
+use super::{Ledger, LedgerError, Run, migrate};
 use crate::{disk, files};
 
 /// Pages of the WAL at which it is written back into the ledger: 32 MiB. A night writes the same pages again and again, and
@@ -24,6 +24,10 @@ const CHECKPOINT_PAGES: c_int = 8_000;
 
 /// A ledger of up to this size is checked whole at each start, which takes less than a second: 64 MiB, some 300 000 ids.
 const CHECKED_AT_START_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A ledger of up to this size is checked at the end of each run, which takes a second or two: 256 MiB. A larger one is at
+/// the end of every second, third or later one, so that nights do not become longer from year to year.
+const CHECKED_AT_END_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What SQLite keeps beside a ledger, by the end of its name.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -193,6 +197,12 @@ impl Ledger {
         }
     }
 
+    /// Whether it is this run's turn to check the pages at its end.
+    pub fn is_checked_by(&self, run: &Run) -> bool {
+        let bytes = self.path.metadata().map_or(0, |file| file.len());
+        run.number.unsigned_abs().is_multiple_of(runs_between_checks(bytes))
+    }
+
     /// Refuses a file whose pages contradict each other.
     pub fn check_pages(&self) -> Result<(), LedgerError> {
         self.check(include_str!("../../sql/check_pages.sql"))
@@ -298,6 +308,11 @@ fn refuse_network(data_dir: &Path) -> Result<(), LedgerError> {
     }
 }
 
+/// Of a ledger of that size every so manieth run checks the pages at its end.
+fn runs_between_checks(bytes: u64) -> u64 {
+    bytes.div_ceil(CHECKED_AT_END_BYTES).max(1)
+}
+
 /// SQLite's own way to do this would hide that it failed.
 fn checkpoint_when_long(wal: &mut Wal, pages: c_int) -> rusqlite::Result<()> {
     if pages < CHECKPOINT_PAGES {
@@ -307,5 +322,17 @@ fn checkpoint_when_long(wal: &mut Wal, pages: c_int) -> rusqlite::Result<()> {
         // Somebody else is at it.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_checked_after_each_run_until_that_would_take_long() {
+        const MIB: u64 = 1024 * 1024;
+        let runs = [0, 80 * MIB, 256 * MIB, 257 * MIB, 9_000 * MIB].map(runs_between_checks);
+        assert_eq!(runs, [1, 1, 1, 2, 36]);
     }
 }
