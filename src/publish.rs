@@ -6,23 +6,27 @@
 //!
 //! - [`Publisher`]: publishes what is journalled, unless the run has to end first
 //! - [`Published`]: what it wrote
-//! - `turn`: rows on their way into files
+//! - `reading`: rows on their way out of the journal; `turn`: into files
 //! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
 
+mod reading;
 mod turn;
 
-use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 
 use jiff::Timestamp;
 
-use crate::archive::{Archive, ArchiveError, Dataset};
+use crate::archive::{Archive, ArchiveError, Dataset, StagedFile};
 use crate::day::BillingZone;
+use crate::files::FileError;
 use crate::ledger::{Ledger, LedgerError, NewFile, Run};
 use crate::record::State;
 use crate::stop::Stop;
 use crate::tables::SubCodes;
+use reading::Batch;
 pub use turn::new_file;
-use turn::{Part, Turn};
+use turn::{Part, Target, Turn};
 
 /// Rows of one file of verifications. What was begun is synced, read back and committed before the run can end.
 pub const FILE_ROWS: u64 = 128 * 1024;
@@ -40,6 +44,12 @@ pub enum PublishError {
     /// The ledger can't be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<FileError> for PublishError {
+    fn from(error: FileError) -> Self {
+        Self::Archive(error.into())
+    }
 }
 
 /// What was published.
@@ -141,9 +151,7 @@ impl Publisher<'_> {
             let rows = parts.iter().map(|part| part.rows.count).sum();
             let (manifest, files): (Vec<NewFile>, Vec<_>) = parts.into_iter().flat_map(Part::into_files).unzip();
             self.ledger.stage_files(&self.run.id, &manifest)?;
-            for file in files {
-                file.publish()?;
-            }
+            StagedFile::publish(&files)?;
             self.ledger.publish_rows(last, rows, &manifest, self.now)?;
             if overdue {
                 return Ok(());
@@ -152,20 +160,52 @@ impl Publisher<'_> {
     }
 
     /// A turn's rows in complete files, after `parts` of earlier turns; and whether the run has to end now.
-    fn stage(&self, parts: u32) -> Result<(Vec<Part>, bool), PublishError> {
-        let mut turn = Turn::new(self, parts);
-        let mut overdue = false;
-        self.ledger.for_each_journalled(|row| {
-            overdue = self.stop.is_overdue();
-            if overdue || !turn.takes(&row, self.stop.is_hurried()) {
-                return Ok(ControlFlow::Break(()));
+    fn stage(&mut self, parts: u32) -> Result<(Vec<Part>, bool), PublishError> {
+        let Self {
+            ledger,
+            archive,
+            run,
+            zone,
+            sub_codes,
+            stop,
+            ..
+        } = self;
+        let target = Target {
+            archive,
+            run,
+            zone,
+            sub_codes,
+        };
+        let (sender, batches) = sync_channel(reading::BATCHES_AHEAD);
+        thread::scope(|scope| {
+            let reading = thread::Builder::new().name("journal".to_owned());
+            let path = ledger.path().to_owned();
+            let reading = reading.spawn_scoped(scope, move || reading::read(ledger, &sender));
+            let reading = reading.map_err(FileError::because("start a thread to read", &path))?;
+            let staged = stage(batches, Turn::new(target, parts), stop);
+            match reading.join() {
+                Ok(read) => read?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+            Ok(staged?)
+        })
+    }
+}
+
+/// Puts rows into files until the turn is full, the journal ends, or the run has to.
+fn stage(batches: Receiver<Batch>, mut turn: Turn<'_>, stop: &Stop) -> Result<(Vec<Part>, bool), ArchiveError> {
+    for batch in batches {
+        for row in batch.rows() {
+            if stop.is_overdue() {
+                return Ok((turn.cut_off()?, true));
+            }
+            if !turn.takes(&row, stop.is_hurried()) {
+                return Ok((turn.finish()?, false));
             }
             turn.append(&row)?;
-            Ok::<_, PublishError>(ControlFlow::Continue(()))
-        })?;
-        let parts = if overdue { turn.cut_off() } else { turn.finish() };
-        Ok((parts?, overdue))
+        }
     }
+    Ok((turn.finish()?, false))
 }
 
 impl Published {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use idvault::archive::{Archive, CompletingDay, Row};
+use idvault::archive::{Archive, CompletingDay, Row, StagedFile};
 use idvault::day::BillingZone;
 use idvault::ledger::{Ledger, Lock};
 use idvault::publish::{Published, Publisher};
@@ -151,9 +151,8 @@ fn stage(dir: TempDir, rows: &[Row]) -> TempDir {
     for row in rows {
         day.append(row).expect("a row");
     }
-    for file in day.complete().and_then(CompletingDay::wait).expect("the files") {
-        file.publish().expect("a file");
-    }
+    let files = day.complete().and_then(CompletingDay::wait).expect("the files");
+    StagedFile::publish(&files).expect("their names");
     dir
 }
 

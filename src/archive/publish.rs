@@ -5,6 +5,7 @@
 //! - [`StagedFile`]: a complete file that read back well, ready to be published
 //! - `Lane`: one dataset of a day; its file is made when its first rows are encoded
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -116,20 +117,27 @@ impl StagedFile {
         self.relative_path.trim_end_matches(".parquet").replace('/', ".")
     }
 
-    /// Makes the file visible under its name, for good. A file that is there already is never replaced. After an error
-    /// the file may or may not be there: [`super::Archive::discard`] it.
-    pub fn publish(self) -> Result<(), ArchiveError> {
-        let target = self.root.join(&self.relative_path);
-        if let Some(partition) = target.parent()
-            && let Some(dataset) = partition.parent()
-        {
-            // Synced even when they were there: a run that was killed may have made them a moment ago.
-            files::create_private_dir(dataset)?;
-            files::sync(&self.root)?;
-            files::create_private_dir(partition)?;
-            files::sync(dataset)?;
+    /// Makes files visible under their names, for good. One that is there already is never replaced. After an error they may
+    /// or may not be there: [`super::Archive::discard`] them.
+    pub fn publish(files: &[Self]) -> Result<(), ArchiveError> {
+        let target = |file: &Self| file.root.join(&file.relative_path);
+        let mut above = BTreeSet::new();
+        for target in files.iter().map(target) {
+            if let Some(partition) = target.parent()
+                && let Some(dataset) = partition.parent()
+                && let Some(root) = dataset.parent()
+            {
+                files::create_private_dir(dataset)?;
+                files::create_private_dir(partition)?;
+                above.extend([root.to_owned(), dataset.to_owned()]);
+            }
         }
-        Ok(files::publish(&self.scratch.0, &target)?)
+        // Synced even when what is in them was there: a run that was killed may have made it a moment ago.
+        above.iter().try_for_each(|folder| files::sync(folder))?;
+        for file in files {
+            files::publish(&file.scratch.0, &target(file))?;
+        }
+        Ok(())
     }
 }
 

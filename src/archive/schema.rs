@@ -189,16 +189,21 @@ pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<Writ
     }
     properties = match dataset {
         Dataset::Verifications => properties.set_sorting_columns(sorted_by("verified_at")),
-        // The least and the greatest image mean nothing, and would put pieces of faces into the footer.
-        Dataset::FaceImages => {
-            properties.set_column_statistics_enabled(ColumnPath::from("image"), EnabledStatistics::None)
-        }
+        // The least and the greatest image mean nothing, and would put pieces of faces into the footer. Formats of images are
+        // compressed, and another pass finds nothing.
+        Dataset::FaceImages => properties
+            .set_column_statistics_enabled(image(), EnabledStatistics::None)
+            .set_column_compression(image(), Compression::UNCOMPRESSED),
     };
     Ok(properties.build())
 }
 
 fn transaction_id() -> ColumnPath {
     ColumnPath::from("transaction_id")
+}
+
+fn image() -> ColumnPath {
+    ColumnPath::from("image")
 }
 
 /// The columns whose values repeat, so that a dictionary pays.

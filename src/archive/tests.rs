@@ -68,12 +68,8 @@ fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Row>) -> Vec<Staged
 
 /// Publishes everything, and returns the relative paths.
 fn publish(files: Vec<StagedFile>) -> Vec<String> {
-    let publish = |file: StagedFile| {
-        let path = file.relative_path.clone();
-        file.publish().unwrap();
-        path
-    };
-    files.into_iter().map(publish).collect()
+    StagedFile::publish(&files).unwrap();
+    files.into_iter().map(|file| file.relative_path.clone()).collect()
 }
 
 /// The `index`th row of the day: what the vendor says of a face that passed.

@@ -225,7 +225,7 @@ fn optional_timestamp(microseconds: Option<i64>) -> rusqlite::Result<Option<Time
 }
 
 /// Text that was checked when it came in and is checked again when it comes back: a person may have edited the file.
-fn checked<T>(text: &str, parse: fn(&str) -> Result<T, crate::record::InvalidField>) -> rusqlite::Result<T> {
+fn checked<'a, T>(text: &'a str, parse: fn(&'a str) -> Result<T, crate::record::InvalidField>) -> rusqlite::Result<T> {
     parse(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
 }
 

@@ -4,13 +4,14 @@
 //! - [`NewFile`]: a file that is about to get its name; [`Tally`]: what is in it
 //! - [`ManifestFile`]: one that has it
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, named_params};
 
-use super::{Ledger, LedgerError, ids, optional_timestamp, timestamp};
+use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
 
 /// `verified_order` of what has no `verified_at`: the very end of the order.
@@ -29,9 +30,9 @@ pub struct JournalledRow<'row> {
     /// Its place in the order of publication.
     pub place: Place,
     /// The transaction.
-    pub transaction_id: TransactionId,
-    /// The company's own id.
-    pub merchant_biz_id: MerchantBizId,
+    pub transaction_id: &'row str,
+    /// The company's own id, derived where none was given.
+    pub merchant_biz_id: Cow<'row, str>,
     /// The product.
     pub product_code: &'row str,
     /// The region.
@@ -118,6 +119,21 @@ pub struct ManifestFile {
 impl Ledger {
     /// Calls `each` with the journalled rows in the order of publication, until it breaks off.
     pub fn for_each_journalled<E: From<LedgerError>>(
+        &self,
+        each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let set = |sql| {
+            self.connection
+                .execute_batch(sql)
+                .map_err(self.failed("set the page cache"))
+        };
+        set(include_str!("../../sql/publish_cache.sql"))?;
+        let read = self.read_journal(each);
+        set(include_str!("../../sql/pragmas.sql"))?;
+        read
+    }
+
+    fn read_journal<E: From<LedgerError>>(
         &self,
         mut each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
@@ -248,7 +264,13 @@ fn drop_replies(commit: &Connection, last: Place) -> rusqlite::Result<usize> {
 }
 
 fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<JournalledRow<'row>> {
-    let (transaction_id, merchant_biz_id) = ids(row)?;
+    let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::check)?;
+    let merchant_biz_id = if let Some(given) = row.get_ref(1)?.as_str_or_null()? {
+        Cow::Borrowed(checked(given, MerchantBizId::check)?)
+    } else {
+        let transaction_id = checked(transaction_id, TransactionId::parse)?;
+        Cow::Owned(MerchantBizId::derive(&transaction_id).as_str().to_owned())
+    };
     let order: i64 = row.get(4)?;
     let verified_at = (order != UNKNOWN).then_some(order);
     Ok(JournalledRow {

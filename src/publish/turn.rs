@@ -1,5 +1,6 @@
 //! Rows on their way into the files of a turn.
 //!
+//! - [`Target`]: where they go
 //! - [`Turn`]: takes the journalled rows in their order
 //! - [`Part`]: a billing day, or a part of a large one, in complete files
 //! - `Open`: the part that rows are added to
@@ -12,9 +13,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::{FILE_REPLY_BYTES, FILE_ROWS, Publisher};
-use crate::archive::{ArchiveError, CompletingDay, Dataset, Row, StagedDay, StagedFile};
-use crate::ledger::{JournalledRow, NewFile, Place, Tally};
+use super::{FILE_REPLY_BYTES, FILE_ROWS};
+use crate::archive::{Archive, ArchiveError, CompletingDay, Dataset, Row, StagedDay, StagedFile};
+use crate::day::BillingZone;
+use crate::ledger::{JournalledRow, NewFile, Place, Run, Tally};
 use crate::record::{Record, sha256_hex};
 use crate::tables::SubCodes;
 use crate::vendor::wire;
@@ -28,9 +30,18 @@ const TURN_REPLY_BYTES: u64 = 512 * 1024 * 1024;
 /// Parts of a turn: their files are renamed and their folders synced before the run can end.
 const TURN_PARTS: usize = 64;
 
+/// Where the rows go, and what is to be known for that.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) archive: &'a Archive,
+    pub(super) run: &'a Run,
+    pub(super) zone: &'a BillingZone,
+    pub(super) sub_codes: &'a SubCodes,
+}
+
 /// Takes the journalled rows in their order.
 pub(super) struct Turn<'a> {
-    publisher: &'a Publisher<'a>,
+    target: Target<'a>,
     /// Numbers the files of a run.
     sequence: u32,
     complete: Vec<Part>,
@@ -74,9 +85,9 @@ struct Closing {
 
 impl<'a> Turn<'a> {
     /// `parts`: how many the run's earlier turns had.
-    pub(super) fn new(publisher: &'a Publisher<'a>, parts: u32) -> Self {
+    pub(super) fn new(target: Target<'a>, parts: u32) -> Self {
         Self {
-            publisher,
+            target,
             sequence: parts,
             complete: Vec::new(),
             closing: None,
@@ -111,12 +122,12 @@ impl<'a> Turn<'a> {
             Some(open) => open,
             none => {
                 self.sequence += 1;
-                none.insert(Open::new(self.publisher, row, self.sequence)?)
+                none.insert(Open::new(self.target, row, self.sequence)?)
             }
         };
         self.rows += 1;
         self.reply_bytes += row.body.len() as u64;
-        open.append(row, &self.run_id, self.publisher.sub_codes)
+        open.append(row, &self.run_id, self.target.sub_codes)
     }
 
     /// Has the open part completed; there is one such part at a time.
@@ -152,8 +163,8 @@ impl<'a> Turn<'a> {
 }
 
 impl Open {
-    fn new(publisher: &Publisher<'_>, first: &JournalledRow<'_>, sequence: u32) -> Result<Self, ArchiveError> {
-        let zone = publisher.zone;
+    fn new(target: Target<'_>, first: &JournalledRow<'_>, sequence: u32) -> Result<Self, ArchiveError> {
+        let zone = target.zone;
         let day = first.verified_at.map(|time| zone.day_of(time));
         let bounds = day.and_then(|day| zone.bounds(day));
         Ok(Self {
@@ -165,7 +176,7 @@ impl Open {
                 reply_bytes: 0,
                 tallies: BTreeMap::new(),
             },
-            files: publisher.archive.stage(day, &publisher.run.id, sequence)?,
+            files: target.archive.stage(day, &target.run.id, sequence)?,
         })
     }
 
@@ -191,8 +202,8 @@ impl Open {
             .map(|known| known.billed);
         self.rows.add(row, &record.sub_code);
         self.files.append(&Row {
-            transaction_id: row.transaction_id.as_str().to_owned(),
-            merchant_biz_id: row.merchant_biz_id.as_str().to_owned(),
+            transaction_id: row.transaction_id.to_owned(),
+            merchant_biz_id: row.merchant_biz_id.as_ref().to_owned(),
             product_code: row.product_code.to_owned(),
             region: row.region.to_owned(),
             verified_at: row.verified_at,

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{DAY, Fixture, bare_row, finish, full_row, publish, row};
 use crate::archive::check::{IdDigest, Written, read_back};
 use crate::archive::schema::Limits;
-use crate::archive::{Archive, ArchiveError, CompletingDay, Row, StagedDay};
+use crate::archive::{Archive, ArchiveError, CompletingDay, Row, StagedDay, StagedFile};
 use crate::record::sha256_hex;
 
 fn mode(path: &Path) -> u32 {
@@ -74,7 +74,7 @@ fn a_published_file_is_never_replaced() {
     let path = &publish(finish(fixture.stage(), [row(1)]))[0];
     let before = fixture.archive.check(path).unwrap();
     let again = finish(fixture.stage(), [row(2)]).remove(0);
-    assert!(matches!(again.publish(), Err(ArchiveError::File(_))));
+    assert!(matches!(StagedFile::publish(&[again]), Err(ArchiveError::File(_))));
     assert_eq!(fixture.archive.check(path).unwrap(), before);
     assert!(fixture.staged().is_empty());
 }

@@ -174,7 +174,7 @@ fn a_publication_that_was_cut_off_before_its_commit_is_undone_and_done_again() {
     let path = "verifications/billing_day=2026-11-01/cut-off-0001.parquet";
     let ledger = Connection::open(place.data().join("ledger.sqlite")).unwrap();
     let intent =
-        "INSERT INTO files SELECT ?1, 'verifications', '2026-11-01', 1, 1, '', run_id, 'staged', NULL FROM runs";
+        "INSERT INTO files SELECT ?1, 'verifications', '2026-11-01', 1, 1, '', run_id, 'staged', NULL, NULL FROM runs";
     assert_eq!(ledger.execute(intent, [path]).unwrap(), 1);
     drop(ledger);
     std::fs::create_dir_all(place.data().join("archive/verifications/billing_day=2026-11-01")).unwrap();

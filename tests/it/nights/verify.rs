@@ -181,7 +181,7 @@ fn rows_that_are_twice_in_the_archive_are_found_even_where_the_manifest_has_them
         edit(
             &place,
             &format!(
-                "INSERT INTO files SELECT '{copy}', dataset, billing_day, rows, bytes, sha256, run_id, state, published_at
+                "INSERT INTO files SELECT '{copy}', dataset, billing_day, rows, bytes, sha256, run_id, state, published_at, NULL
                  FROM files WHERE path = '{file}';
                  INSERT INTO tallies SELECT '{copy}', product_code, region, sub_code, verifications
                  FROM tallies WHERE path = '{file}'"
