@@ -128,3 +128,34 @@ fn others_who_use_the_same_quota_lose_next_to_nothing() {
         }
     }
 }
+
+/// All of a second's at once, second after second: whatever of ours is in the window when they come stays there for all of them.
+#[test]
+fn others_who_come_in_step_with_the_second_lose_next_to_nothing() {
+    const CALLS: u32 = 20;
+    const SEEDS: u64 = 40;
+    let seconds = 68_u32;
+    let (mut lost, mut ours) = (0, 0);
+    for seed in 0..SEEDS {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let first = random.f64();
+        let mut others = VecDeque::new();
+        for second in 0..seconds {
+            // A timer has a grain.
+            let mut at = first + f64::from(second) + 0.000_2 * random.f64();
+            for _ in 0..CALLS {
+                others.push_back(at);
+                at += 0.001_05 + 0.000_1 * random.f64();
+            }
+        }
+        let mut vendor = Vendor::new(50, others);
+        let calls = vendor.asked_at(40.0, f64::from(seconds), &mut random);
+        lost += vendor.lost;
+        ours += calls.len() - throttled(&calls);
+    }
+    let runs = SEEDS as f64 * f64::from(seconds);
+    let (lost, ours) = (lost as f64 / runs / f64::from(CALLS), ours as f64 / runs);
+    println!("others lost {lost:.4}, we had {ours:.1} a second of 30 that are left");
+    assert!(lost < 0.018, "{lost}");
+    assert!(ours > 0.95 * 30.0, "{ours}");
+}
