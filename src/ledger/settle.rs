@@ -5,7 +5,7 @@
 //! alone would cost a page of its own.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, named_params, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
 
 use super::{Ledger, LedgerError};
 use crate::record::State;
@@ -75,7 +75,11 @@ impl Ledger {
     /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow.
     pub(super) fn settle(&mut self, run_number: i64, batch: &[&Settlement]) -> Result<(), LedgerError> {
         let failed = self.failed("commit the answers");
-        let commit = self.connection.transaction().map_err(&failed)?;
+        // Not begun by reading: who reads first is refused the lock where another program holds it for a moment.
+        let commit = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(&failed)?;
         for settlement in batch {
             let written = match &settlement.settled {
                 Settled::Journalled { passed, sub_code, body } => {
