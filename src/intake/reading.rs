@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SendError, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::{IntakeError, IntakeSettings, Item, Source};
 
-/// How many rows are read ahead.
-const ROWS_AHEAD: usize = 1024;
+/// How many rows are handed on at once, at most. As many again wait to be taken, and as many are read ahead.
+const ROWS_AHEAD: usize = 512;
 /// How long a row is waited for until it is asked again whether to leave off.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// the process.
 pub struct Reading {
     name: String,
-    items: Receiver<Item>,
+    items: Receiver<Vec<Item>>,
     silence: Duration,
     /// `None` once its result was given.
     thread: Option<JoinHandle<Result<(), IntakeError>>>,
@@ -33,12 +33,16 @@ impl Reading {
     pub fn start(source: Source, stdin: Box<dyn Read + Send>, settings: IntakeSettings) -> Result<Self, IntakeError> {
         let name = source.to_string();
         let silence = settings.silence;
-        let (sender, items) = mpsc::sync_channel(ROWS_AHEAD);
+        let (sender, items) = mpsc::sync_channel(1);
         let read = move || {
-            super::read(&source, stdin, &settings, &mut |item| match sender.send(item) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            })
+            let mut ahead = Vec::new();
+            let read = super::read(&source, stdin, &settings, &mut |item| {
+                ahead.push(item);
+                hand_on(&sender, &mut ahead)
+            });
+            // Where nobody takes them any more, nobody wants them.
+            let _ = sender.send(ahead);
+            read
         };
         let thread = thread::Builder::new().name("intake".to_owned()).spawn(read);
         let thread = thread.map_err(|source| IntakeError::Read {
@@ -62,10 +66,8 @@ impl Reading {
                 return Err(IntakeError::Stopped { name });
             }
             match self.items.recv_timeout(PATIENCE) {
-                Ok(item) => {
-                    let more = self.items.try_iter().take(ROWS_AHEAD);
-                    return Ok(std::iter::once(item).chain(more).collect());
-                }
+                Ok(items) if items.is_empty() => {}
+                Ok(items) => return Ok(items),
                 Err(RecvTimeoutError::Timeout) if waiting_since.elapsed() > self.silence => {
                     return Err(IntakeError::Silent {
                         name: self.name.clone(),
@@ -86,6 +88,26 @@ impl Reading {
             Ok(ended) => ended.map(|()| Vec::new()),
             Err(panic) => std::panic::resume_unwind(panic),
         }
+    }
+}
+
+/// Hands on what was read if it is waited for, and else reads ahead: to hand on each row alone would wake somebody for each.
+fn hand_on(sender: &SyncSender<Vec<Item>>, ahead: &mut Vec<Item>) -> ControlFlow<()> {
+    let items = std::mem::take(ahead);
+    let handed_on = if items.len() < ROWS_AHEAD {
+        sender.try_send(items)
+    } else {
+        sender
+            .send(items)
+            .map_err(|SendError(items)| TrySendError::Disconnected(items))
+    };
+    match handed_on {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(TrySendError::Full(items)) => {
+            *ahead = items;
+            ControlFlow::Continue(())
+        }
+        Err(TrySendError::Disconnected(_)) => ControlFlow::Break(()),
     }
 }
 
