@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Place, ids_of};
 
 /// The reports of every run.
-const REPORTS: [&str; 6] = [
+pub(super) const REPORTS: [&str; 6] = [
     "billing.csv",
     "expiry.csv",
     "quarantine.csv",

@@ -242,25 +242,24 @@ fn reasons(place: &Place) -> String {
 }
 
 #[test]
-fn a_sigterm_keeps_and_publishes_what_is_in_flight_and_says_so() {
-    let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(200));
-    let (place, run) = under_way(&vendor, &[]);
-    wait_until("some replies are committed", || committed(&place) >= 10);
-    run.terminate();
-    let asked = tokio::time::Instant::now();
-    run.end().expect(4);
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-    assert_nothing_in_flight_lost(&place, &vendor);
-    assert!(
-        reasons(&place).contains("a signal stopped the run"),
-        "{}",
-        reasons(&place)
-    );
-    assert!(reasons(&place).contains("due records are left"), "{}", reasons(&place));
+fn a_signal_keeps_and_publishes_what_is_in_flight_and_says_so() {
+    for signal in ["-TERM", "-INT"] {
+        let vendor = Vendor::start(Mix::AllFinal, Duration::from_millis(200));
+        let (place, run) = under_way(&vendor, &[]);
+        wait_until("some replies are committed", || committed(&place) >= 10);
+        run.signal(signal);
+        let asked = tokio::time::Instant::now();
+        run.end().expect(4);
+        assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+        assert_nothing_in_flight_lost(&place, &vendor);
+        let reasons = reasons(&place);
+        assert!(reasons.contains("a signal stopped the run"), "{signal}: {reasons}");
+        assert!(reasons.contains("due records are left"), "{signal}: {reasons}");
+    }
 }
 
 #[test]
-fn a_second_sigterm_ends_at_once() {
+fn a_second_signal_of_either_kind_ends_at_once() {
     // Nothing is answered within the grace of the first signal, so only the second one can end it with this code.
     let vendor = Vendor::start(Mix::AllFinal, Duration::from_mins(1));
     let (place, mut run) = under_way(&vendor, &[]);
@@ -268,8 +267,8 @@ fn a_second_sigterm_ends_at_once() {
     run.terminate();
     let mut said = BufReader::new(run.0.stderr.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap().contains("stopping: ")));
-    run.terminate();
-    assert_eq!(run.0.wait().unwrap().code(), Some(128 + 15));
+    run.signal("-INT");
+    assert_eq!(run.0.wait().unwrap().code(), Some(128 + 2));
     assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), IDS as u64)]));
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use idvault::files;
 use idvault::sandbox::Mix;
 
-use super::{Place, Vendor, files_below, made_up};
+use super::{Place, Vendor, files_below, made_up, samples};
 
 const IDS: usize = 20;
 
@@ -132,11 +132,12 @@ fn a_data_folder_that_is_a_link_is_refused_by_every_command_that_uses_it() {
     let place = Place::new();
     let source = source(&place);
     place.night(&["--pending", &source]).expect(4);
+    let bill = samples("bill-2026-10.csv");
     let real = place.path("real");
     std::fs::rename(place.data(), &real).unwrap();
     symlink(&real, place.data()).unwrap();
     let before = content(&real);
-    let commands: [(&[&str], i32); 7] = [
+    let commands: [(&[&str], i32); 12] = [
         (&["run", "--sandbox", "--pending", &source], 7),
         (&["run", "--dry-run", "--pending", &source], 7),
         (&["status"], 6),
@@ -144,6 +145,11 @@ fn a_data_folder_that_is_a_link_is_refused_by_every_command_that_uses_it() {
         (&["report", "billing"], 6),
         (&["quarantine", "list"], 6),
         (&["quarantine", "retry", "--all"], 6),
+        (&["report", "expiry"], 6),
+        (&["verify", "--repair"], 6),
+        (&["quarantine", "drop", "made00001", "--reason", "gone"], 6),
+        (&["close", "--month", "2026-10", "--accept", "nothing was verified"], 6),
+        (&["reconcile", "--bill", &bill, "--month", "2026-10"], 6),
     ];
     for (args, code) in commands {
         for end in ["", "/", "/."] {
@@ -239,6 +245,41 @@ fn latest_is_replaced_and_never_followed() {
         place.night(&["--pending", &source]).expect(4);
         assert_eq!(content(&leads_to), before);
         assert_eq!(std::fs::read_link(&latest).unwrap(), Path::new("2026-11-22T020000Z"));
+    }
+}
+
+/// What commands write beside the night's: a closed month, what a repair sets aside, a report in a file, and a comparison.
+#[test]
+fn other_commands_write_through_no_link() {
+    for target in [Target::Outside, Target::Nowhere] {
+        let place = Place::new();
+        place.night(&["--pending", &source(&place)]).expect(4);
+        let folder = target.make(&place, true);
+        let file = place.path("file");
+        let close = ["close", "--month", "2025-01", "--accept", "nothing was verified"];
+        let archive = place.data().join("archive");
+        let published = archive.join(&place.archive_files()[0]);
+        std::fs::copy(published, archive.join("copy.parquet")).unwrap();
+        let bill = samples("bill-2026-10.csv");
+        let reconcile = ["reconcile", "--bill", &bill, "--month", "2026-10"];
+        let refused = |args: &[&str], link: &str, leads_to: &Path, code: i32| {
+            let before = content(leads_to);
+            let link = place.path(link);
+            symlink(leads_to, &link).unwrap();
+            let ended = place.idvault(args);
+            assert_eq!(ended.code, Some(code), "{args:?}: {}{}", ended.stdout, ended.stderr);
+            let name = link.file_name().unwrap().to_str().unwrap();
+            assert!(ended.stderr.contains(name), "{args:?}: {}", ended.stderr);
+            assert_eq!(content(leads_to), before, "{args:?}");
+            std::fs::remove_file(link).unwrap();
+        };
+        refused(&["verify", "--repair"], "data/set-aside", &folder, 7);
+        let output = ["report", "billing", "--all", "--output", "link.csv"];
+        refused(&output, "link.csv", &file, 7);
+        std::fs::remove_dir_all(place.data().join("reports")).unwrap();
+        refused(&reconcile, "data/reports", &folder, 7);
+        refused(&close, "data/closed", &folder, 7);
+        assert!(!file.exists());
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use idvault::sandbox::Mix;
 use rustix::fs::OFlags;
 
+use super::checker::REPORTS;
 use super::{Ended, Place, Running, Vendor, files_below, made_up, wait_until};
 
 /// A run that was told to end has ended after this time.
@@ -124,6 +125,19 @@ fn said(run: &mut Running, text: &str) {
     }
 }
 
+/// Tells the run to end and holds it for `seconds`, as a machine does that is far too slow.
+fn stopped_and_held(mut run: Running, seconds: u64) -> Ended {
+    let told = Instant::now();
+    run.terminate();
+    said(&mut run, "stopping: ");
+    run.signal("-STOP");
+    std::thread::sleep(Duration::from_secs(seconds));
+    run.signal("-CONT");
+    let ended = run.end().expect(4);
+    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    ended
+}
+
 /// The process is held for as long as it has, so that it does not depend on the machine whether it gets done.
 #[test]
 fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
@@ -131,7 +145,7 @@ fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
     let place = Place::new();
     journalled(&place, ROWS, 2_000);
     let vendor = Vendor::start(Mix::AllFinal, Duration::ZERO);
-    let mut run = Running::start(&mut place.night_of(&vendor, &[]));
+    let run = Running::start(&mut place.night_of(&vendor, &[]));
     wait_until("a file is being written", || {
         std::fs::read_dir(place.data().join(".staging")).is_ok_and(|files| {
             files
@@ -139,14 +153,7 @@ fn a_publication_that_takes_too_long_is_left_to_the_next_run() {
                 .any(|file| file.path().extension().is_some_and(|extension| extension == "parquet"))
         })
     });
-    let told = Instant::now();
-    run.terminate();
-    said(&mut run, "stopping: ");
-    run.signal("-STOP");
-    std::thread::sleep(Duration::from_secs(7));
-    run.signal("-CONT");
-    let ended = run.end().expect(4);
-    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    let ended = stopped_and_held(run, 7);
     assert!(
         ended
             .stderr
@@ -209,15 +216,7 @@ fn a_large_day_is_published_in_several_files_and_cut_off_between_them() {
     assert_eq!(place.states(), states(0));
     assert!(place.archive_files().is_empty());
 
-    let mut run = at_its_second_file();
-    let told = Instant::now();
-    run.terminate();
-    said(&mut run, "stopping: ");
-    run.signal("-STOP");
-    std::thread::sleep(Duration::from_secs(7));
-    run.signal("-CONT");
-    run.end().expect(4);
-    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    stopped_and_held(at_its_second_file(), 7);
     let rows = rows_of_files(&place);
     assert_eq!(rows[0], ROWS_OF_A_FILE, "what is in a complete file is published");
     assert!(
@@ -268,20 +267,13 @@ fn reports_that_take_too_long_are_left_to_the_next_run() {
     let place = Place::new();
     let source = place.write("pending.csv", made_up(ROWS, 3, "FACE_LIVENESS"));
     let vendor = Vendor::start(Mix::AllFinal, NEVER);
-    let mut run = Running::start(
+    let run = Running::start(
         place
             .night_of(&vendor, &["--concurrency", "8"])
             .args(["--pending", &source]),
     );
     wait_until("calls are in flight", || vendor.counts().calls >= 8);
-    let told = Instant::now();
-    run.terminate();
-    said(&mut run, "stopping: ");
-    run.signal("-STOP");
-    std::thread::sleep(Duration::from_secs(8));
-    run.signal("-CONT");
-    let ended = run.end().expect(4);
-    assert!(told.elapsed() < BOUND, "{:?}", told.elapsed());
+    let ended = stopped_and_held(run, 8);
     let missing = "expiry.csv, quarantine.csv, report.html are missing";
     assert!(ended.stderr.contains(missing), "{}", ended.stderr);
     assert_eq!(reports(&place), ["billing.csv", "rejected.csv", "summary.json"]);
@@ -302,15 +294,7 @@ fn reports_that_take_too_long_are_left_to_the_next_run() {
 
     let expiring = place.idvault(&["report", "expiry"]).expect(0).stdout;
     place.idvault(&["run", "--dry-run"]).expect(0);
-    let complete = [
-        "billing.csv",
-        "expiry.csv",
-        "quarantine.csv",
-        "rejected.csv",
-        "report.html",
-        "summary.json",
-    ];
-    assert_eq!(reports(&place), complete);
+    assert_eq!(reports(&place), REPORTS);
     assert_eq!(
         std::fs::read_to_string(place.data().join("reports/latest/expiry.csv")).unwrap(),
         expiring
