@@ -65,6 +65,11 @@ impl Totals {
     pub const fn calls(&self) -> u64 {
         self.fetched + self.postponed + self.quarantined + self.lost + self.abandoned + self.left
     }
+
+    /// Whether the vendor has told how a record stands. It does so only where it takes the signature's time for right.
+    pub const fn told_any(&self) -> bool {
+        self.fetched + self.postponed + self.lost + self.abandoned > 0
+    }
 }
 
 impl Counts {

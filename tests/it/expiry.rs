@@ -279,3 +279,26 @@ fn a_region_that_was_reached_has_nothing_to_do_with_the_outage_of_another() {
         assert_eq!(cause, expected, "{id}");
     }
 }
+
+/// A clock that leapt ahead takes no record out of a person's hands: the vendor refuses it, and the next night is as any other.
+#[test]
+fn a_clock_that_the_vendor_refuses_loses_nothing_of_the_quarantine() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    configure(&idvault, &vendor, "");
+    vendor.script("refused", [error(400, "InvalidParameter")]);
+    vendor.script(
+        "open",
+        [
+            error(404, "ProcessNotCompleted"),
+            error(400, "InvalidTimeStamp.Expired"),
+        ],
+    );
+    let rows = format!("refused,{LAST_DAY}\nopen,{LAST_DAY}\n");
+    idvault.write("pending.csv", format!("transaction_id,verified_at\n{rows}"));
+    night(&idvault, FIRST_NIGHT, "pending.csv", &[], 4);
+    night(&idvault, "2100-01-01T02:00:00Z", "pending.csv", &[], 8);
+    assert_eq!(idvault.row("refused").state, "quarantined");
+    vendor.script("open", [verdict("Y", "200")]);
+    night(&idvault, SECOND_NIGHT, "pending.csv", &[], 5);
+    assert_eq!(idvault.row("refused").state, "lost");
+}

@@ -122,6 +122,14 @@ fn what_was_in_quarantine_until_its_expiry_is_lost() {
         .exits(5)
         .says("will expire before the next run");
     assert_eq!(idvault.row("t1").state, "quarantined");
+    // Nobody has told yet that this machine's clock is right.
+    idvault
+        .run(&vendor, &["--now", "2026-12-21T02:00:00Z"])
+        .exits(5)
+        .says("1 unfetched record is past its expiry");
+    assert_eq!(idvault.row("t1").state, "quarantined");
+    vendor.script("t2", [verdict("Y", "200")]);
+    idvault.pending(&[("t2", "2026-12-21T01:00:00Z")]);
     idvault
         .run(&vendor, &["--now", "2026-12-21T02:00:00Z"])
         .exits(5)
