@@ -31,6 +31,7 @@ impl Clock for WallClock {
 
 fn main() -> ExitCode {
     let kept_private = keep_memory_private();
+    allow_open_files();
     panic::set_hook(Box::new(say_panic));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -61,6 +62,19 @@ fn keep_memory_private() -> rustix::io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
+}
+
+/// As many open files as the machine allows: a call in flight holds one, and 1024, which is usual, is less than what may be in
+/// flight. A connection that can't be made for want of one looks like an outage of the vendor's.
+fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Where it can't be raised, it is as it was.
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 /// One line on a panic, whatever `RUST_BACKTRACE` says. A message that was put together can hold data; one that stands
@@ -107,7 +121,8 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
         seed: fastrand::u64(..),
         stdin: || Box::new(io::stdin()),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(CommandError::Start)?;
     runtime.block_on(command::execute(cli, context))
 }
 

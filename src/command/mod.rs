@@ -98,6 +98,9 @@ pub enum CommandError {
     /// A file can't be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The machine gives no threads or files.
+    #[error("failed to start; see what limits the threads and open files of this user (`ulimit -a`)")]
+    Start(#[source] io::Error),
     /// Standard output can't be written.
     #[error("failed to write to standard output")]
     Output(#[from] io::Error),
@@ -118,7 +121,7 @@ impl CommandError {
             | Self::Report(ReportError::Ledger(error))
             | Self::Reconcile(ReconcileError::Ledger(error)) => ledger_exit(error),
             Self::Archive(_) | Self::Report(_) | Self::File(_) => Exit::Archive,
-            Self::Sandbox(_) | Self::Client(_) | Self::Output(_) => Exit::Unexpected,
+            Self::Sandbox(_) | Self::Client(_) | Self::Start(_) | Self::Output(_) => Exit::Unexpected,
             Self::Usage(_) => Exit::Usage,
         }
     }
@@ -126,6 +129,7 @@ impl CommandError {
 
 /// Carries a command out.
 pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
+    signals::outlive_a_file_limit();
     let global = cli.global;
     match cli.command {
         Command::Run(args) => run::execute(&args, &global, &context).await,

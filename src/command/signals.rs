@@ -1,8 +1,9 @@
-//! Signals that ask a command to end.
+//! Signals that ask a command to end, or would end it without a word.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stop::{self, Stop, StopReason};
@@ -27,6 +28,12 @@ pub(super) fn stop_at_first(stop: &Stop, meanwhile: &'static str) {
             }
         });
     }
+}
+
+/// What is written beyond a limit of the size of files is then an error that names the file, and not the process's end.
+pub(super) fn outlive_a_file_limit() {
+    // Where it can't be listened for, it is as it was.
+    let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
 }
 
 /// Ends a stopped command that has not ended by itself in time, as a crash would: the next one mends it.

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::billing::{BillingTotals, SubCodeTotal};
 use super::expiry::{ExpiryTotals, Loss};
@@ -174,9 +174,16 @@ impl PaceUse {
 #[derive(Debug, Clone, Serialize)]
 pub struct Paths {
     /// The archive.
+    #[serde(serialize_with = "readable")]
     pub archive: PathBuf,
     /// This run's reports.
+    #[serde(serialize_with = "readable")]
     pub reports: PathBuf,
+}
+
+/// A name of any bytes, as it is shown: one that is no text must not keep a night from its reports.
+fn readable<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl fmt::Display for Summary {

@@ -19,6 +19,7 @@ mod huge;
 mod ids;
 mod intake;
 mod links;
+mod machine;
 mod memory;
 mod migration;
 mod mixed;
