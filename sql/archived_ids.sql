@@ -1,5 +1,4 @@
--- Archived ids by product, region and sub code.
-SELECT product_code, region, sub_code, count(*)
+-- The product, region and sub code of every archived id; they are counted outside, as SQLite would sort them for it.
+SELECT product_code, region, sub_code
 FROM standing
 WHERE state = 'archived'
-GROUP BY product_code, region, sub_code

@@ -1,3 +1,5 @@
+-- KiB of page cache, in the place of that of pragmas.sql: the index of the ids of some million records, as each is looked up.
+PRAGMA main.cache_size = -65536;
 -- The vendor's records that are looked at again: those that the ledger does not know, or knows otherwise.
 CREATE TEMP TABLE records (
     entry           INTEGER PRIMARY KEY,

@@ -36,26 +36,38 @@ pub struct VendorRecord {
     pub sub_code: Option<String>,
 }
 
-/// Which of the ledger's ids the records named: a bit for each number.
+/// Which of the ledger's ids the records named.
 #[derive(Debug, Default)]
-pub struct HeldRecords(Vec<u64>);
+pub struct HeldRecords {
+    /// A bit for each number.
+    named: Vec<u64>,
+    /// The number of the last one, and how far it is from the one before.
+    last: i64,
+    step: i64,
+}
 
 impl HeldRecords {
     /// Whether a record named the id with this number.
     pub fn names(&self, number: i64) -> bool {
         let (word, bit) = place(number);
-        self.0.get(word).is_some_and(|bits| bits & bit != 0)
+        self.named.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
     /// False where one did already.
     fn name(&mut self, number: i64) -> bool {
         let (word, bit) = place(number);
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
+        if self.named.len() <= word {
+            self.named.resize(word + 1, 0);
         }
-        let is_first = self.0[word] & bit == 0;
-        self.0[word] |= bit;
+        let is_first = self.named[word] & bit == 0;
+        self.named[word] |= bit;
+        (self.step, self.last) = (number - self.last, number);
         is_first
+    }
+
+    /// The number that the next one has where they come in the ledger's order or against it, as exports by time mostly do.
+    fn guess(&self) -> Option<i64> {
+        (self.step.abs() == 1).then(|| self.last + self.step)
     }
 }
 
@@ -101,15 +113,33 @@ impl Ledger {
         judge: &mut dyn FnMut(Option<MonthRow<'_>>) -> bool,
     ) -> Result<bool, LedgerError> {
         let mut look_up = || -> rusqlite::Result<bool> {
-            let sql = include_str!("../../sql/records_lookup.sql");
-            let mut lookup = self.connection.prepare_cached(sql)?;
-            let id = named_params! { ":transaction_id": record.transaction_id.as_str() };
-            let known = lookup.query_row(id, |row| {
+            let id = record.transaction_id.as_str();
+            let guess = held.guess();
+            let mut known = |row: &Row<'_>| {
                 let row = month_row(row)?;
                 let is_first = held.name(row.number);
                 Ok((is_first, is_first && judge(Some(row))))
-            });
-            let (is_new, keep) = match known.optional()? {
+            };
+            let mut found = None;
+            if let Some(number) = guess {
+                let sql = include_str!("../../sql/records_guess.sql");
+                let guessed = named_params! { ":number": number, ":transaction_id": id };
+                found = self
+                    .connection
+                    .prepare_cached(sql)?
+                    .query_row(guessed, &mut known)
+                    .optional()?;
+            }
+            if found.is_none() {
+                let sql = include_str!("../../sql/records_lookup.sql");
+                let by_id = named_params! { ":transaction_id": id };
+                found = self
+                    .connection
+                    .prepare_cached(sql)?
+                    .query_row(by_id, &mut known)
+                    .optional()?;
+            }
+            let (is_new, keep) = match found {
                 Some((false, _)) => return Ok(false),
                 Some((true, keep)) => (false, keep),
                 None => (true, judge(None)),

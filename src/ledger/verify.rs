@@ -3,7 +3,7 @@
 //! - [`SeenIds`]: the ids that were read from the archive so far; [`SeenFace`]: how a face fits them
 //! - [`KnownRow`]: what the ledger knows of one
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{OptionalExtension, Params, Row, named_params};
 
@@ -151,8 +151,31 @@ impl Ledger {
 
     /// Archived ids by product, region and sub code.
     pub fn archived_ids(&self) -> Result<Counted, LedgerError> {
-        self.counted(include_str!("../../sql/archived_ids.sql"), [])
-            .map_err(self.failed("count the archived ids"))
+        let read = || -> rusqlite::Result<Counted> {
+            let mut statement = self
+                .connection
+                .prepare_cached(include_str!("../../sql/archived_ids.sql"))?;
+            let mut rows = statement.query([])?;
+            let (mut counts, mut key) = (HashMap::<String, u64>::new(), String::new());
+            while let Some(row) = rows.next()? {
+                key.clear();
+                for column in 0..3 {
+                    key.push_str(row.get_ref(column)?.as_str()?);
+                    key.push('\n');
+                }
+                match counts.get_mut(&key) {
+                    Some(count) => *count += 1,
+                    None => drop(counts.insert(key.clone(), 1)),
+                }
+            }
+            let of_key = |(key, count): (String, u64)| {
+                let mut words = key.split('\n').map(str::to_owned);
+                let mut word = || words.next().unwrap_or_default();
+                ([word(), word(), word()], count)
+            };
+            Ok(counts.into_iter().map(of_key).collect())
+        };
+        read().map_err(self.failed("count the archived ids"))
     }
 
     fn counted(&self, sql: &str, bound: impl Params) -> rusqlite::Result<Counted> {
