@@ -20,6 +20,7 @@ pub mod host;
 pub mod intake;
 pub mod ledger;
 pub mod pace;
+pub mod panics;
 pub mod plain;
 pub mod plan;
 pub mod pricing;

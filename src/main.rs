@@ -13,6 +13,7 @@ use idvault::config::{ConfigFile, LogFormat};
 use idvault::error_chain;
 use idvault::exit::Exit;
 use idvault::host::Host;
+use idvault::panics;
 use idvault::plain::clean;
 use jiff::Timestamp;
 use tracing_subscriber::filter::LevelFilter;
@@ -80,12 +81,15 @@ fn allow_open_files() {
 /// One line on a panic, whatever `RUST_BACKTRACE` says. A message that was put together can hold data; one that stands
 /// in the source can't.
 fn say_panic(panic: &PanicHookInfo<'_>) {
+    if panics::is_expected() {
+        return;
+    }
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let message = panic.payload().downcast_ref::<&'static str>();
     let message = message.map(|message| format!(": {message}")).unwrap_or_default();
     let _ = writeln!(
         io::stderr(),
-        "idvault: a part of this program failed unexpectedly at {place}{message}; unless a damaged file is named, please report this line"
+        "idvault: a part of this program failed unexpectedly at {place}{message}; please report this line"
     );
 }
 

@@ -98,8 +98,13 @@ pub struct Recovered {
     pub files: Vec<String>,
 }
 
-/// Removes what an interrupted publication left behind; its rows are all still journalled.
-pub fn recover(ledger: &mut Ledger, archive: &Archive) -> Result<Recovered, PublishError> {
+/// Removes what an interrupted publication left behind; its rows are all still journalled. What can't be removed is handed to
+/// `failed`, which says whether to go on without it.
+pub fn recover(
+    ledger: &mut Ledger,
+    archive: &Archive,
+    failed: &mut dyn FnMut(ArchiveError) -> Result<(), ArchiveError>,
+) -> Result<Recovered, PublishError> {
     let staged = ledger.staged_files()?;
     for path in &staged {
         if let Some(what) = not_left_over(ledger, archive, path)? {
@@ -108,13 +113,17 @@ pub fn recover(ledger: &mut Ledger, archive: &Archive) -> Result<Recovered, Publ
         }
     }
     let mut recovered = Recovered {
-        staging: archive.clear_staging()?,
+        staging: archive.clear_staging(failed)?,
         ..Recovered::default()
     };
     for path in staged {
-        let removed = archive.discard(&path)?;
-        ledger.forget_staged(&path)?;
-        recovered.files.extend(removed.then_some(path));
+        match archive.discard(&path) {
+            Ok(removed) => {
+                ledger.forget_staged(&path)?;
+                recovered.files.extend(removed.then_some(path));
+            }
+            Err(error) => failed(error)?,
+        }
     }
     Ok(recovered)
 }
@@ -126,10 +135,12 @@ pub fn not_left_over(ledger: &Ledger, archive: &Archive, path: &str) -> Result<O
     // What can't be read of it was never published.
     let _ = archive.read_ids(path, &mut |id| {
         if matches!(looked_up, Ok(None)) {
-            looked_up = ledger.known(id).map(|known| {
-                let journalled = known.is_some_and(|known| known.state == Some(State::Journalled));
-                (!journalled).then(|| format!("it is staged, and {id} in it is not in the journal"))
-            });
+            looked_up = ledger
+                .known(id, |known| known.state == Some(State::Journalled))
+                .map(|journalled| {
+                    (!journalled.unwrap_or(false))
+                        .then(|| format!("it is staged, and {id} in it is not in the journal"))
+                });
         }
     });
     looked_up

@@ -119,7 +119,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
     compact::recover(&mut ledger, &archive, now)?;
-    publish::recover(&mut ledger, &archive)?;
+    publish::recover(&mut ledger, &archive, &mut Err)?;
     let reports = ReportDir::create(data_dir, &run.id)?;
     let mut story = Story {
         started_at: now,

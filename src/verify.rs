@@ -3,25 +3,35 @@
 //! - [`verify`]: the comparison; [`Scope`]: how much is decoded
 //! - [`Verified`], [`Difference`], [`Differences`]: what it found
 //! - [`repair()`]: mends what can be mended without guessing; [`Mended`]: what it did
+//!
+//! The ledger is read from its first row to its last while its pages are checked and the files are read (`reading`). Whether both hold the
+//! same rows is told by sums (`balance`); where these differ, the rows in question are compared one by one and named (`rows`).
 
+mod balance;
 mod difference;
+mod reading;
 mod repair;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 
-use crate::archive::{Archive, ArchiveError, Columns, FoundFile};
+use crate::archive::{Archive, ArchiveError, FoundFile, Room, UnreadableFolder};
 use crate::closing;
 use crate::compact;
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
 use crate::publish::not_left_over;
 use crate::record::State;
 use crate::run::RunError;
+use crate::tally;
 
 pub use difference::{Difference, Differences};
 pub use repair::{Mended, repair};
-use rows::Rows;
+
+use balance::{Balance, Hashes, Item, Key};
+use reading::{READERS, ReadFile, Reading, Waiting};
 
 /// How much of the archive's files is decoded beyond the columns that the ledger has too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,76 +66,151 @@ pub struct Verified {
 /// Compares every file of the manifest by size and SHA-256, and every row with the ledger, the tallies and the faces. A
 /// ledger that is damaged is an error; whatever else is wrong is a difference.
 pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified, RunError> {
-    ledger.check_integrity()?;
     let archive = &Archive::for_reading(data_dir);
+    let snapshot = &ledger.snapshot()?;
     let (manifest, half_done) = compact::manifest_as_it_stands(ledger, archive)?;
     let mut verified = Verified {
         half_done,
         files: manifest.len() as u64,
         bytes: sum_of(manifest.iter().map(|file| file.bytes)),
-        archived: ledger.state_counts_of_all_rows()?.of(State::Archived),
         ..Verified::default()
     };
-    let found = &mut verified.differences;
-    ledger.contradictions(&mut |what| found.add(Difference::Ledger(what)))?;
-    check_counts(ledger, verified.archived, found)?;
-    check_closed(data_dir, ledger, &manifest, found)?;
-    let mut there = compare_files(ledger, archive, &manifest, &mut verified)?;
-    let found = &mut verified.differences;
+    let there = compare_names(ledger, archive, &manifest, &mut verified)?;
     let sample = sample(&manifest, &there, scope);
     verified.read_files = sample.len() as u64;
     verified.read_bytes = sum_of(sample.iter().map(|number| manifest[*number].bytes));
-    // Faces are held to the verifications, which come first.
-    there.sort_by_key(|number| manifest[*number].dataset != "verifications");
-    let mut rows = Rows::new(ledger, archive, &manifest)?;
-    for number in there {
-        let columns = if sample.contains(&number) {
-            Columns::All
-        } else {
-            Columns::Compared
-        };
-        rows.read(number, columns, found)?;
+    let reading = Reading {
+        archive,
+        manifest: &manifest,
+        run_ids: ledger.run_ids()?,
+        sample,
+        key: Key::random(),
+    };
+    let waiting = Waiting::new(&there);
+    let mut balance = Balance::new(reading.key);
+    let files = thread::scope(|threads| {
+        let others = ledger.readers();
+        let pages = threads.spawn(move || others.open()?.check_pages_and_small_tables());
+        let readers: [_; READERS] = std::array::from_fn(|_| threads.spawn(|| reading.read(&waiting)));
+        let rows = read_ledger(ledger, &mut verified, (reading.key, &mut balance));
+        // What is wrong with the pages says more than what was read of them.
+        let sound = joined(pages).and(rows);
+        sound.inspect_err(|_| waiting.leave())?;
+        let mut files = Vec::new();
+        for reader in readers {
+            let (taken, mut more) = joined(reader)?;
+            balance.merge(&taken);
+            files.append(&mut more);
+        }
+        Ok::<_, RunError>(files)
+    })?;
+    let found = &mut verified.differences;
+    check_closed(data_dir, ledger, &manifest, found)?;
+    add_files(ledger, &manifest, files, found)?;
+    if let Some(suspects) = balance.suspects() {
+        rows::name_differences((ledger, snapshot), archive, (&manifest, &there), suspects, found)?;
     }
-    rows.finish(verified.archived, found)?;
     Ok(verified)
 }
 
-/// Holds what is on the disk to the manifest. Gives the numbers of the files that are there.
-fn compare_files(
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Looks for what contradicts itself in the ledger, and adds every archived row to the balance.
+fn read_ledger(
+    ledger: &Ledger,
+    verified: &mut Verified,
+    (key, balance): (Key, &mut Balance),
+) -> Result<(), LedgerError> {
+    let (mut hashes, mut indices) = (Hashes::new(key), 0_u128);
+    ledger.for_each_row(&mut |row, entries| {
+        for entry in entries {
+            indices = indices.wrapping_add(hashes.of(Item::Entry(*entry)));
+        }
+        if row.state == Some(State::Archived) {
+            verified.archived += 1;
+            balance.add(row.transaction_id, Item::Verification(row.into()));
+        }
+    })?;
+    ledger.for_each_journalled_row(&mut |row| {
+        verified.archived -= 1;
+        balance.take(row.transaction_id, Item::Verification(row.into()));
+    })?;
+    ledger.for_each_index_entry(&mut |entry| indices = indices.wrapping_sub(hashes.of(Item::Entry(entry))))?;
+    if indices != 0 {
+        return Err(ledger.damaged("an index of the ids is not what their rows say"));
+    }
+    let found = &mut verified.differences;
+    ledger.contradictions(&mut |what| found.add(Difference::Ledger(what)))?;
+    check_counts(ledger, verified.archived, found)
+}
+
+/// Adds what is wrong with each file in itself, and with its tallies.
+fn add_files(
+    ledger: &Ledger,
+    manifest: &[ManifestFile],
+    mut files: Vec<ReadFile>,
+    found: &mut Differences,
+) -> Result<(), LedgerError> {
+    files.sort_by_key(|file| file.number);
+    for file in files {
+        found.append(file.found);
+        let path = &manifest[file.number].path;
+        let Some(counted) = file.counted else { continue };
+        if let Some((key, rows, tally)) = tally::differing(&counted, &ledger.tallies_of(path)?).next() {
+            let (path, key) = (path.clone(), key.join(" "));
+            let what = format!("{rows} rows of {key}, tallied as {tally}");
+            found.add(Difference::Tallies { path, what });
+        }
+    }
+    Ok(())
+}
+
+/// Holds the names on the disk to the manifest. Gives the numbers of the files that are there.
+fn compare_names(
     ledger: &Ledger,
     archive: &Archive,
     manifest: &[ManifestFile],
     verified: &mut Verified,
 ) -> Result<Vec<usize>, RunError> {
     let found = &mut verified.differences;
-    let mut on_disk = files_on_disk(archive)?;
+    let mut on_disk = OnDisk::of(archive)?;
     let mut there = Vec::new();
     for (number, file) in manifest.iter().enumerate() {
+        let path = || file.path.clone();
         if let Some(what) = misnamed(file) {
-            let path = file.path.clone();
-            found.add(Difference::Manifest { path, what });
+            found.add(Difference::Manifest { path: path(), what });
         }
-        let difference = compare_bytes(archive, file, on_disk.remove(&file.path))?;
-        // A changed file is read all the same: it may say more.
-        if !matches!(difference, Some(Difference::MissingFile(_) | Difference::ExtraFile(_))) {
-            there.push(number);
-        }
-        if let Some(difference) = difference {
-            found.add(difference);
+        match on_disk.files.remove(&file.path) {
+            Some(found) if found.regular => there.push(number),
+            // A link or a socket where the file should be.
+            Some(_) => found.add(Difference::ExtraFile(path())),
+            None if on_disk.may_hold(&file.path) => found.add(Difference::UnreadableFile {
+                path: path(),
+                why: "its folder can't be listed".to_owned(),
+            }),
+            None => found.add(Difference::MissingFile(path())),
         }
     }
     for path in ledger.staged_files()? {
-        if !on_disk.get(&path).is_some_and(|file| file.regular) {
+        if !on_disk.files.get(&path).is_some_and(|file| file.regular) {
             continue;
         }
-        on_disk.remove(&path);
+        on_disk.files.remove(&path);
         match not_left_over(ledger, archive, &path)? {
             None => verified.left_over.push(path),
             Some(what) => found.add(Difference::Manifest { path, what }),
         }
     }
-    for path in on_disk.into_keys() {
+    for path in on_disk.files.into_keys() {
         found.add(Difference::ExtraFile(path));
+    }
+    for folder in on_disk.unreadable {
+        let why = crate::error_chain(&folder.error);
+        let itself = folder.relative_path.is_empty();
+        let path = if itself { ".".to_owned() } else { folder.relative_path };
+        found.add(Difference::UnreadableFile { path, why });
     }
     Ok(there)
 }
@@ -155,9 +240,28 @@ fn check_closed(
     Ok(())
 }
 
-fn files_on_disk(archive: &Archive) -> Result<BTreeMap<String, FoundFile>, ArchiveError> {
-    let files = archive.files_on_disk()?.into_iter();
-    Ok(files.map(|file| (file.relative_path.clone(), file)).collect())
+/// What is below `archive/`.
+struct OnDisk {
+    files: BTreeMap<String, FoundFile>,
+    /// What is in them is not known.
+    unreadable: Vec<UnreadableFolder>,
+}
+
+impl OnDisk {
+    fn of(archive: &Archive) -> Result<Self, ArchiveError> {
+        let found = archive.files_in(Room::Archive)?;
+        let files = found.files.into_iter();
+        Ok(Self {
+            files: files.map(|file| (file.relative_path.clone(), file)).collect(),
+            unreadable: found.unreadable,
+        })
+    }
+
+    /// Whether a file may be there and not have been found.
+    fn may_hold(&self, path: &str) -> bool {
+        let mut folders = self.unreadable.iter();
+        folders.any(|folder| Path::new(path).starts_with(&folder.relative_path))
+    }
 }
 
 /// What is wrong with a manifest entry in itself: a file's path says its dataset, its day and its run too.
@@ -167,18 +271,9 @@ fn misnamed(file: &ManifestFile) -> Option<String> {
     (!file.path.starts_with(&named)).then(|| "its dataset, billing day or run is another than its path says".to_owned())
 }
 
-fn compare_bytes(
-    archive: &Archive,
-    file: &ManifestFile,
-    found: Option<FoundFile>,
-) -> Result<Option<Difference>, ArchiveError> {
+/// What is different about a file that is there, by its length and its SHA-256.
+fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Difference>, ArchiveError> {
     let path = || file.path.clone();
-    match found {
-        None => return Ok(Some(Difference::MissingFile(path()))),
-        // A link or a socket where the file should be.
-        Some(found) if !found.regular => return Ok(Some(Difference::ExtraFile(path()))),
-        Some(_) => {}
-    }
     let found = match archive.check(&file.path) {
         Ok(found) => found,
         Err(error @ ArchiveError::File(_)) => {

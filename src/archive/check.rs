@@ -1,7 +1,7 @@
 //! Reading back: what was written, and what is on the disk.
 //!
 //! - [`CheckedFile`]: the bytes of a file as it is
-//! - [`FoundFile`]: what is there
+//! - [`Found`]: what is below a folder; [`FoundFile`], [`UnreadableFolder`]: one of it
 //! - [`Written`], [`IdDigest`]: what a staged file must read back as
 
 use std::fs;
@@ -33,6 +33,34 @@ pub struct FoundFile {
     pub bytes: u64,
     /// A regular file, and no link, socket or the like.
     pub regular: bool,
+}
+
+/// A folder whose files are not known.
+#[derive(Debug)]
+pub struct UnreadableFolder {
+    /// Where it is, relative to the folder that was looked through.
+    pub relative_path: String,
+    /// Why.
+    pub error: FileError,
+}
+
+/// What is below a folder, in the order of the paths.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// All but folders.
+    pub files: Vec<FoundFile>,
+    /// Folders that can't be listed.
+    pub unreadable: Vec<UnreadableFolder>,
+}
+
+impl Found {
+    /// The files, where all folders could be listed.
+    pub fn whole(self) -> Result<Vec<FoundFile>, FileError> {
+        match self.unreadable.into_iter().next() {
+            None => Ok(self.files),
+            Some(folder) => Err(folder.error),
+        }
+    }
 }
 
 /// What a staged file must read back as.
@@ -103,10 +131,10 @@ pub(super) fn check(path: &Path) -> Result<CheckedFile, ArchiveError> {
     Ok(CheckedFile { bytes, sha256 })
 }
 
-/// Everything under `root` but folders, in the order of the paths; nothing where there is no `root`. Links are not
-/// followed.
-pub(super) fn files_under(root: &Path) -> Result<Vec<FoundFile>, ArchiveError> {
-    let mut found = Vec::new();
+/// Everything under `root` but folders; nothing where there is no `root`. Links are not followed, and what can't be read
+/// keeps nothing else from being found.
+pub(super) fn files_under(root: &Path) -> Result<Found, ArchiveError> {
+    let mut found = Found::default();
     let mut folders = Vec::new();
     files::refuse_link(root)?;
     match fs::symlink_metadata(root) {
@@ -115,23 +143,34 @@ pub(super) fn files_under(root: &Path) -> Result<Vec<FoundFile>, ArchiveError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(FileError::because("list", root)(error).into()),
     }
+    let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
     while let Some(folder) = folders.pop() {
-        let failed = || FileError::because("list", &folder);
-        for entry in fs::read_dir(&folder).map_err(failed())? {
-            let entry = entry.map_err(failed())?;
-            let kind = entry.file_type().map_err(failed())?;
-            let path = entry.path();
-            if kind.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(FoundFile {
-                    relative_path: path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned(),
-                    bytes: entry.metadata().map_err(failed())?.len(),
+        let mut list = || -> io::Result<()> {
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let kind = entry.file_type()?;
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                    continue;
+                }
+                found.files.push(FoundFile {
+                    relative_path: relative(&entry.path()),
+                    bytes: entry.metadata()?.len(),
                     regular: kind.is_file(),
                 });
             }
+            Ok(())
+        };
+        if let Err(error) = list() {
+            found.unreadable.push(UnreadableFolder {
+                relative_path: relative(&folder),
+                error: FileError::because("list", &folder)(error),
+            });
         }
     }
-    found.sort();
+    found.files.sort();
+    found
+        .unreadable
+        .sort_by(|one, other| one.relative_path.cmp(&other.relative_path));
     Ok(found)
 }

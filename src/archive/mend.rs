@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::check::{self, CheckedFile, FoundFile};
+use super::check::{self, CheckedFile, Found};
 use super::{Archive, ArchiveError, locate_in};
 use crate::files;
 
@@ -46,8 +46,8 @@ impl fmt::Display for Stray {
 }
 
 impl Archive {
-    /// Everything in a room but folders, in the order of the paths.
-    pub fn files_in(&self, room: Room) -> Result<Vec<FoundFile>, ArchiveError> {
+    /// Everything in a room but folders.
+    pub fn files_in(&self, room: Room) -> Result<Found, ArchiveError> {
         check::files_under(self.room(room))
     }
 

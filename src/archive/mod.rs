@@ -4,7 +4,7 @@
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
 //! - [`StagedDay`]: the files of one billing day while they are written; [`CompletingDay`]: once all rows are there;
 //!   [`StagedFile`]: one that may be published; [`StagedFolder`]: a day's folder with one file in the place of several
-//! - [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
+//! - [`Found`], [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
@@ -37,7 +37,7 @@ use jiff::civil::Date;
 use parquet::errors::ParquetError;
 
 pub use billing::write_billing;
-pub use check::{CheckedFile, FoundFile};
+pub use check::{CheckedFile, Found, FoundFile, UnreadableFolder};
 pub use mend::{Room, Stray};
 pub use publish::{CompletingDay, StagedDay, StagedFile};
 pub use rows::{Columns, StoredFace, StoredRow};
@@ -233,7 +233,7 @@ impl Archive {
         if !root.is_dir() {
             return Ok(false);
         }
-        let found = check::files_under(&root)?;
+        let found = check::files_under(&root)?.whole()?;
         let parquet = |file: &FoundFile| file.regular && file.relative_path.ends_with(".parquet");
         Ok(found.iter().any(parquet))
     }
@@ -283,20 +283,26 @@ impl Archive {
     }
 
     /// Removes what a killed run left in the staging folder, and returns how many files or folders that were. Rows of
-    /// such a file are still journalled, and reports can be written again.
-    pub fn clear_staging(&self) -> Result<u64, ArchiveError> {
-        let failed = || FileError::because("list", &self.staging);
+    /// such a file are still journalled, and reports can be written again. What can't be removed is handed to `failed`, which
+    /// says whether to go on without it.
+    pub fn clear_staging(
+        &self,
+        failed: &mut dyn FnMut(ArchiveError) -> Result<(), ArchiveError>,
+    ) -> Result<u64, ArchiveError> {
+        let unlisted = || FileError::because("list", &self.staging);
         let mut cleared = 0;
-        for entry in fs::read_dir(&self.staging).map_err(failed())? {
-            let entry = entry.map_err(failed())?;
+        for entry in fs::read_dir(&self.staging).map_err(unlisted())? {
+            let entry = entry.map_err(unlisted())?;
             let path = entry.path();
-            let removed = if entry.file_type().map_err(failed())?.is_dir() {
+            let removed = if entry.file_type().map_err(unlisted())?.is_dir() {
                 fs::remove_dir_all(&path)
             } else {
                 fs::remove_file(&path)
             };
-            removed.map_err(FileError::because("remove", &path))?;
-            cleared += 1;
+            match removed.map_err(FileError::because("remove", &path)) {
+                Ok(()) => cleared += 1,
+                Err(error) => failed(error.into())?,
+            }
         }
         Ok(cleared)
     }
@@ -312,11 +318,6 @@ impl Archive {
         }
         files::sync(path.parent().unwrap_or(&self.root))?;
         Ok(true)
-    }
-
-    /// Everything under `archive/` but folders, in the order of the paths.
-    pub fn files_on_disk(&self) -> Result<Vec<FoundFile>, ArchiveError> {
-        check::files_under(&self.root)
     }
 
     /// Whether there is anything at a path.
@@ -340,13 +341,14 @@ impl Archive {
         rows::tally(&self.locate(relative_path)?)
     }
 
-    /// Hands every row of a file of `verifications` to `each`, until that fails. Returns the rows.
+    /// Hands every row of a file of `verifications` to `each`, until that fails. Returns how many there were by product,
+    /// region and sub code.
     pub fn read_verifications<E: From<ArchiveError>>(
         &self,
         relative_path: &str,
         columns: Columns,
         each: &mut dyn FnMut(StoredRow<'_>) -> Result<(), E>,
-    ) -> Result<u64, E> {
+    ) -> Result<Counted, E> {
         rows::read_verifications(&self.locate(relative_path)?, columns, each)
     }
 

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array as _, BinaryArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -17,6 +16,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::ArchiveError;
 use crate::files::FileError;
+use crate::panics;
 use crate::tally::Counted;
 
 /// Rows decoded at a time, at most.
@@ -89,14 +89,16 @@ pub struct StoredFace<'a> {
     pub image: Option<&'a [u8]>,
 }
 
-/// Hands every row of the file of `verifications` at `path` to `each`. Returns the rows.
+/// Hands every row of the file of `verifications` at `path` to `each`. Returns what was counted of them.
 pub(super) fn read_verifications<E: From<ArchiveError>>(
     path: &Path,
     columns: Columns,
     each: &mut dyn FnMut(StoredRow<'_>) -> Result<(), E>,
-) -> Result<u64, E> {
+) -> Result<Counted, E> {
     let wanted = (columns == Columns::Compared).then_some(&COMPARED[..]);
+    let mut counted = Counted::new();
     read(path, wanted, &mut |batch| {
+        count(batch, &mut counted)?;
         let text = |name| column::<StringArray>(batch, name);
         let time = |name| column::<TimestampMicrosecondArray>(batch, name);
         let [ids, merchants] = [text("transaction_id")?, text("merchant_biz_id")?];
@@ -122,26 +124,32 @@ pub(super) fn read_verifications<E: From<ArchiveError>>(
             run_id: optional(runs, row),
         });
         Ok(rows.try_for_each(&mut *each))
-    })
+    })?;
+    Ok(counted)
 }
 
 /// Counts the rows of the file of `verifications` at `path`, of which only three columns are read.
 pub(super) fn tally(path: &Path) -> Result<Counted, ArchiveError> {
     let mut counted = Counted::new();
     read::<ArchiveError>(path, Some(&["product_code", "region", "sub_code"]), &mut |batch| {
-        let text = |name| column::<StringArray>(batch, name);
-        let [products, regions, sub_codes] = [text("product_code")?, text("region")?, text("sub_code")?];
-        let mut of_batch: HashMap<[&str; 3], u64> = HashMap::new();
-        for row in 0..batch.num_rows() {
-            let key = [products.value(row), regions.value(row), sub_codes.value(row)];
-            *of_batch.entry(key).or_default() += 1;
-        }
-        for (key, rows) in of_batch {
-            *counted.entry(key.map(str::to_owned)).or_default() += rows;
-        }
+        count(batch, &mut counted)?;
         Ok(Ok(()))
     })?;
     Ok(counted)
+}
+
+fn count(batch: &RecordBatch, counted: &mut Counted) -> Result<(), ParquetError> {
+    let text = |name| column::<StringArray>(batch, name);
+    let [products, regions, sub_codes] = [text("product_code")?, text("region")?, text("sub_code")?];
+    let mut of_batch: HashMap<[&str; 3], u64> = HashMap::new();
+    for row in 0..batch.num_rows() {
+        let key = [products.value(row), regions.value(row), sub_codes.value(row)];
+        *of_batch.entry(key).or_default() += 1;
+    }
+    for (key, rows) in of_batch {
+        *counted.entry(key.map(str::to_owned)).or_default() += rows;
+    }
+    Ok(())
 }
 
 /// Hands every row of the file of `face_images` at `path` to `each`. Returns the rows.
@@ -234,8 +242,8 @@ fn batches(file: File, wanted: Option<&[&str]>) -> Result<ParquetRecordBatchRead
 /// Some damage makes the decoder panic (parquet 60.1: a dictionary page that lost its mark). One bad file must not end
 /// `verify`, which is there to find it. What panicked is dropped, so nothing half-done is seen.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    let panicked = |_| Err(ParquetError::General("the decoder panicked".to_owned()));
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
+    let panicked = || Err(ParquetError::General("the decoder panicked".to_owned()));
+    panics::catch(decode).unwrap_or_else(panicked)
 }
 
 fn batch_rows(metadata: &ParquetMetaData) -> usize {

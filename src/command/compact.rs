@@ -38,7 +38,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
             &format!("completed: {path}, of a compaction that was cut off"),
         )?;
     }
-    publish::recover(&mut ledger, &archive).map_err(RunError::from)?;
+    publish::recover(&mut ledger, &archive, &mut Err).map_err(RunError::from)?;
     let days = compact::plan(&ledger, zone, now, args.min_age_days)?;
     if days.is_empty() {
         say(&mut out, quiet, "nothing to merge")?;

@@ -19,6 +19,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     // A run that publishes meanwhile would look like differences.
     let lock = Lock::acquire(data_dir)?;
     let mut out = io::stdout().lock();
+    let mut not_mended = 0;
     if args.repair {
         let mut written = Ok(());
         let mut ledger = Ledger::open(data_dir, &lock)?;
@@ -28,7 +29,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
             }
         });
         written?;
-        repaired?;
+        not_mended = repaired?;
         ledger.close()?;
     }
     let scope = Scope {
@@ -37,7 +38,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     };
     let verified = verify(data_dir, &ledger, scope)?;
     print(&mut out, &verified, scope)?;
-    Ok(if verified.differences.total() == 0 {
+    Ok(if verified.differences.total() + not_mended == 0 {
         Exit::Done
     } else {
         Exit::Difference

@@ -25,6 +25,7 @@ mod reconcile;
 mod records;
 mod report;
 mod settle;
+mod sound;
 mod verify;
 mod writer;
 
@@ -47,6 +48,7 @@ pub use reconcile::MonthRow;
 pub use records::{Adopted, HeldRecords, Kept, VendorRecord};
 pub use report::{ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};
+pub use sound::{Index, IndexEntry, Snapshot};
 pub use verify::{KnownRow, SeenFace, SeenIds};
 pub use writer::{Writer, WriterHandle};
 

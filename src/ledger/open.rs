@@ -217,10 +217,7 @@ impl Ledger {
         let found: Result<String, _> = self.answer(sql);
         match found.map_err(self.failed("check the pages"))?.as_str() {
             "ok" => Ok(()),
-            what => Err(LedgerError::Damaged {
-                path: self.path.clone(),
-                what: what.split_whitespace().collect::<Vec<_>>().join(" "),
-            }),
+            what => Err(self.damaged(what)),
         }
     }
 

@@ -116,11 +116,6 @@ impl Ledger {
         read().map_err(self.failed("count the states"))
     }
 
-    /// As [`Ledger::state_counts`], counted row by row; a state that no code knows is an error.
-    pub fn state_counts_of_all_rows(&self) -> Result<StateCounts, LedgerError> {
-        self.count_states(include_str!("../../sql/verify_states.sql"), [])
-    }
-
     pub(super) fn count_states(&self, sql: &str, bounds: impl Params) -> Result<StateCounts, LedgerError> {
         let read = || {
             let mut statement = self.connection.prepare(sql)?;

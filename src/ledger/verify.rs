@@ -3,25 +3,28 @@
 //! - [`SeenIds`]: the ids that were read from the archive so far; [`SeenFace`]: how a face fits them
 //! - [`KnownRow`]: what the ledger knows of one
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{OptionalExtension, Params, Row, named_params};
 
-use super::{Ledger, LedgerError, Tally};
+use super::{Ledger, LedgerError, Snapshot, Tally};
 use crate::record::{MerchantBizId, State, TransactionId};
 use crate::tally::Counted;
 
 /// What the ledger knows of an id, of that which the archive holds too. Times are microseconds since 1970 UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownRow {
+pub struct KnownRow<'a> {
+    /// The transaction.
+    pub transaction_id: &'a str,
     /// Where it stands; `None` for a word that is no state.
     pub state: Option<State>,
     /// The company's own id, derived where none was given.
-    pub merchant_biz_id: String,
+    pub merchant_biz_id: Cow<'a, str>,
     /// The product.
-    pub product_code: String,
+    pub product_code: &'a str,
     /// The region.
-    pub region: String,
+    pub region: &'a str,
     /// When it was made.
     pub verified_at: Option<i64>,
     /// When the last answer came.
@@ -29,7 +32,7 @@ pub struct KnownRow {
     /// The verdict.
     pub passed: Option<bool>,
     /// The sub code.
-    pub sub_code: Option<String>,
+    pub sub_code: Option<&'a str>,
 }
 
 /// How a face fits what was seen of its transaction.
@@ -50,7 +53,6 @@ pub enum SeenFace {
 #[derive(Debug)]
 pub struct SeenIds<'ledger> {
     ledger: &'ledger Ledger,
-    distinct: u64,
 }
 
 /// A row of the temporary table.
@@ -95,30 +97,20 @@ impl Ledger {
         read().map_err(self.failed("read the runs"))
     }
 
-    /// What is known of an id.
-    pub fn known(&self, transaction_id: &str) -> Result<Option<KnownRow>, LedgerError> {
+    /// Hands what is known of an id to `read`, and gives what that makes of it; `None` where nothing is known.
+    pub fn known<T>(
+        &self,
+        transaction_id: &str,
+        read: impl FnOnce(&KnownRow<'_>) -> T,
+    ) -> Result<Option<T>, LedgerError> {
         let read = || {
             let mut lookup = self
                 .connection
                 .prepare_cached(include_str!("../../sql/verify_known.sql"))?;
             let id = named_params! { ":transaction_id": transaction_id };
-            lookup.query_row(id, known).optional()
+            lookup.query_row(id, |row| Ok(read(&known(row)?))).optional()
         };
         read().map_err(self.failed("look an archived id up"))
-    }
-
-    /// Starts with none seen. Only one may be there at a time.
-    pub fn seen_ids(&self) -> Result<SeenIds<'_>, LedgerError> {
-        let failed = self.failed("start to verify");
-        // One commit that never comes, instead of one an id; it also holds still what is read of the ledger meanwhile.
-        self.connection.execute_batch("BEGIN").map_err(&failed)?;
-        let seen = SeenIds {
-            ledger: self,
-            distinct: 0,
-        };
-        let created = self.connection.execute_batch(include_str!("../../sql/verify_seen.sql"));
-        created.map_err(failed)?;
-        Ok(seen)
     }
 
     /// The tallies of a file: verifications by product, region and sub code.
@@ -201,28 +193,41 @@ impl Ledger {
 }
 
 /// Nothing is checked: what a person may have put there is to be compared, not refused.
-fn known(row: &Row<'_>) -> rusqlite::Result<KnownRow> {
-    let derived = || -> rusqlite::Result<String> {
-        let id = TransactionId::parse(row.get_ref(0)?.as_str()?).ok();
-        Ok(id.map_or_else(String::new, |id| MerchantBizId::derive(&id).as_str().to_owned()))
+pub(super) fn known<'row>(row: &'row Row<'_>) -> rusqlite::Result<KnownRow<'row>> {
+    let transaction_id = row.get_ref(0)?.as_str()?;
+    let derived = || {
+        let id = TransactionId::parse(transaction_id).ok();
+        Cow::Owned(id.map_or_else(String::new, |id| MerchantBizId::derive(&id).as_str().to_owned()))
     };
     Ok(KnownRow {
+        transaction_id,
         state: State::from_word(row.get_ref(2)?.as_str()?),
-        merchant_biz_id: row.get::<_, Option<String>>(1)?.map_or_else(derived, Ok)?,
-        product_code: row.get(3)?,
-        region: row.get(4)?,
+        merchant_biz_id: row.get_ref(1)?.as_str_or_null()?.map_or_else(derived, Cow::Borrowed),
+        product_code: row.get_ref(3)?.as_str()?,
+        region: row.get_ref(4)?.as_str()?,
         verified_at: row.get(5)?,
         last_call_at: row.get(6)?,
         passed: row.get(7)?,
-        sub_code: row.get(8)?,
+        sub_code: row.get_ref(8)?.as_str_or_null()?,
     })
 }
 
-impl SeenIds<'_> {
+impl<'ledger> SeenIds<'ledger> {
+    /// Starts with none seen.
+    pub fn new(snapshot: &'ledger Snapshot<'_>) -> Result<Self, LedgerError> {
+        // The snapshot is one commit that never comes, instead of one an id.
+        let ledger = snapshot.ledger;
+        let created = ledger
+            .connection
+            .execute_batch(include_str!("../../sql/verify_seen.sql"));
+        created.map_err(ledger.failed("start to compare ids"))?;
+        Ok(Self { ledger })
+    }
+
     /// An id that a file of verifications holds, and the hash of its first face; gives the number of the file that had
     /// it before, if any.
     pub fn add(
-        &mut self,
+        &self,
         transaction_id: &str,
         file: u64,
         face_image_sha256: Option<&str>,
@@ -239,14 +244,13 @@ impl SeenIds<'_> {
             })
         };
         if insert().map_err(self.ledger.failed("note an archived id"))? == 1 {
-            self.distinct += 1;
             return Ok(None);
         }
         Ok(self.lookup(transaction_id)?.map(|seen| seen.file))
     }
 
     /// A face that a file holds.
-    pub fn add_face(&mut self, transaction_id: &str, file: u64) -> Result<SeenFace, LedgerError> {
+    pub fn add_face(&self, transaction_id: &str, file: u64) -> Result<SeenFace, LedgerError> {
         let Some(seen) = self.lookup(transaction_id)? else {
             return Ok(SeenFace::Unknown);
         };
@@ -266,27 +270,22 @@ impl SeenIds<'_> {
         }
     }
 
-    /// How many different ids were seen.
-    pub const fn distinct(&self) -> u64 {
-        self.distinct
-    }
-
     /// Names those whose face was not seen.
-    pub fn faceless(&self, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+    pub fn faceless(&self, each: &mut dyn FnMut(&str)) -> Result<(), LedgerError> {
         self.each_id(include_str!("../../sql/verify_faceless.sql"), each)
     }
 
     /// Names the archived ids that were not seen.
-    pub fn unseen(&self, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+    pub fn unseen(&self, each: &mut dyn FnMut(&str)) -> Result<(), LedgerError> {
         self.each_id(include_str!("../../sql/verify_unseen.sql"), each)
     }
 
-    fn each_id(&self, sql: &'static str, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
+    fn each_id(&self, sql: &'static str, each: &mut dyn FnMut(&str)) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
             let mut statement = self.ledger.connection.prepare(sql)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
-                each(row.get(0)?);
+                each(row.get_ref(0)?.as_str()?);
             }
             Ok(())
         };
@@ -310,12 +309,5 @@ impl SeenIds<'_> {
             seen.optional()
         };
         read().map_err(self.ledger.failed("look an archived id up"))
-    }
-}
-
-impl Drop for SeenIds<'_> {
-    fn drop(&mut self) {
-        // The connection rolls back by itself when it is closed; this only does it sooner.
-        drop(self.ledger.connection.execute_batch("ROLLBACK"));
     }
 }

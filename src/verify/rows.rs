@@ -1,126 +1,90 @@
-//! The rows of the archive's files against what the ledger knows of them.
+//! The rows of the archive against what the ledger knows of them, one by one: it takes a lookup or two for each, so it is
+//! done only for the ids among which something differs.
 //!
-//! - [`Rows`]: all that were read so far
+//! - [`name_differences`]: what differs, and of which id
 
-use std::collections::BTreeSet;
-
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
-
+use super::balance::{Facts, Suspects};
 use super::{Difference, Differences};
 use crate::archive::{Archive, ArchiveError, Columns, StoredFace, StoredRow};
-use crate::ledger::{KnownRow, Ledger, LedgerError, ManifestFile, SeenFace, SeenIds};
-use crate::record::{State, expires_at, sha256_hex};
+use crate::ledger::{Ledger, LedgerError, ManifestFile, SeenFace, SeenIds, Snapshot};
+use crate::record::State;
 use crate::run::RunError;
-use crate::tally::{self, Counted};
 
-/// Where a day begins first (UTC+14), and where it ends last (UTC-12).
-const EAST: SignedDuration = SignedDuration::from_hours(14);
-const WEST: SignedDuration = SignedDuration::from_hours(12);
-
-/// The rows that were read so far. Verifications come before faces, which are held to them.
-pub(super) struct Rows<'a> {
-    ledger: &'a Ledger,
-    archive: &'a Archive,
-    manifest: &'a [ManifestFile],
-    run_ids: BTreeSet<String>,
-    seen: SeenIds<'a>,
+/// Reads the files of the manifest that are `there` again, by their numbers, and names what differs of the suspects. What
+/// can't be read was named before.
+pub(super) fn name_differences(
+    (ledger, snapshot): (&Ledger, &Snapshot<'_>),
+    archive: &Archive,
+    (manifest, there): (&[ManifestFile], &[usize]),
+    suspects: Suspects,
+    found: &mut Differences,
+) -> Result<(), RunError> {
+    let mut rows = Rows {
+        ledger,
+        manifest,
+        suspects,
+        seen: SeenIds::new(snapshot)?,
+        found,
+    };
+    let is_verifications = |number: &&usize| manifest[**number].dataset == "verifications";
+    for number in there.iter().filter(is_verifications) {
+        let path = &manifest[*number].path;
+        let compare = &mut |row: StoredRow<'_>| rows.compare(*number, row).map_err(RunError::from);
+        skip_unreadable(archive.read_verifications(path, Columns::Compared, compare))?;
+    }
+    // They are held to the verifications, which are all known now.
+    for number in there.iter().filter(|number| !is_verifications(number)) {
+        let path = &manifest[*number].path;
+        let compare = &mut |face: StoredFace<'_>| rows.compare_face(*number, face).map_err(RunError::from);
+        skip_unreadable(archive.read_faces(path, Columns::Compared, compare))?;
+    }
+    Ok(rows.finish()?)
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn new(
-        ledger: &'a Ledger,
-        archive: &'a Archive,
-        manifest: &'a [ManifestFile],
-    ) -> Result<Self, RunError> {
-        Ok(Self {
-            ledger,
-            archive,
-            manifest,
-            run_ids: ledger.run_ids()?,
-            seen: ledger.seen_ids()?,
-        })
+fn skip_unreadable<T>(read: Result<T, RunError>) -> Result<(), RunError> {
+    match read {
+        Ok(_) | Err(RunError::Archive(ArchiveError::Unreadable { .. } | ArchiveError::File(_))) => Ok(()),
+        Err(other) => Err(other),
     }
+}
 
-    /// Reads a file of the manifest, by its number there.
-    pub(super) fn read(&mut self, number: usize, columns: Columns, found: &mut Differences) -> Result<(), RunError> {
-        let file = &self.manifest[number];
-        let read = if file.dataset == "verifications" {
-            self.read_verifications(number, columns, found)
-        } else {
-            self.read_faces(number, columns, found)
-        };
-        match read {
-            Ok(rows) if rows == file.rows => {}
-            Ok(rows) => found.add(Difference::ChangedFile {
-                path: file.path.clone(),
-                what: format!("{rows} rows, the manifest says {}", file.rows),
-            }),
-            Err(RunError::Archive(error @ (ArchiveError::Unreadable { .. } | ArchiveError::File(_)))) => {
-                found.add(Difference::UnreadableFile {
-                    path: file.path.clone(),
-                    why: crate::error_chain(&error),
-                });
-            }
-            Err(other) => return Err(other),
+/// The rows that were read so far.
+struct Rows<'a> {
+    ledger: &'a Ledger,
+    manifest: &'a [ManifestFile],
+    suspects: Suspects,
+    seen: SeenIds<'a>,
+    found: &'a mut Differences,
+}
+
+impl Rows<'_> {
+    fn compare(&mut self, number: usize, row: StoredRow<'_>) -> Result<(), LedgerError> {
+        if !self.suspects.contain(row.transaction_id) {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn read_verifications(
-        &mut self,
-        number: usize,
-        columns: Columns,
-        found: &mut Differences,
-    ) -> Result<u64, RunError> {
-        let file = &self.manifest[number];
-        let day = PossibleTimes::of(file.billing_day.as_deref());
-        let mut counted = Counted::new();
-        let archive = self.archive;
-        let rows = archive.read_verifications(&file.path, columns, &mut |row| {
-            count(&mut counted, row);
-            self.compare(number, row, day.as_ref(), found).map_err(RunError::from)
-        })?;
-        if let Some(what) = differing(&counted, &self.ledger.tallies_of(&file.path)?) {
-            let path = file.path.clone();
-            found.add(Difference::Tallies { path, what });
-        }
-        Ok(rows)
-    }
-
-    fn compare(
-        &mut self,
-        number: usize,
-        row: StoredRow<'_>,
-        day: Option<&PossibleTimes>,
-        found: &mut Differences,
-    ) -> Result<(), LedgerError> {
         let path = &self.manifest[number].path;
         let id = || row.transaction_id.to_owned();
-        if let Some(before) = self
+        let before = self
             .seen
-            .add(row.transaction_id, number as u64, row.face_image_sha256)?
-        {
-            found.add(Difference::Twice {
+            .add(row.transaction_id, number as u64, row.face_image_sha256)?;
+        if let Some(before) = before {
+            self.found.add(Difference::Twice {
                 transaction_id: id(),
                 paths: [self.path_of(before), path.clone()],
             });
         }
-        let known = self.ledger.known(row.transaction_id)?;
-        let Some(known) = known.filter(|known| known.state == Some(State::Archived)) else {
-            found.add(Difference::NotArchived {
+        let columns = self.ledger.known(row.transaction_id, |known| {
+            (known.state == Some(State::Archived)).then(|| differing(row.into(), known.into()))
+        })?;
+        let Some(columns) = columns.flatten() else {
+            self.found.add(Difference::NotArchived {
                 transaction_id: id(),
                 path: path.clone(),
             });
             return Ok(());
         };
-        let own_run = row.run_id.is_some_and(|run_id| self.run_ids.contains(run_id));
-        let on_day = day.is_none_or(|day| day.hold(row.verified_at));
-        let further = [(own_run, "run_id"), (on_day, "billing_day")];
-        let columns = agreement(row, &known).into_iter().chain(further);
-        for (_, column) in columns.filter(|(agrees, _)| !agrees) {
-            found.add(Difference::Row {
+        for column in columns {
+            self.found.add(Difference::Row {
                 transaction_id: id(),
                 path: path.clone(),
                 column,
@@ -129,56 +93,39 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn read_faces(&mut self, number: usize, columns: Columns, found: &mut Differences) -> Result<u64, RunError> {
-        let archive = self.archive;
-        archive.read_faces(&self.manifest[number].path, columns, &mut |face| {
-            self.compare_face(number, face, found).map_err(RunError::from)
-        })
-    }
-
-    fn compare_face(
-        &mut self,
-        number: usize,
-        face: StoredFace<'_>,
-        found: &mut Differences,
-    ) -> Result<(), LedgerError> {
+    fn compare_face(&mut self, number: usize, face: StoredFace<'_>) -> Result<(), LedgerError> {
+        if !self.suspects.contain(face.transaction_id) {
+            return Ok(());
+        }
         let path = &self.manifest[number].path;
-        let transaction_id = || face.transaction_id.to_owned();
-        let mut differs = |what: String| {
-            found.add(Difference::Face {
-                transaction_id: transaction_id(),
-                what,
-            });
+        let transaction_id = face.transaction_id.to_owned();
+        let what = match self.seen.add_face(face.transaction_id, number as u64)? {
+            SeenFace::First(Some(hash)) if hash == face.sha256 => return Ok(()),
+            SeenFace::Further => return Ok(()),
+            SeenFace::First(_) => format!("has another first face in {path} than face_image_sha256 says"),
+            SeenFace::Unknown => format!("has a face in {path} and no verification in the archive"),
+            SeenFace::Twice(before) => {
+                let paths = [self.path_of(before), path.clone()];
+                self.found.add(Difference::Twice { transaction_id, paths });
+                return Ok(());
+            }
         };
-        if face.image.is_some_and(|image| sha256_hex(image) != face.sha256) {
-            differs(format!(
-                "has an image in {path} whose SHA-256 is another than the file says"
-            ));
-        }
-        match self.seen.add_face(face.transaction_id, number as u64)? {
-            SeenFace::First(Some(hash)) if hash == face.sha256 => {}
-            SeenFace::Further => {}
-            SeenFace::First(_) => differs(format!("has another first face in {path} than face_image_sha256 says")),
-            SeenFace::Unknown => differs(format!("has a face in {path} and no verification in the archive")),
-            SeenFace::Twice(before) => found.add(Difference::Twice {
-                transaction_id: transaction_id(),
-                paths: [self.path_of(before), path.clone()],
-            }),
-        }
+        self.found.add(Difference::Face { transaction_id, what });
         Ok(())
     }
 
-    /// What can only be said once every file was read: `archived` ids are to be there, with their faces.
-    pub(super) fn finish(&self, archived: u64, found: &mut Differences) -> Result<(), LedgerError> {
+    /// What can only be said once every file was read: archived ids are to be there, with their faces.
+    fn finish(mut self) -> Result<(), LedgerError> {
         self.seen.faceless(&mut |transaction_id| {
             let what = "has a face_image_sha256 and no face in the archive".to_owned();
-            found.add(Difference::Face { transaction_id, what });
+            let transaction_id = transaction_id.to_owned();
+            self.found.add(Difference::Face { transaction_id, what });
         })?;
-        // Each id that was seen and is not archived is a difference already, so equal numbers mean equal sets otherwise.
-        if self.seen.distinct() != archived || found.total() > 0 {
-            self.seen.unseen(&mut |id| found.add(Difference::NotInArchive(id)))?;
-        }
-        Ok(())
+        self.seen.unseen(&mut |id| {
+            if self.suspects.contain(id) {
+                self.found.add(Difference::NotInArchive(id.to_owned()));
+            }
+        })
     }
 
     fn path_of(&self, number: u64) -> String {
@@ -189,59 +136,17 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Adds a row to the count of its file.
-pub(super) fn count(counted: &mut Counted, row: StoredRow<'_>) {
-    let key = [row.product_code, row.region, row.sub_code].map(str::to_owned);
-    *counted.entry(key).or_default() += 1;
-}
-
-/// Where a file's rows and its tallies differ first, in words.
-pub(super) fn differing(counted: &Counted, tallied: &Counted) -> Option<String> {
-    let (key, rows, tally) = tally::differing(counted, tallied).next()?;
-    Some(format!("{rows} rows of {}, tallied as {tally}", key.join(" ")))
-}
-
-/// Every column that both sides hold, and whether they agree on it.
-fn agreement(row: StoredRow<'_>, known: &KnownRow) -> [(bool, &'static str); 8] {
-    let expires = row
-        .verified_at
-        .and_then(|micros| Timestamp::from_microsecond(micros).ok());
-    let expires = expires.map(|time| expires_at(time).as_microsecond());
-    [
-        (known.merchant_biz_id == row.merchant_biz_id, "merchant_biz_id"),
-        (known.product_code == row.product_code, "product_code"),
-        (known.region == row.region, "region"),
-        (known.verified_at == row.verified_at, "verified_at"),
-        (expires == row.expires_at, "expires_at"),
-        (known.last_call_at == Some(row.fetched_at), "fetched_at"),
-        (known.passed == Some(row.passed), "passed"),
-        (known.sub_code.as_deref() == Some(row.sub_code), "sub_code"),
-    ]
-}
-
-/// The times that fall on a billing day in some zone: the configured zone may have been another when the file was
-/// published, which is no difference.
-struct PossibleTimes(Option<(Timestamp, Timestamp)>);
-
-impl PossibleTimes {
-    /// `None` where the manifest's day is none.
-    fn of(billing_day: Option<&str>) -> Option<Self> {
-        let Some(day) = billing_day else {
-            return Some(Self(None));
-        };
-        let day: Date = day.parse().ok()?;
-        let begins = |day: Date| Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
-        let first = begins(day)?.checked_sub(EAST).ok()?;
-        let end = begins(day.tomorrow().ok()?)?.checked_add(WEST).ok()?;
-        Some(Self(Some((first, end))))
-    }
-
-    /// A row of unknown time belongs to the unknown day, and no other.
-    fn hold(&self, verified_at: Option<i64>) -> bool {
-        match (&self.0, verified_at) {
-            (None, None) => true,
-            (Some((first, end)), Some(micros)) => (first.as_microsecond()..end.as_microsecond()).contains(&micros),
-            _ => false,
-        }
-    }
+/// The columns of the archive in which a row is another than the ledger knows it.
+fn differing(row: Facts<'_>, known: Facts<'_>) -> Vec<&'static str> {
+    let columns = [
+        (row.merchant_biz_id == known.merchant_biz_id, "merchant_biz_id"),
+        (row.product_code == known.product_code, "product_code"),
+        (row.region == known.region, "region"),
+        (row.verified_at == known.verified_at, "verified_at"),
+        (row.fetched_at == known.fetched_at, "fetched_at"),
+        (row.passed == known.passed, "passed"),
+        (row.sub_code == known.sub_code, "sub_code"),
+    ];
+    let differing = columns.into_iter().filter(|(agrees, _)| !agrees);
+    differing.map(|(_, column)| column).collect()
 }

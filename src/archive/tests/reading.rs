@@ -39,7 +39,8 @@ fn ids_and_what_a_comparison_needs_are_read_in_order() {
             assert_eq!(read, stored);
             Ok::<_, ArchiveError>(())
         };
-        assert_eq!(archive.read_verifications(path, columns, each).unwrap(), 1500);
+        let counted = archive.read_verifications(path, columns, each).unwrap();
+        assert_eq!(counted.values().sum::<u64>(), 1500);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{DAY, Fixture, bare_row, finish, full_row, publish, row};
 use crate::archive::check::{IdDigest, Written, read_back};
 use crate::archive::schema::Limits;
-use crate::archive::{Archive, ArchiveError, CompletingDay, Row, StagedDay, StagedFile};
+use crate::archive::{Archive, ArchiveError, CompletingDay, Room, Row, StagedDay, StagedFile};
 use crate::record::sha256_hex;
 
 fn mode(path: &Path) -> u32 {
@@ -52,7 +52,7 @@ fn files_are_published_under_their_day_and_are_private() {
         assert!(folders.into_iter().all(|folder| mode(folder) == 0o700));
     }
     assert_eq!(mode(&fixture.data_dir.path().join(".staging")), 0o700);
-    let found = fixture.archive.files_on_disk().unwrap();
+    let found = fixture.archive.files_in(Room::Archive).unwrap().whole().unwrap();
     let found: Vec<_> = found.into_iter().map(|file| file.relative_path).collect();
     assert_eq!(found, [paths[1].as_str(), paths[0].as_str()]);
 }
@@ -116,9 +116,9 @@ fn what_is_dropped_unpublished_goes_away_and_what_a_crash_left_is_cleared() {
     day.append(&full_row(1)).unwrap();
     std::mem::forget(day);
     let archive = Archive::open(fixture.data_dir.path()).unwrap();
-    assert_eq!(archive.clear_staging().unwrap(), 2);
-    assert_eq!(archive.clear_staging().unwrap(), 0);
-    assert!(archive.files_on_disk().unwrap().is_empty());
+    assert_eq!(archive.clear_staging(&mut Err).unwrap(), 2);
+    assert_eq!(archive.clear_staging(&mut Err).unwrap(), 0);
+    assert!(archive.files_in(Room::Archive).unwrap().whole().unwrap().is_empty());
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn discarding_removes_a_file_of_the_archive_and_nothing_else() {
     assert!(secret.exists());
     assert!(fixture.archive.discard(path).unwrap());
     assert!(!fixture.archive.discard(path).unwrap());
-    let found = fixture.archive.files_on_disk().unwrap();
+    let found = fixture.archive.files_in(Room::Archive).unwrap().whole().unwrap();
     let found: Vec<_> = found.iter().map(|file| (&*file.relative_path, file.regular)).collect();
     assert_eq!(found, [("link", false)]);
 }

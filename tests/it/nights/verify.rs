@@ -1,9 +1,10 @@
 //! `idvault verify`: what it finds, and what it reads.
 //!
 //! - [`sound`]: a folder in which it finds nothing; `edit`: a person's hand in its ledger
-//! - `corruption`: damage at random, all of which it finds; `repair`: what it mends
+//! - `corruption`: damage at random, all of which it finds; `repair`: what it mends; `refused`: and what it can't
 
 mod corruption;
+mod refused;
 mod repair;
 
 use std::fs::{self, File};

@@ -43,14 +43,14 @@ fn shim() -> &'static PathBuf {
 }
 
 /// The disk of one run.
-struct Disk {
+pub(super) struct Disk {
     rule: String,
     logs: TempDir,
 }
 
 impl Disk {
     /// `rule` as `shim.c` has it.
-    fn that(rule: &str) -> Self {
+    pub(super) fn that(rule: &str) -> Self {
         Self {
             rule: rule.to_owned(),
             logs: tempfile::tempdir().unwrap(),
@@ -58,7 +58,7 @@ impl Disk {
     }
 
     /// Puts it under the program.
-    fn under<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(super) fn under<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("LD_PRELOAD", shim())
             .env("DISK_RULE", &self.rule)
@@ -66,7 +66,7 @@ impl Disk {
     }
 
     /// The call at which the rule took place, and all calls after it; `None` where it never did.
-    fn fired(&self) -> Option<Vec<String>> {
+    pub(super) fn fired(&self) -> Option<Vec<String>> {
         let log = std::fs::read_to_string(self.logs.path().join("fired")).ok()?;
         Some(log.lines().map(str::to_owned).collect())
     }

@@ -10,9 +10,11 @@
  *               note (nothing but the log)
  * DISK_FIRED  a file that is made when the action takes place; its lines are that call and all that follow it.
  *
- * Operations: open, create (open for writing), write, sync, truncate, rename, swap, link and symlink (on the new path), mkdir,
- * unlink, recv and send (on socket:*), statvfs, statfs. A call that returned nothing, as a recv that would block, is none. */
+ * Operations: open (of a folder, too), create (open for writing), write, sync, truncate, rename, swap, link and symlink (on the
+ * new path), mkdir, unlink, recv and send (on socket:*), statvfs, statfs, thread (new). A call that returned nothing, as a recv
+ * that would block, is none. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +62,7 @@ static int open_log(const char *path) {
 static int error_number(const char *name) {
     static const struct { const char *name; int number; } known[] = {
         {"ENOSPC", ENOSPC}, {"EIO", EIO}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}, {"EACCES", EACCES}, {"EINVAL", EINVAL},
+        {"EAGAIN", EAGAIN},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, name) == 0) return known[i].number;
@@ -233,6 +236,7 @@ int unlinkat(int dir, const char *name, int flags) {
     char room[PATH_MAX];
     AROUND("unlink", path_at(dir, name, room), -1, REAL(unlinkat)(dir, name, flags));
 }
+DIR *opendir(const char *path) { AROUND("open", path, NULL, REAL(opendir)(path)); }
 int rename(const char *from, const char *path) { AROUND("rename", path, -1, REAL(rename)(from, path)); }
 int symlink(const char *to, const char *path) { AROUND("symlink", path, -1, REAL(symlink)(to, path)); }
 int mkdir(const char *path, mode_t mode) { AROUND("mkdir", path, -1, REAL(mkdir)(path, mode)); }
@@ -280,3 +284,7 @@ SPACE(statvfs64, statvfs64)
 
 MAGIC(statfs, statfs)
 MAGIC(statfs64, statfs64)
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
+    AROUND("thread", "new", errno, REAL(pthread_create)(thread, attributes, run, argument));
+}

@@ -305,6 +305,59 @@ fn damage_at_random_is_all_found() {
     assert!(missed.is_empty(), "IDVAULT_CORRUPTION_SEED={seed}:\n{missed}");
 }
 
+/// An index of `transactions`, and a text of one of its entries.
+const INDICES: [(&str, &str); 3] = [
+    ("transactions_id", "made"),
+    ("transactions_pending", "FACE_LIVENESS"),
+    ("transactions_attention", "lost"),
+];
+
+/// Damage that leaves every page in shape: an index that says something else than its rows, or not in its order.
+#[test]
+fn an_index_that_does_not_fit_its_rows_is_a_damaged_ledger() {
+    let sound = sound();
+    edit(
+        &sound,
+        "UPDATE transactions SET state = 'lost' WHERE number IN (
+            SELECT number FROM transactions WHERE state = 'pending' AND product_code = 'eKYC' LIMIT 3)",
+    );
+    sound.idvault(&["verify"]).expect(0);
+    let changes: [fn(&mut [u8], &str); 2] = [change_a_letter, exchange_entries];
+    for (index, text) in INDICES {
+        for (number, change) in changes.iter().enumerate() {
+            let place = copy_of(&sound);
+            let path = place.data().join("ledger.sqlite");
+            let page = {
+                let ledger = Connection::open(&path).unwrap();
+                let sql = "SELECT max(pageno) FROM dbstat WHERE name = ?1 AND pagetype = 'leaf'";
+                ledger.query_row(sql, [index], |row| row.get::<_, usize>(0)).unwrap()
+            };
+            let mut bytes = fs::read(&path).unwrap();
+            change(&mut bytes[(page - 1) * 4096..page * 4096], text);
+            place.write("data/ledger.sqlite", bytes);
+            let ended = place.idvault(&["verify"]);
+            let damaged = ended.code == Some(6) && ended.stderr.contains("index");
+            assert!(damaged, "{index}, {number}: {}{}", ended.stdout, ended.stderr);
+        }
+    }
+}
+
+/// In the first entry of a leaf: behind its 8 bytes of header stands where each is, in their order.
+fn change_a_letter(page: &mut [u8], text: &str) {
+    let entry = usize::from(u16::from_be_bytes([page[8], page[9]]));
+    let found = page[entry..]
+        .windows(text.len())
+        .position(|bytes| bytes == text.as_bytes());
+    page[entry + found.unwrap()] ^= 1;
+}
+
+/// The first two of a leaf of an index.
+fn exchange_entries(page: &mut [u8], text: &str) {
+    assert!(page[0] == 0x0a && u16::from_be_bytes([page[3], page[4]]) > 1, "{text}");
+    let (first, second) = page[8..12].split_at_mut(2);
+    first.swap_with_slice(second);
+}
+
 #[test]
 fn where_nothing_was_done_nothing_is_found() {
     let sound = sound();

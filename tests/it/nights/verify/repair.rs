@@ -24,7 +24,7 @@ fn kept(place: &Place) -> BTreeMap<String, usize> {
 
 /// Repairs: it exits so, says this, and all bytes that were there are there still.
 #[track_caller]
-fn repair(place: &Place, code: i32, said: &[&str]) -> Ended {
+pub(super) fn repair(place: &Place, code: i32, said: &[&str]) -> Ended {
     let before = kept(place);
     let ended = place.idvault(&["verify", "--repair"]).expect(code);
     let after = kept(place);
@@ -54,7 +54,7 @@ fn repair(place: &Place, code: i32, said: &[&str]) -> Ended {
     ended
 }
 
-fn mv(place: &Place, from: &str, to: &str) {
+pub(super) fn mv(place: &Place, from: &str, to: &str) {
     fs::create_dir_all(archive(place, to).parent().unwrap()).unwrap();
     fs::rename(archive(place, from), archive(place, to)).unwrap();
 }
