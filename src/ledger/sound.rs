@@ -124,7 +124,9 @@ impl Ledger {
     /// Hands the rows to `each` that are answered and whose replies are still in the journal.
     pub fn for_each_journalled_row(&self, each: &mut dyn FnMut(&KnownRow<'_>)) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
-            let mut statement = self.connection.prepare(include_str!("../../sql/verify_journalled.sql"))?;
+            let mut statement = self
+                .connection
+                .prepare(include_str!("../../sql/verify_journalled.sql"))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 each(&known(row)?);
@@ -208,4 +210,43 @@ fn state_entry<'a>(
         }),
         Some(State::Journalled | State::Archived) | None => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Lock;
+
+    /// A migration that adds an index adds it to [`Index`], too, or `verify` says nothing of it.
+    #[test]
+    fn every_index_of_the_ids_is_read_from_end_to_end_and_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::acquire(folder.path()).unwrap();
+        let ledger = Ledger::open(folder.path(), &lock).unwrap();
+        let texts = |sql: &str| -> Vec<String> {
+            let mut statement = ledger.connection.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        };
+        let mut names: Vec<&str> = Index::ALL.into_iter().map(Index::name).collect();
+        names.sort_unstable();
+        assert_eq!(
+            texts("SELECT name FROM pragma_index_list('transactions') ORDER BY name"),
+            names
+        );
+        for index in Index::ALL {
+            let columns = texts(&format!("SELECT name FROM pragma_index_info('{}')", index.name()));
+            let read = index.sql().split_once("SELECT ").unwrap().1;
+            assert!(read.starts_with(&columns.join(", ")), "{columns:?}: {read}");
+            let explain = format!("EXPLAIN QUERY PLAN {}", index.sql());
+            let mut statement = ledger.connection.prepare(&explain).unwrap();
+            let plan = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
+            let plan: Vec<String> = plan.map(Result::unwrap).collect();
+            // One step, so nothing is sorted and no row is looked up.
+            assert!(
+                plan.len() == 1 && plan[0].contains(&format!("USING COVERING INDEX {}", index.name())),
+                "{plan:?}"
+            );
+        }
+    }
 }
