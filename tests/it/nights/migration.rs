@@ -35,7 +35,7 @@ const TRANSACTIONS: &str = "transaction_id, merchant_biz_id, product_code, produ
 first_seen_at, first_run, state, next_due_at, attempts, not_completed_runs, failed_runs, last_call_code, last_call_at, \
 last_message, passed, sub_code";
 const JOURNAL: &str = "transaction_id, run_id, fetched_at, body";
-/// From schema 2 on the journal names the run by its number, and up to 7 only the transaction's.
+/// From schema 2 on the journal names the run by its number, and up to 6 only the transaction's.
 const JOURNAL_BY_NUMBER: &str = "journal JOIN runs USING (run_number)";
 const JOURNAL_BY_NUMBERS: &str = "journal JOIN transactions USING (number) JOIN runs USING (run_number)";
 const FILES: &str = "path, dataset, billing_day, rows, bytes, sha256, run_id, state, published_at";
@@ -44,7 +44,7 @@ const TALLIES: &str = "path, product_code, region, sub_code, verifications";
 fn everything(place: &Place) -> Vec<Vec<Vec<Value>>> {
     let journal = match version(place) {
         1 => "journal",
-        2..=7 => JOURNAL_BY_NUMBERS,
+        2..=6 => JOURNAL_BY_NUMBERS,
         _ => JOURNAL_BY_NUMBER,
     };
     let tables = [(JOURNAL, journal), (FILES, "files"), (TALLIES, "tallies")];
@@ -54,7 +54,7 @@ fn everything(place: &Place) -> Vec<Vec<Vec<Value>>> {
 }
 
 fn transactions(place: &Place) -> Vec<Vec<Value>> {
-    let columns = if version(place) <= 7 {
+    let columns = if version(place) <= 6 {
         TRANSACTIONS.to_owned()
     } else {
         // Where an id stands follows from two tables.

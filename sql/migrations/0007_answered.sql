@@ -1,4 +1,6 @@
--- Publication no longer writes to the rows of `transactions`: in the order of publication they are all over a large ledger.
+-- Neither a final reply nor its publication writes to its row of `transactions` by itself: in the order of the plan and in that of
+-- publication these are all over a large ledger. What a reply says of its transaction stands beside it in the journal, before
+-- the body, as what is behind one of many pages is found only by way of all of them; the row follows later, with many others.
 -- An id is journalled as long as its reply is in the journal, and archived from then on; what goes into the archive beside the
 -- reply stands in the journal, too, so that publication reads nothing else.
 
@@ -67,11 +69,10 @@ CREATE TABLE replies (
     body            BLOB    NOT NULL
 ) STRICT;
 
--- Where the transaction's row knew it already, it takes nothing over again.
+-- The transaction's row knows it all, and takes nothing over again.
 INSERT INTO replies
 SELECT entry, number, verified_order, transaction_id, merchant_biz_id, product_code, region, run_number, fetched_at,
-       coalesce(journal.attempts, 0), coalesce(call_code, 'Success'), coalesce(journal.passed, transactions.passed),
-       coalesce(journal.sub_code, transactions.sub_code), body
+       0, 'Success', passed, sub_code, body
 FROM journal
 JOIN transactions USING (number)
 ORDER BY entry;
