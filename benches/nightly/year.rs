@@ -37,7 +37,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     let place = bench.place("year")?;
     let mut walls = Vec::new();
     println!(
-        "| night | time | seconds by stage | ledger | of it free | archive files | new files |\n|---|---|---|---|---|---|---|"
+        "| night | time | CPU | seconds by stage | ledger | of it free | archive files | new files |\n|---|---|---|---|---|---|---|---|"
     );
     let mut merged = 0;
     for night in 0..nights {
@@ -46,11 +46,11 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         walls.push(run.ended.wall.as_secs_f64());
         if night % MONTH == 0 || night + 1 == nights {
             let (files, _) = place.archive();
-            let time = seconds(run.ended.wall.as_secs_f64());
+            let [time, cpu] = [run.ended.wall, run.ended.cpu].map(|time| seconds(time.as_secs_f64()));
             let stages = run.stages()?;
             let night = night + 1;
             println!(
-                "| {night} | {time} | {stages} | {} | {files} | {} |",
+                "| {night} | {time} | {cpu} | {stages} | {} | {files} | {} |",
                 ledger(&place)?,
                 files - before
             );
@@ -95,7 +95,7 @@ fn compact(place: &Place, night: u64) -> BenchResult<u64> {
     let ended = place.run(&["compact", "--quiet", "--now", &now_of(night)?.to_string()])?;
     let (files, _) = place.archive();
     println!(
-        "| compact | {} | {} of CPU, {} | {} | {files} | {} |",
+        "| compact | {} | {} | {} | {} | {files} | {} |",
         seconds(ended.wall.as_secs_f64()),
         seconds(ended.cpu.as_secs_f64()),
         mib(ended.peak_mib()),
