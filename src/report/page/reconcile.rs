@@ -131,13 +131,13 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
     if contradict > 0 {
         let ids = grouped(contradict);
         reasons.push(format!(
-            "{ids} ids have another verdict in the vendor's records, or are not in them."
+            "Ids with another verdict in the vendor's records, or none: {ids}."
         ));
     }
     if unknown > 0 {
         let ids = grouped(unknown);
         reasons.push(format!(
-            "{ids} ids of the vendor's records are not in the ledger; --adopt takes them in."
+            "Ids of the vendor's records that are not in the ledger: {ids}; --adopt takes them in."
         ));
     }
     let differs = &reconciled.archive_differs;
