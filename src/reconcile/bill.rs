@@ -244,8 +244,8 @@ pub fn read(paths: &[PathBuf], settings: &BillSettings) -> Result<Bill, SourceEr
 struct Seen {
     /// Rows, by their columns and text, and where they were.
     rows: HashMap<(Vec<String>, Vec<u8>), (String, u64)>,
-    /// The currency of each day, product and region, and where it was.
-    currencies: HashMap<(Date, String, String), (String, String, u64)>,
+    /// The currency of each product and region, and where it was.
+    currencies: HashMap<(String, String), (String, String, u64)>,
 }
 
 fn read_file(
@@ -281,7 +281,7 @@ fn read_file(
             bill.not_ours += 1;
             continue;
         };
-        seen.check(&table, &header, &line)?;
+        seen.check(&row, &header, &line)?;
         bill.lines.push(line);
     }
     if bill.lines.len() + usize::try_from(bill.not_ours).unwrap_or(usize::MAX) == before {
@@ -291,25 +291,27 @@ fn read_file(
 }
 
 impl Seen {
-    fn check(&mut self, table: &Table, header: &[String], line: &BillLine) -> Result<(), SourceError> {
+    fn check(&mut self, row: &Row<'_>, header: &[String], line: &BillLine) -> Result<(), SourceError> {
+        let table = row.table;
         let place = (table.file().to_owned(), table.line());
-        let row = (header.to_vec(), table.raw().trim_ascii().to_vec());
-        if let Some((file, number)) = self.rows.insert(row, place) {
+        let text = (header.to_vec(), table.raw().trim_ascii().to_vec());
+        if let Some((file, number)) = self.rows.insert(text, place) {
             return Err(table.wrong(format!(
                 "the line is the same as line {number} of {file}: a bill that counts one twice is not taken; remove one of \
                  them, or export it again"
             )));
         }
-        let key = (line.day, line.product_code.clone(), line.region.clone());
+        let key = (line.product_code.clone(), line.region.clone());
         let first = self.currencies.entry(key);
         let (currency, file, number) =
             first.or_insert_with(|| (line.currency.clone(), table.file().to_owned(), table.line()));
         if *currency != line.currency {
-            return Err(table.wrong(format!(
-                "{} of {} in {} is billed in {} here and in {currency} in line {number} of {file}; a day, product and \
-                 region has one currency",
-                line.day, line.product_code, line.region, line.currency
-            )));
+            let what = format!(
+                "{} in {} is billed in {} here and in {currency} in line {number} of {file}; a product has one currency \
+                 in a region",
+                line.product_code, line.region, line.currency
+            );
+            return Err(row.wrong(CURRENCY, what));
         }
         Ok(())
     }

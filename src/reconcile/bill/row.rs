@@ -159,7 +159,7 @@ impl Row<'_> {
         self.at[column].map_or(Ok("".into()), |index| self.table.text(index))
     }
 
-    fn wrong(&self, column: usize, what: String) -> SourceError {
+    pub(super) fn wrong(&self, column: usize, what: String) -> SourceError {
         self.table.wrong_cell(self.at[column].unwrap_or(usize::MAX), what)
     }
 }

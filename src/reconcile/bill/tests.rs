@@ -100,7 +100,10 @@ fn what_is_malformed_is_named_by_file_line_and_column() {
     let with = |from: &str, to: &str| format!("{HEADER}\n{}\n", LINE.replacen(from, to, 1));
     let column = |name: &str, to: &str| format!("{}\n{LINE}\n", HEADER.replacen(name, to, 1));
     let twice = format!("{HEADER}\n{LINE}\n\n{LINE}\n");
-    let mixed = format!("{HEADER}\n{LINE}\n{}\n", LINE.replace("USD", "CNY"));
+    let mixed = format!(
+        "{HEADER}\n{LINE}\n{}\n",
+        LINE.replace("-21", "-22").replace("USD", "CNY")
+    );
     let cut = format!("{HEADER}\n{LINE}");
     for (text, place, what) in [
         (
@@ -111,7 +114,7 @@ fn what_is_malformed_is_named_by_file_line_and_column() {
         (column("BillingItemCode", "x"), "line 1: ", "set bill.columns.item in"),
         (column("PretaxGrossAmount", "Currency"), "line 1: ", "say the same"),
         (twice, "line 4: ", "the same as line 2 of bill-0.csv"),
-        (mixed, "line 3: ", "in USD in line 2 of bill-0.csv"),
+        (mixed, "line 3, column \"Currency\": ", "in USD in line 2 of bill-0.csv"),
         (cut[..cut.len() - 20].to_owned(), "line 2: ", "cut off"),
         (cut, "line 2: ", "without a line end"),
         (format!("{HEADER}\n"), "line 2: ", "no line below the header"),

@@ -179,7 +179,7 @@ fn a_malformed_bill_ends_with_its_file_line_and_column_and_nothing_is_written() 
         ),
         (
             format!("{HEADER}\n{line}\n{}\n", line.replace("USD", "CNY")),
-            "line 3: 2026-10-27 of FACE_LIVENESS",
+            "line 3, column \"Currency\": FACE_LIVENESS in ap-southeast-1 is billed in CNY",
         ),
         (
             format!("{HEADER}\n{}\n", line.replace("10,0.26", "\"1,000\",26")),
