@@ -11,47 +11,44 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use idvault::ledger::{Ledger, Lock};
 use idvault::record::sha256_hex;
+use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use rustix::fs::{Advice, fadvise};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::Bench;
-use crate::night::BenchResult;
+use crate::night::{BenchResult, NOW};
 use crate::process::measure as run;
 use crate::server::{Load, LoadServer};
-use crate::source::{id, scrambled};
+use crate::source::{id, scrambled, verified_at};
 use crate::table::{Goal, Row, median, megabytes_per_second, micros, per_second, rate};
 
 /// Connections of a generator: idvault's own default.
 const CONNECTIONS: u64 = idvault::fetch::CONCURRENCY as u64;
-
-/// Rows a commit of the bare inserts.
-const ROWS_A_COMMIT: usize = 10_000;
 
 const MIB: usize = 1 << 20;
 
 /// Figures that others are shown beside.
 #[derive(Debug, Default)]
 pub(crate) struct Floors {
-    inserts: OnceCell<(f64, f64)>,
+    filling: OnceCell<f64>,
     disk: OnceCell<(f64, f64)>,
     sha256: OnceCell<f64>,
 }
 
 impl Floors {
-    /// Bare inserts into an SQLite table of ids, in rows a second: as the ids come, and in their own order, which is the
-    /// best that a tree can be given.
-    pub(crate) fn inserts(&self, base: &Path, rows: u64) -> BenchResult<(f64, f64)> {
-        once(&self.inserts, || {
-            let mut ids: Vec<String> = (0..rows).map(|number| id(0, number)).collect();
-            let path = base.join("floor.sqlite");
-            let as_they_come = inserts(&path, &ids)?;
-            ids.sort();
-            Ok((as_they_come, inserts(&path, &ids)?))
+    /// SQLite by itself fills an empty ledger with rows that are in memory, by idvault's own statements: in rows a second.
+    pub(crate) fn filling(&self, base: &Path, rows: u64) -> BenchResult<f64> {
+        once(&self.filling, || {
+            let dir = base.join("floor");
+            let rate = filling(&dir, rows)?;
+            std::fs::remove_dir_all(&dir)?;
+            Ok(rate)
         })
     }
 
@@ -118,11 +115,13 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
             .add(row.beside(format!("{} of CPU a call", micros(median(cpus)))));
     }
     let rows = bench.size(100_000, 1_000_000, 1_000_000);
-    let (as_they_come, in_order) = bench.floors.inserts(&bench.base, rows)?;
-    for (inserts, how) in [(as_they_come, "in no order"), (in_order, "in order")] {
-        let what = format!("SQLite alone: inserts of ids {how}");
-        bench.table.add(Row::new(what, Goal::None, inserts, rate));
-    }
+    let filling = bench.floors.filling(&bench.base, rows)?;
+    bench.table.add(Row::new(
+        "SQLite alone: fills an empty ledger",
+        Goal::None,
+        filling,
+        rate,
+    ));
     let sha256 = bench.floors.sha256()? / 1e6;
     bench.table.add(Row::new(
         "SHA-256 on one core",
@@ -147,27 +146,51 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     Ok(())
 }
 
-fn inserts(path: &Path, ids: &[String]) -> BenchResult<f64> {
-    let mut connection = Connection::open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    // As the ledger's.
-    connection.pragma_update(None, "cache_size", -16_384)?;
-    connection.execute_batch("CREATE TABLE ids (id TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID")?;
+fn filling(dir: &Path, rows: u64) -> BenchResult<f64> {
+    std::fs::create_dir(dir)?;
+    let lock = Lock::acquire(dir)?;
+    let mut ledger = Ledger::open(dir, &lock)?;
+    let now: Timestamp = NOW.parse()?;
+    let run = ledger.begin_run(now, None)?;
+    ledger.close()?;
+    let made: Vec<(String, String, i64)> = (0..rows)
+        .map(|number| {
+            let verified_at = verified_at(number, 20, now).as_microsecond();
+            (id(0, number), format!("order{:016x}", scrambled(number)), verified_at)
+        })
+        .collect();
+
+    let ledger = Connection::open(dir.join("ledger.sqlite"))?;
+    ledger.execute_batch(include_str!("../../sql/pragmas.sql"))?;
     let started = Instant::now();
-    for ids in ids.chunks(ROWS_A_COMMIT) {
-        let commit = connection.transaction()?;
-        {
-            let mut insert = commit.prepare_cached("INSERT INTO ids VALUES (?1, 0)")?;
-            for id in ids {
-                insert.execute([id])?;
-            }
-        }
-        commit.commit()?;
+    ledger.execute_batch("BEGIN")?;
+    let indices: Vec<String> = ledger
+        .prepare(include_str!("../../sql/admit_indices.sql"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    ledger.execute_batch(include_str!("../../sql/admit_indices_drop.sql"))?;
+    let mut insert = ledger.prepare(include_str!("../../sql/admit_insert.sql"))?;
+    let first_seen_at = now.as_microsecond();
+    for (id, merchant_biz_id, verified_at) in &made {
+        let [product_code, region] = ["FACE_LIVENESS", "ap-southeast-1"];
+        insert.execute(params![
+            id,
+            merchant_biz_id,
+            product_code,
+            false,
+            region,
+            false,
+            verified_at,
+            first_seen_at,
+            run.number
+        ])?;
     }
-    let taken = started.elapsed();
-    drop(connection);
-    std::fs::remove_file(path)?;
-    Ok(per_second(ids.len(), taken))
+    ledger.execute_batch(include_str!("../../sql/admit_sorters.sql"))?;
+    for index in indices {
+        ledger.execute_batch(&index)?;
+    }
+    ledger.execute_batch("COMMIT")?;
+    Ok(per_second(made.len(), started.elapsed()))
 }
 
 fn disk(path: &Path) -> BenchResult<(f64, f64)> {

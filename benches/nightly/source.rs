@@ -58,16 +58,17 @@ impl Source<'_> {
                 let number = self.first + number;
                 let id = id(place, number);
                 let biz = scrambled(number ^ 0x5555_5555);
-                let verified_at = self.verified_at(number);
+                let verified_at = verified_at(number, self.days, self.now);
                 writeln!(out, "{id},order{biz:016x},{code},ap-southeast-1,{verified_at}")?;
             }
         }
         Ok(())
     }
+}
 
-    fn verified_at(&self, number: u64) -> Timestamp {
-        let span_s = self.days * 86_400;
-        let age = i64::try_from(scrambled(number ^ 0xAAAA) % span_s.max(1)).unwrap_or(0);
-        self.now - SignedDuration::from_secs(age + 1)
-    }
+/// When the verification of that number was made, by chance in so many days before `now`.
+pub(crate) fn verified_at(number: u64, days: u64, now: Timestamp) -> Timestamp {
+    let span_s = days * 86_400;
+    let age = i64::try_from(scrambled(number ^ 0xAAAA) % span_s.max(1)).unwrap_or(0);
+    now - SignedDuration::from_secs(age + 1)
 }
