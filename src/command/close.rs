@@ -190,8 +190,8 @@ fn objections(reconciled: Option<&Reconciled>, totals: &BillingTotals) -> Vec<St
     }
     for code in totals.unknown_sub_codes() {
         objections.push(format!(
-            "it is not known whether {} verifications of {} with the sub code {} are billed",
-            code.verifications, code.product_code, code.sub_code
+            "it is not known whether {} with the sub code {} is billed; verifications: {}",
+            code.product_code, code.sub_code, code.verifications
         ));
     }
     if totals.unpriced > 0 {

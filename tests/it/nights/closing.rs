@@ -214,7 +214,7 @@ fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it
         .expect(9)
         .stdout;
     assert!(
-        against.contains("of FACE_VERIFY with the sub code 200 are billed"),
+        against.contains("whether FACE_VERIFY with the sub code 200 is billed; verifications: "),
         "{against}"
     );
     assert!(!record_path(&place).exists());
