@@ -73,31 +73,23 @@ impl Settled {
 
 impl Ledger {
     /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow.
-    pub(super) fn settle(&mut self, run_number: i64, batch: &[&Settlement]) -> Result<(), LedgerError> {
+    pub(super) fn settle(&mut self, run_number: i64, batch: &[Settlement]) -> Result<(), LedgerError> {
         let failed = self.failed("commit the answers");
         // Not begun by reading: who reads first is refused the lock where another program holds it for a moment.
         let commit = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(&failed)?;
-        for settlement in batch {
-            let written = match &settlement.settled {
-                Settled::Journalled { passed, sub_code, body } => {
-                    journal(&commit, run_number, settlement, (*passed, sub_code), body)
-                }
-                _ => settle_one(&commit, settlement),
-            };
-            if !written.map_err(&failed)? {
-                let id: Option<String> = commit
-                    .query_row(include_str!("../../sql/settle_id.sql"), [settlement.number], |row| {
-                        row.get(0)
-                    })
-                    .optional()
-                    .map_err(&failed)?;
-                drop(commit);
-                let id = id.unwrap_or_else(|| format!("number {}", settlement.number));
-                return Err(self.inconsistent(format!("{id} was answered and is not pending")));
-            }
+        if let Some(settlement) = write_down(&commit, run_number, batch).map_err(&failed)? {
+            let id: Option<String> = commit
+                .query_row(include_str!("../../sql/settle_id.sql"), [settlement.number], |row| {
+                    row.get(0)
+                })
+                .optional()
+                .map_err(&failed)?;
+            drop(commit);
+            let id = id.unwrap_or_else(|| format!("number {}", settlement.number));
+            return Err(self.inconsistent(format!("{id} was answered and is not pending")));
         }
         commit.commit().map_err(&failed)
     }
@@ -121,37 +113,42 @@ impl Ledger {
     }
 }
 
-/// Keeps a final reply. False where the transaction is not pending.
-fn journal(
+/// Writes settlements down, and gives the first whose transaction is not pending.
+fn write_down<'a>(
     commit: &Connection,
     run_number: i64,
-    settlement: &Settlement,
-    (passed, sub_code): (bool, &str),
-    body: &[u8],
-) -> rusqlite::Result<bool> {
-    // The values are in the statement's order: to look for their names takes as long as to write them.
-    let kept = commit
-        .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
-        .execute(params![
-            settlement.number,
-            run_number,
-            settlement.called_at.as_microsecond(),
-            settlement.attempts,
-            settlement.call_code,
-            passed,
-            sub_code,
-            body,
-        ])?;
-    Ok(kept == 1)
+    batch: &'a [Settlement],
+) -> rusqlite::Result<Option<&'a Settlement>> {
+    let mut journal = commit.prepare_cached(include_str!("../../sql/journal_insert.sql"))?;
+    for settlement in batch {
+        let written = match &settlement.settled {
+            // The values are in the statement's order: to look for their names takes as long as to write them.
+            Settled::Journalled { passed, sub_code, body } => journal.execute(params![
+                settlement.number,
+                run_number,
+                settlement.called_at.as_microsecond(),
+                settlement.attempts,
+                settlement.call_code,
+                passed,
+                sub_code,
+                body,
+            ])?,
+            _ => settle_one(commit, settlement)?,
+        };
+        if written != 1 {
+            return Ok(Some(settlement));
+        }
+    }
+    Ok(None)
 }
 
-/// Writes down how any other call ended. False where the transaction is not pending.
-fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<bool> {
+/// Writes down how any other call ended. 0 where the transaction is not pending.
+fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<usize> {
     let next_due_at = match settlement.settled {
         Settled::Postponed { next_due_at } => next_due_at.as_microsecond(),
         _ => 0,
     };
-    let changed = commit
+    commit
         .prepare_cached(include_str!("../../sql/settle.sql"))?
         .execute(named_params! {
             ":number": settlement.number,
@@ -163,6 +160,5 @@ fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<
             ":call_code": settlement.call_code,
             ":called_at": settlement.called_at.as_microsecond(),
             ":message": settlement.message,
-        })?;
-    Ok(changed == 1)
+        })
 }

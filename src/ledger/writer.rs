@@ -1,7 +1,8 @@
 //! The one thread that writes while calls are in flight. It commits what has queued up as one batch and only then
-//! acknowledges each settlement: the slower the disk, the larger the batch.
+//! acknowledges each settlement: the slower the disk, the larger the batch. Where many come, a commit waits a moment for more.
 
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,6 +13,16 @@ const QUEUE: usize = 1_024;
 
 /// Settlements a commit at most.
 const BATCH: usize = 512;
+
+/// So many settlements in a commit say that more are on their way, and the next commit waits for them: each costs a sync and pages of its
+/// own, and the plan's reader its cache.
+const CROWD: usize = 8;
+
+/// How long it waits for them.
+const GATHER: Duration = Duration::from_millis(1);
+
+/// So many need not wait for more: calls hold their places until they are committed, so that the others would be few.
+const FULL: usize = 48;
 
 /// Replies after which the rows of their transactions follow. More of them would share pages, and all pages are in the WAL at
 /// once: so many take 64 MiB where each has its own.
@@ -73,13 +84,24 @@ impl WriterHandle {
 fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     let (mut followed, mut behind) = (ledger.last_entry()?, 0);
+    let mut crowded = false;
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let settlements: Vec<&Settlement> = batch.iter().map(|job| &job.settlement).collect();
+        if crowded && batch.len() < FULL {
+            thread::sleep(GATHER);
+            while batch.len() < BATCH
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
+            }
+        }
+        crowded = batch.len() >= CROWD;
+        let (settlements, waiting): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|job| (job.settlement, job.committed)).unzip();
         ledger.settle(run_number, &settlements)?;
         behind += settlements.len();
-        for job in batch.drain(..) {
+        for committed in waiting {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
-            let _ = job.committed.send(());
+            let _ = committed.send(());
         }
         if behind >= FOLLOW_AFTER {
             ledger.follow_journal(followed)?;
