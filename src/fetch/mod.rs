@@ -1,40 +1,45 @@
 //! The only place where vendor, pace and retry meet: admit, one attempt, classify, decide.
 //!
 //! Every product has a lane of its own, so none waits for another. A lane is one stream: the plan's rows, page by page,
-//! one concurrent stage, and the writer's acknowledgement. Memory is bounded by a page and the calls in flight.
+//! one concurrent stage, and the writer's acknowledgement. Memory is bounded by three pages and the calls in flight.
 //!
 //! - [`Fetch`]: all lanes of a run; [`Lane`]: a product's gates (`lane`)
 //! - [`FetchSettings`]: how many at a time, how often
 //! - [`Counts`]: what came of it so far (`counts`)
+//! - the rows to ask for (`pages`)
 //! - [`Step`]: what follows from an answer (`step`), the design's table
 
 mod counts;
 mod lane;
+mod pages;
 mod step;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use counts::Outcome;
 pub use counts::{Counts, Totals};
 pub use lane::Lane;
 use lane::{Passed, Service};
+use pages::plan;
 pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
 
 use crate::clock::Clock;
 use crate::disk::Space;
 use crate::error_chain;
-use crate::ledger::{Cursor, Ledger, LedgerError, Phase, Readers, Settled, Settlement, WriterHandle};
+use crate::ledger::{LedgerError, Readers, Settled, Settlement, WriterHandle};
 use crate::pace::Admitted;
-use crate::record::{Due, ProductCode};
+use crate::record::Due;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, Room, classify};
 
-/// Rows of the plan that are read at a time.
-const PAGE_ROWS: usize = 256;
+/// Sooner than the timeouts of a call.
+const NEAR_TIMER: Duration = Duration::from_secs(1);
 
 /// Products that are asked for side by side; the vendor has fourteen. More wait for one to be done: each lane holds a
 /// connection to the ledger.
@@ -106,11 +111,17 @@ impl Fetch {
         let mut running = futures::stream::iter(lanes)
             .map(|lane| tokio::spawn(self.clone().run_lane(lane, readers.clone(), writer.clone())))
             .buffer_unordered(LANES);
-        let mut first_error = Ok(());
-        while let Some(ended) = running.next().await {
-            first_error = first_error.and(ended.unwrap_or(Err(LedgerError::LanePanicked)));
+        let lanes = async {
+            let mut first_error = Ok(());
+            while let Some(ended) = running.next().await {
+                first_error = first_error.and(ended.unwrap_or(Err(LedgerError::LanePanicked)));
+            }
+            first_error
+        };
+        tokio::select! {
+            ended = lanes => ended,
+            never = a_timer_that_is_near() => match never {},
         }
-        first_error
     }
 
     async fn run_lane(
@@ -343,6 +354,14 @@ impl Fetch {
     }
 }
 
+/// Sleeps again and again, so that the runtime never sleeps without a timer, or till one that is due after a call's timeouts: it
+/// would be woken for each of them that is set meanwhile, by a system call for more than every second record.
+async fn a_timer_that_is_near() -> Infallible {
+    loop {
+        tokio::time::sleep(NEAR_TIMER).await;
+    }
+}
+
 fn no_call_can_be_made(fault: &Fault) -> StopReason {
     let why = error_chain(fault).into();
     if matches!(fault, Fault::Certificate { .. }) {
@@ -361,35 +380,4 @@ struct Seen {
     normal: bool,
     call_code: String,
     message: Option<String>,
-}
-
-/// The due rows of a product in the order in which they are to be asked for: first those that the vendor should still
-/// have, earliest deletion first, then those past their deadline. What is due, and what is past, is decided
-/// once for the whole lane: a row whose deadline passes meanwhile must not come in both parts.
-fn plan(reader: Ledger, product_code: ProductCode, clock: &dyn Clock) -> impl Stream<Item = Result<Due, LedgerError>> {
-    let now = clock.now();
-    let start = Some((reader, Phase::Live, Cursor::start()));
-    futures::stream::try_unfold(start, move |at| {
-        let product_code = product_code.clone();
-        async move {
-            let Some((reader, phase, cursor)) = at else {
-                return Ok(None);
-            };
-            let read = move || {
-                let page = reader.due_page(&product_code, phase, &cursor, now, PAGE_ROWS)?;
-                Ok((reader, page))
-            };
-            let (reader, page) = tokio::task::spawn_blocking(read)
-                .await
-                .unwrap_or(Err(LedgerError::WriterGone))?;
-            let next = match (page.rows.len() < PAGE_ROWS, phase) {
-                (false, _) => Some((reader, phase, page.next)),
-                (true, Phase::Live) => Some((reader, Phase::Overdue, Cursor::start())),
-                (true, Phase::Overdue) => None,
-            };
-            let rows = futures::stream::iter(page.rows.into_iter().map(Ok));
-            Ok::<_, LedgerError>(Some((rows, next)))
-        }
-    })
-    .try_flatten()
 }

@@ -1,0 +1,42 @@
+//! The plan's rows, page by page. One is read while the one before it is asked for, so at most three are in memory: the third is
+//! what waits between the two.
+
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::ledger::{Cursor, Ledger, LedgerError, Phase};
+use crate::record::{Due, ProductCode};
+
+/// Rows of a page. In the order of the plan they are anywhere in the ledger, and what SQLite has read is dropped with the
+/// writer's next commit: the more rows, the more of them share what is read.
+const PAGE_ROWS: usize = 2_048;
+
+/// The due rows of a product in the order in which they are to be asked for: first those that the vendor should still
+/// have, earliest deletion first, then those past their deadline. What is due, and what is past, is decided
+/// once for the whole lane: a row whose deadline passes meanwhile must not come in both parts.
+pub(super) fn plan(
+    reader: Ledger,
+    product_code: ProductCode,
+    clock: &dyn Clock,
+) -> impl Stream<Item = Result<Due, LedgerError>> {
+    let now = clock.now();
+    let (pages, mut read) = mpsc::channel(1);
+    let reading = tokio::task::spawn_blocking(move || {
+        for phase in [Phase::Live, Phase::Overdue] {
+            let (mut after, mut last) = (Cursor::start(), false);
+            while !last {
+                let page = reader.due_page(&product_code, phase, &after, now, PAGE_ROWS)?;
+                (after, last) = (page.next, page.rows.len() < PAGE_ROWS);
+                if pages.blocking_send(page.rows).is_err() {
+                    return Ok(()); // the lane has ended
+                }
+            }
+        }
+        Ok(())
+    });
+    let rows = futures::stream::poll_fn(move |context| read.poll_recv(context)).flat_map(futures::stream::iter);
+    let end = futures::stream::once(reading).map(|ended| ended.unwrap_or(Err(LedgerError::LanePanicked)));
+    rows.map(Ok)
+        .chain(end.filter_map(|ended| futures::future::ready(ended.err().map(Err))))
+}
