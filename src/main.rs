@@ -127,7 +127,10 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(CommandError::Start)?;
-    runtime.block_on(command::execute(cli, context))
+    let ended = runtime.block_on(command::execute(cli, context));
+    // What still waits, for the answer of a name server, say, is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 #[expect(clippy::disallowed_methods, reason = "the owner of the environment")]

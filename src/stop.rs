@@ -28,6 +28,12 @@ const REPORTS: Duration = Duration::from_secs(8);
 /// long, or who reads what it says.
 pub const END: Duration = Duration::from_millis(9_500);
 
+/// What is promised of such a run.
+const PROMISED: Duration = Duration::from_secs(10);
+
+const _: () = assert!(GRACE.as_millis() < HURRY.as_millis() && HURRY.as_millis() < REPORTS.as_millis());
+const _: () = assert!(REPORTS.as_millis() < END.as_millis() && END.as_millis() < PROMISED.as_millis());
+
 /// Why a run stops before its plan is done.
 #[derive(Debug, Clone)]
 pub enum StopReason {
@@ -117,7 +123,9 @@ impl Stop {
     pub async fn grace_over(&self) {
         self.requested().await;
         if !matches!(self.reason(), Some(StopReason::LedgerFailed)) {
-            tokio::time::sleep(GRACE).await;
+            // By the signal, and not by when its news came here.
+            let since = self.hurried.get().copied().unwrap_or_else(Instant::now);
+            tokio::time::sleep_until(since + GRACE).await;
         }
     }
 }

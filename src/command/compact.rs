@@ -27,7 +27,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
     }
     drop(ledger);
     let stop = Stop::default();
-    signals::stop_at_first(&stop, "the file at hand is completed");
+    signals::stop_at_first(&stop, None, "the file at hand is completed").map_err(CommandError::Start)?;
     let lock = Lock::acquire(data_dir)?;
     let mut ledger = Ledger::open(data_dir, &lock)?;
     let archive = Archive::open(data_dir)?;

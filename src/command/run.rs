@@ -24,15 +24,8 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
     let json = args.json || context.config.json.unwrap_or(false);
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let stop = Stop::default();
-    signals::stop_at_first(&stop, "no new calls, replies in flight are kept");
-    if let Some(limit) = settings.time_limit {
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(limit).await;
-            stop.request(StopReason::TimeLimit);
-            signals::end_at_last(Exit::NeedsALook.code().into()).await;
-        });
-    }
+    let meanwhile = "no new calls, replies in flight are kept";
+    signals::stop_at_first(&stop, settings.time_limit, meanwhile).map_err(CommandError::Start)?;
     let credentials = if args.sandbox {
         start_sandbox(&mut settings, context).await?;
         let sandbox = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);

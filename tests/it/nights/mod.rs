@@ -35,6 +35,7 @@ mod reconcile;
 mod records;
 mod sandbox;
 mod silent;
+#[cfg(target_os = "linux")]
 mod stop;
 mod tallies;
 mod throttled;

@@ -1,4 +1,4 @@
-//! What is left when the disk fails, or the program dies, at a named call. `shim.c` is a double for the disk, preloaded
+//! What is left when the disk fails, or the program dies, at a named call. `shim.c` is a double for disk and clock, preloaded
 //! into the unmodified program: it obeys one [`Rule`] and says that it did, so that no point is missed silently.
 //!
 //! - `points`: killed at every step of a night; `closing`: of `close`; `compaction`: of `compact`, and failing there
@@ -7,6 +7,7 @@
 //! - `faults`: every write and every sync fails once, or for good
 //! - `night`: the runs over one data folder
 //! - [`Disk`]: the rule of one run, and what came of it
+//! - [`HeldClock`]: a clock that stands still, and leaps when it is told to
 
 mod closing;
 mod commits;
@@ -16,11 +17,13 @@ mod faults;
 mod night;
 mod points;
 
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// A call that touches the data folder; the last word but one of a rule.
 const ANY_CALL: &str = "@(create|write|sync|truncate|rename|swap|link|symlink|mkdir|unlink):*/data*";
@@ -69,6 +72,38 @@ impl Disk {
     pub(super) fn fired(&self) -> Option<Vec<String>> {
         let log = std::fs::read_to_string(self.logs.path().join("fired")).ok()?;
         Some(log.lines().map(str::to_owned).collect())
+    }
+}
+
+/// The clock by which a run measures how long it has taken: what it makes of that does not depend on the machine.
+pub(super) struct HeldClock(NamedTempFile);
+
+impl HeldClock {
+    /// Not held yet.
+    pub(super) fn new() -> Self {
+        let clock = Self(NamedTempFile::new().unwrap());
+        clock.set(Duration::ZERO);
+        clock
+    }
+
+    /// Puts it under the program.
+    pub(super) fn under<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("LD_PRELOAD", shim()).env("CLOCK_LEAP", self.0.path())
+    }
+
+    /// From here on it stands still.
+    pub(super) fn hold(&self) {
+        self.set(Duration::from_nanos(1));
+    }
+
+    /// It stands so much later than where it was held.
+    pub(super) fn leap(&self, time: Duration) {
+        self.set(time);
+    }
+
+    fn set(&self, time: Duration) {
+        let nanoseconds = i64::try_from(time.as_nanos()).unwrap();
+        self.0.as_file().write_all_at(&nanoseconds.to_ne_bytes(), 0).unwrap();
     }
 }
 

@@ -1,5 +1,5 @@
-/* A double for the disk, preloaded into the unmodified program: it lets every call through but the one that its rule
- * names, where it kills the process or lets the call fail.
+/* A double for the disk and the clock, preloaded into the unmodified program: it lets every call through but the one that its
+ * rule names, where it kills the process or lets the call fail.
  *
  * DISK_RULE   steps and an action, separated by blanks: "recv:socket:* write:*-wal#2 kill-half". A step is OP:GLOB#N: the
  *             N-th call (1 where it is left out) of an operation on a path since the step before. OP is a pattern too.
@@ -7,8 +7,10 @@
  *               kill-before, kill-half (of a write's bytes), kill-after
  *               fail-once:ERRNO, fail:ERRNO (from then on), short:ERRNO (half of a write's bytes, then fail:ERRNO)
  *               space:BYTES (free, from then on), magic:NUMBER (of the file system, from then on)
- *               note (nothing but the log)
+ *               hang (for ever), note (nothing but the log)
  * DISK_FIRED  a file that is made when the action takes place; its lines are that call and all that follow it.
+ * CLOCK_LEAP  a file of a 64-bit number of nanoseconds. Once it is not 0, CLOCK_MONOTONIC stands still, so much later than when
+ *             that was first seen. Only what asks for the time sees it: waits take what they take.
  *
  * Operations: open (of a folder, too), create (open for writing), write, sync, truncate, rename, swap, link and symlink (on the
  * new path), mkdir, unlink, recv and send (on socket:*), statvfs, statfs, thread (new). A call that returned nothing, as a recv
@@ -26,15 +28,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { STEPS_MAX = 8, LINE_MAX_BYTES = PATH_MAX + 32 };
-enum action { NOTHING, KILL_BEFORE, KILL_HALF, KILL_AFTER, FAIL, SHORT };
+enum action { NOTHING, KILL_BEFORE, KILL_HALF, KILL_AFTER, FAIL, SHORT, HANG };
 
 struct step {
     char *op, *glob;
@@ -128,6 +133,7 @@ static enum action look(const char *op, const char *path) {
     if (strcmp(action_name, "kill-before") == 0) return KILL_BEFORE;
     if (strcmp(action_name, "kill-half") == 0) return KILL_HALF;
     if (strcmp(action_name, "kill-after") == 0) return KILL_AFTER;
+    if (strcmp(action_name, "hang") == 0) return HANG;
     if (strcmp(action_name, "short") == 0 && takes == 2) return SHORT;
     if (strncmp(action_name, "fail", 4) == 0 || strcmp(action_name, "short") == 0) {
         errno = error_number(action_value);
@@ -154,6 +160,7 @@ static const char *path_of(int fd, char *room) {
     do {                                            \
         enum action now = look(op, path);           \
         if (now == FAIL) return failure;            \
+        if (now == HANG) for (;;) pause();          \
         if (now == KILL_BEFORE || now == KILL_HALF) die(); \
         __typeof__(call) result = call;             \
         if (now == KILL_AFTER) die();               \
@@ -287,4 +294,30 @@ MAGIC(statfs64, statfs64)
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
     AROUND("thread", "new", errno, REAL(pthread_create)(thread, attributes, run, argument));
+}
+
+static const volatile long long *leap;
+
+__attribute__((constructor)) static void see_leap(void) {
+    const char *path = getenv("CLOCK_LEAP");
+    if (!path) return;
+    int fd = REAL(open)(path, O_RDONLY | O_CLOEXEC);
+    void *seen = mmap(NULL, sizeof *leap, PROT_READ, MAP_SHARED, fd, 0);
+    if (seen == MAP_FAILED) fail_loudly("the clock's file can't be seen");
+    leap = seen;
+    close(fd);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
+    static struct timespec stopped;
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (result || clock != CLOCK_MONOTONIC || !leap || !*leap) return result;
+    pthread_mutex_lock(&first);
+    if (!stopped.tv_sec) stopped = *now;
+    pthread_mutex_unlock(&first);
+    long long later = stopped.tv_nsec + *leap;
+    now->tv_sec = stopped.tv_sec + later / 1000000000;
+    now->tv_nsec = later % 1000000000;
+    return result;
 }
