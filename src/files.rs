@@ -97,6 +97,46 @@ pub fn create_private(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
+/// Opens a file for reading that is to be a regular one: a pipe that nobody writes to would be waited for without end.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let mut reading = OpenOptions::new();
+    let file = reading
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    let found = file.metadata()?;
+    if found.is_dir() {
+        return Err(rustix::io::Errno::ISDIR.into());
+    }
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Opens a regular file that says whom to trust: nobody but this user and root may be able to change it.
+pub fn open_trusted(path: &Path) -> io::Result<File> {
+    let file = open_regular(path)?;
+    let found = file.metadata()?;
+    let mode = found.mode() & 0o777;
+    let path = path.display();
+    if mode & 0o022 != 0 {
+        let why = format!(
+            "others than its owner can change it (mode {mode:04o}), and with it whom idvault trusts; look what it says, and `chmod go-w {path}`"
+        );
+        return Err(io::Error::other(why));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if ![0, user].contains(&found.uid()) {
+        let why = format!(
+            "it belongs to another user ({}), who can change whom idvault trusts; look what it says, and `chown {user} {path}`",
+            found.uid()
+        );
+        return Err(io::Error::other(why));
+    }
+    Ok(file)
+}
+
 /// Opens a file that keeps its name, 0600, for writing; makes it where it is missing. A symbolic link is refused.
 pub fn open_private(path: &Path) -> Result<File, FileError> {
     let failed = || FileError::because("open", path);

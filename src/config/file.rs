@@ -3,13 +3,13 @@
 //! - [`ConfigFile`]: the file; the other structs are its tables
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
+use crate::files;
 use crate::intake::ColumnNames;
 use crate::plain::shortened;
 use crate::reconcile::bill::BillColumns;
@@ -184,10 +184,13 @@ impl ConfigFile {
     }
 }
 
-/// The whole file, as long as it is one that a person could have written.
+/// The whole file, as long as it is one that a person could have written, and nobody but this user: it says where
+/// credentials come from, who is asked with them and which CAs are trusted.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    let read = files::open_trusted(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,

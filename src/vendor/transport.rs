@@ -7,13 +7,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{CertificateError, RootCertStore};
+
+use crate::files;
 
 /// No file of CAs is longer: all public ones together have a quarter of that.
 const MAX_BUNDLE_BYTES: u64 = 1 << 20;
@@ -43,10 +44,11 @@ pub struct CaBundle(Vec<reqwest::Certificate>);
 impl CaBundle {
     /// Reads a PEM file with one certificate or more.
     pub fn read(path: &Path) -> Result<Self, CaBundleError> {
+        let file = files::open_trusted(path);
         let path = || path.to_owned();
         let failed = |source| CaBundleError::Read { path: path(), source };
         let mut text = Vec::new();
-        let file = File::open(path()).map_err(failed)?;
+        let file = file.map_err(failed)?;
         file.take(MAX_BUNDLE_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
         if text.len() as u64 > MAX_BUNDLE_BYTES {
             return Err(CaBundleError::TooLong { path: path() });

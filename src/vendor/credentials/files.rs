@@ -3,7 +3,6 @@
 //! A file that is not there, or has no such profile, is only noted; one that is there and can't be used is an error.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,6 +10,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{Credentials, CredentialsError, CredentialsSource};
+use crate::files::open_regular;
 use crate::host::Host;
 
 /// No credentials file is longer.
@@ -196,7 +196,7 @@ fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
         path: path.to_owned(),
         source,
     };
-    let file = match File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);

@@ -1,5 +1,8 @@
 //! Where a setting comes from: the command line over `IDVAULT_*` over the file over the default.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::{Ended, Place, made_up};
 
 /// The program in a folder with `config` as its `idvault.toml`.
@@ -147,5 +150,66 @@ fn a_configuration_that_is_a_bomb_is_refused() {
             ended.stderr
         );
         assert!(ended.stderr.len() < 5_000, "{case}: {} bytes", ended.stderr.len());
+    }
+}
+
+/// It says who is asked, and whom to trust in that.
+#[test]
+fn a_configuration_or_a_ca_that_others_can_change_is_refused() {
+    let place = Place::new();
+    place.write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
+    for (file, said) in [
+        ("idvault.toml", "failed to read the configuration idvault.toml"),
+        ("ca.pem", "failed to read the CA certificates in ca.pem"),
+    ] {
+        for mode in [0o620, 0o602, 0o666] {
+            place.write("idvault.toml", "tls.ca_file = 'ca.pem'");
+            std::fs::set_permissions(place.path(file), Permissions::from_mode(mode)).unwrap();
+            let ended = Ended::of(place.command(&["run"]).output().unwrap()).expect(3);
+            for said in [said, &format!("(mode {mode:04o})"), &format!("`chmod go-w {file}`")] {
+                assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+            }
+            std::fs::set_permissions(place.path(file), Permissions::from_mode(0o640)).unwrap();
+        }
+    }
+    // Only root can give a file away.
+    if std::os::unix::fs::chown(place.path("idvault.toml"), Some(12_345), None).is_ok() {
+        let ended = Ended::of(place.command(&["run"]).output().unwrap()).expect(3);
+        assert!(ended.stderr.contains("another user (12345)"), "{}", ended.stderr);
+    }
+}
+
+/// Nobody writes to the pipe: who opened it would wait for ever.
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused() {
+    let place = Place::new();
+    let pipe = place.pipe("pipe");
+    let credentials = [("ALIBABA_CLOUD_CREDENTIALS_FILE", &*pipe)];
+    for (config, env, args, code, said) in [
+        (
+            "",
+            &[][..],
+            &["run", "--config", &pipe][..],
+            3,
+            "failed to read the configuration pipe",
+        ),
+        (
+            "tls.ca_file = 'pipe'",
+            &[][..],
+            &["run"][..],
+            3,
+            "failed to read the CA certificates in pipe",
+        ),
+        (
+            "",
+            &credentials[..],
+            &["run"][..],
+            8,
+            "failed to read the credentials in pipe",
+        ),
+    ] {
+        let ended = idvault(&place, config, env, args).expect(code);
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+        assert!(ended.stderr.contains("it is not a regular file"), "{}", ended.stderr);
     }
 }
