@@ -3,6 +3,7 @@
 //! - [`client`]: one attempt, one HTTP exchange
 //! - [`credentials`]: whose account signs it
 //! - [`endpoint`]: where the service is
+//! - [`fault`]: why an attempt brought no reply
 //! - [`json`]: reads the vendor's JSON, valid or nearly
 //! - [`reply`]: what an answer means
 //! - [`account`]: the answers that stop a run
@@ -18,6 +19,7 @@ pub mod credentials;
 mod double;
 pub mod endpoint;
 mod envelope;
+pub mod fault;
 mod image;
 pub mod json;
 pub mod reply;
@@ -27,9 +29,10 @@ mod transport;
 pub mod wire;
 
 pub use account::{AccountFault, AccountFaultKind};
-pub use client::{Client, ClientError, ClientSettings, Disposition, Fault, MAX_REPLY_BYTES, Reply};
+pub use client::{Client, ClientError, ClientSettings, MAX_REPLY_BYTES, Reply};
 pub use credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSettings, CredentialsSource};
 pub use endpoint::{BaseUrl, Endpoints, InvalidUrl, Network};
+pub use fault::{Disposition, Fault};
 pub use reply::{Answer, Classified, FaultyReply, classify};
 pub use room::Room;
 pub use transport::{CaBundle, CaBundleError};

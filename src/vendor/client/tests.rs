@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 
+use super::super::fault::Disposition;
 use super::*;
 use crate::clock::FixedClock;
 use crate::record::{MerchantBizId, ProductCode, TransactionId};
