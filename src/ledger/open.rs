@@ -7,6 +7,7 @@
 //! - [`Readers`]: opens further connections for reading
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::os::raw::c_int;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,8 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{Ledger, LedgerError, Run, migrate};
-use crate::{disk, files};
+use crate::disk;
+use crate::files::{self, FileError};
 
 /// Pages of the WAL at which it is written back into the ledger: 32 MiB. A night writes the same pages again and again, and
 /// each time writes them all once more.
@@ -278,8 +280,12 @@ fn refuse_links(data_dir: &Path) -> Result<(), LedgerError> {
         .map_err(LedgerError::Link)
 }
 
-/// Makes the data folder itself, on a local disk.
+/// Makes the data folder itself, on a local disk. One that is there keeps its mode: what is made in it is private by itself.
 fn make_folder(data_dir: &Path) -> Result<(), LedgerError> {
+    if data_dir.canonicalize().is_ok_and(|folder| folder.parent().is_none()) {
+        let why = io::Error::other("it is the root of the file system; name a folder of idvault's own with --data-dir");
+        return Err(LedgerError::Folder(FileError::because("use", data_dir)(why)));
+    }
     let above = match data_dir.parent() {
         Some(above) if above.as_os_str().is_empty() => Path::new("."),
         Some(above) => above,

@@ -153,6 +153,25 @@ fn a_configuration_that_is_a_bomb_is_refused() {
     }
 }
 
+#[test]
+fn the_root_is_no_data_folder_and_one_that_is_there_keeps_its_mode() {
+    let place = Place::new();
+    for root in ["/", "//", "/tmp/.."] {
+        let ended = Ended::of(place.bare(&["run", "--dry-run", "--data-dir", root]).output().unwrap()).expect(7);
+        let said = "it is the root of the file system; name a folder of idvault's own";
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    std::fs::create_dir(place.data()).unwrap();
+    std::fs::set_permissions(place.data(), Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(place.data().join("theirs"), "").unwrap();
+    place.night(&[]).expect(0);
+    let mode = |name| std::fs::metadata(place.data().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(
+        [".", "archive", "reports", "ledger.sqlite"].map(mode),
+        [0o755, 0o700, 0o700, 0o600]
+    );
+}
+
 /// It says who is asked, and whom to trust in that.
 #[test]
 fn a_configuration_or_a_ca_that_others_can_change_is_refused() {
