@@ -23,11 +23,11 @@ pub(super) struct Vendor {
     pub(super) url: String,
     pub(super) counters: Arc<Counters>,
     /// Serves as long as it is there.
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Vendor {
-    /// On a busy machine what was in flight is taken late.
+    /// How long nothing may come in.
     const QUIET: Duration = Duration::from_millis(100);
 
     pub(super) fn start(answers: Mix, latency: Duration) -> Self {
@@ -55,11 +55,7 @@ impl Vendor {
         let sandbox = runtime.block_on(Sandbox::bind(settings, clock)).unwrap();
         let (url, counters) = (format!("http://{}", sandbox.local_addr()), sandbox.counters());
         runtime.spawn(sandbox.run(std::future::pending()));
-        Self {
-            url,
-            counters,
-            _runtime: runtime,
-        }
+        Self { url, counters, runtime }
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -67,11 +63,19 @@ impl Vendor {
     }
 
     /// The counts once nothing more comes in from a run that has ended. What it had in flight may still be counted when
-    /// its answer is due, after `latency`.
+    /// its answer is due, after `latency`. The vendor's own thread waits for that: on a busy machine it gets its turn late, and
+    /// what is there by then goes first.
     pub(super) fn settled(&self, latency: Duration) -> Counts {
+        let quiet = (latency * 10).max(Self::QUIET);
         let mut before = self.counts();
         loop {
-            std::thread::sleep((latency * 10).max(Self::QUIET));
+            let waited = self.runtime.spawn(async move {
+                tokio::time::sleep(quiet).await;
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+            });
+            self.runtime.block_on(waited).unwrap();
             let now = self.counts();
             if now == before {
                 return now;
