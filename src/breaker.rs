@@ -2,6 +2,7 @@
 //! no id is charged for it.
 //!
 //! - [`Breaker`]: the gate that every attempt of a product passes
+//! - [`ATTEMPTS_IN_A_ROW`]: what an outage is known by
 //! - [`Passage`]: a passed attempt, so that the one that asks is known from those that were under way
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// So many attempts in a row without an answer are an outage, if they are those of enough ids.
-const ATTEMPTS_IN_A_ROW: u32 = 20;
+pub const ATTEMPTS_IN_A_ROW: u32 = 20;
 
 /// A few ids that always fail are no outage.
 const IDS_IN_A_ROW: u32 = 5;

@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use crate::breaker;
+
 /// Attempts for one id in one run, the first included.
 pub const ATTEMPTS_PER_CALL: u32 = 4;
 
@@ -15,10 +17,10 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// The longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(20);
 
-/// Retries that a run may make whatever its size.
-const FREE_RETRIES: i64 = 50;
+/// Retries that a run may make whatever its size: as many as can have failed before an outage is known to be one.
+const FREE_RETRIES: i64 = breaker::ATTEMPTS_IN_A_ROW as i64;
 
-/// First attempts that earn one retry: retries stay under a sixth of all attempts, beyond the free ones.
+/// First attempts that earn one retry, so that retries stay under a fifth of all attempts from the 241st call on.
 const ATTEMPTS_PER_RETRY: i64 = 6;
 
 /// How often and after which wait an attempt is made again.
@@ -93,11 +95,16 @@ mod tests {
     #[test]
     fn the_budget_bounds_the_retries_of_a_run() {
         let budget = RetryBudget::default();
-        let free = (0..1_000).filter(|_| budget.take()).count();
-        assert_eq!(free, 50);
-        for _ in 0..600 {
+        let mut retries = (0..1_000).filter(|_| budget.take()).count();
+        assert_eq!(retries, 20);
+        for calls in 1..10_000 {
             budget.earn();
+            retries += usize::from(budget.take());
+            assert!(
+                calls <= 240 || retries * 5 < calls + retries,
+                "{retries} retries of {calls} calls"
+            );
         }
-        assert_eq!((0..1_000).filter(|_| budget.take()).count(), 100);
+        assert_eq!(retries, 20 + 9_999 / 6);
     }
 }

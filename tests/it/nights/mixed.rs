@@ -99,8 +99,13 @@ fn nights(faults: Faults, seed: u64) -> (Outcome, u64, u64) {
         );
         let summary = place.summary();
         let total = |name: &str| summary["fetch"][name].as_u64().unwrap();
-        attempts += total("attempts");
-        retries += total("retries");
+        let (night, again) = (total("attempts"), total("retries"));
+        assert!(
+            again <= 20 + (night - again) / 6,
+            "seed {seed}: {again} retries in {night} attempts"
+        );
+        attempts += night;
+        retries += again;
         if total("left") == 0 {
             place.idvault(&["verify", "--read-data"]).expect(0);
             return (Outcome::of(&place), attempts, retries);
