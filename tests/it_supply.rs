@@ -65,6 +65,25 @@ fn every_crate_comes_from_the_registry_with_its_checksum_and_none_is_openssl() {
     assert!(sources.iter().all(|source| source.starts_with("registry+https://")));
 }
 
+/// Nothing that runs in `cargo test` builds the fuzz targets, so their lock file would be left behind.
+#[test]
+fn the_fuzz_targets_are_locked_to_what_the_program_depends_on() {
+    let lock = table("fuzz/Cargo.lock");
+    let packages = lock["package"].as_array().unwrap();
+    let program = packages
+        .iter()
+        .find(|it| it["name"].as_str() == Some("idvault"))
+        .unwrap();
+    // `name version` where the lock has several versions of it.
+    let locked: BTreeSet<String> = program["dependencies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it.as_str().unwrap().split(' ').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(locked, names(&table("Cargo.toml"), "dependencies"));
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
