@@ -63,7 +63,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
     });
     let compacted = compacted.map_err(RunError::from)?;
     let exit = exit_of(&compacted);
-    if compacted.put_off == 0 {
+    if compacted.put_off == 0 && ledger.is_checked_by(&run) {
         ledger.check_pages()?;
     }
     ledger.end_run(&run, now, exit.code())?;

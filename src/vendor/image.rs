@@ -250,7 +250,8 @@ fn is_base64(byte: u8) -> bool {
 
 fn without_data_prefix(text: &str) -> (&str, bool) {
     let is_data = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-    match text.split_once(',').filter(|_| is_data) {
+    // Most are not, and a whole image would be looked through for the comma.
+    match is_data.then(|| text.split_once(',')).flatten() {
         Some((_, data)) => (data, true),
         None => (text, false),
     }

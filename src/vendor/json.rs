@@ -74,6 +74,12 @@ impl<'a> Node<'a> {
     }
 }
 
+/// A body as text: what is not UTF-8 stands as replacement characters.
+pub fn text_of(body: &[u8]) -> Cow<'_, str> {
+    // Looks at most bytes in blocks, which the lossy way does not.
+    str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
+}
+
 /// Reads valid JSON (numbers and escapes are not checked to the letter); `None` for anything else, and for more than
 /// [`MAX_VALUES`].
 pub fn strict(text: &str) -> Option<Node<'_>> {

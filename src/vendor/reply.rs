@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::account::{AccountFault, is_or_below};
 use super::client::Reply;
 use super::envelope::{self, Envelope, MAX_WORD_CHARS};
+use super::json;
 use crate::plain::shortened;
 
 /// What an answer means.
@@ -101,7 +102,7 @@ impl Classified {
 /// Says what `reply` means. `now` is the machine's clock, which is compared with the vendor's where that is the
 /// trouble.
 pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
-    let body = String::from_utf8_lossy(&reply.body);
+    let body = json::text_of(&reply.body);
     if let Some(envelope) = Envelope::read(&body) {
         let code = envelope.code();
         let answer = match &code {

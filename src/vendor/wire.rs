@@ -6,8 +6,6 @@
 //! - [`normalize`]: does it
 //! - [`NotAFinalReply`]: why there is nothing to publish
 
-use std::borrow::Cow;
-
 use super::envelope::{self, Envelope};
 use super::image::{self, Cut};
 use super::json::{self, Node, Value};
@@ -32,8 +30,7 @@ pub enum NotAFinalReply {
 
 /// Normalizes a reply. Whatever [`super::reply::classify`] calls final has a record, and any bytes are safe to hand in.
 pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
-    // Looks at most bytes in blocks, which the lossy way does not.
-    let body = str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
+    let body = json::text_of(body);
     let envelope = Envelope::read(&body).ok_or(NotAFinalReply::NotJson)?;
     if !envelope.is_success() {
         return Err(NotAFinalReply::Code(envelope.code().unwrap_or_default()));
