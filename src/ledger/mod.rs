@@ -11,6 +11,7 @@
 //! - [`LedgerError`]: why the ledger can't be used (`error`)
 
 mod admit;
+mod checkpoint;
 mod closed;
 mod compact;
 mod error;

@@ -153,7 +153,7 @@ impl Ledger {
     ///
     /// At the start of a run that is more than tidying: where the run before ended with a sync that failed, the kernel may
     /// have dropped pages of the WAL that it still shows. Here they are written once more, elsewhere.
-    fn checkpoint(&self) -> Result<(), LedgerError> {
+    pub(super) fn checkpoint(&self) -> Result<(), LedgerError> {
         let busy: Result<i64, _> = self.answer(include_str!("../../sql/checkpoint.sql"));
         busy.map_err(self.failed("write the last commits back"))?;
         Ok(())
@@ -242,6 +242,12 @@ impl Ledger {
         Readers {
             path: self.path.clone(),
         }
+    }
+
+    /// One more connection that may write.
+    pub(super) fn another(&self) -> Result<Self, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Self::connect(self.path.clone(), flags)
     }
 
     fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self, LedgerError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::Ahead;
 use super::{Ledger, LedgerError, Settlement};
 
 /// Settlements that may wait for the writer. Their replies are bounded by `vendor::room`.
@@ -85,6 +86,7 @@ fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> 
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     let (mut followed, mut behind) = (ledger.last_entry()?, 0);
     let mut crowded = false;
+    let mut ahead = Ahead::default();
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         if crowded && batch.len() < FULL {
             thread::sleep(GATHER);
@@ -97,17 +99,20 @@ fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> 
         crowded = batch.len() >= CROWD;
         let (settlements, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.settlement, job.committed)).unzip();
+        ahead.look()?;
         ledger.settle(run_number, &settlements)?;
         behind += settlements.len();
         for committed in waiting {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
             let _ = committed.send(());
         }
+        ahead.committed(&ledger, &settlements)?;
         if behind >= FOLLOW_AFTER {
             ledger.follow_journal(followed)?;
             (followed, behind) = (ledger.last_entry()?, 0);
         }
     }
+    ahead.rest()?;
     ledger.follow_journal(followed)?;
     Ok(ledger)
 }

@@ -184,6 +184,22 @@ fn after_a_sync_of_the_ledger_that_failed_no_call_goes_out_and_the_run_ends_at_o
 }
 
 #[test]
+fn where_large_replies_can_not_be_written_back_the_run_says_so_and_the_next_one_completes() {
+    for fault in ["write:*/ledger.sqlite", "write:*/ledger.sqlite sync:*/ledger.sqlite"] {
+        for manner in ["fail:ENOSPC", "fail-once:EIO"] {
+            let rule = format!("recv:socket:* {fault} {manner}");
+            let mut night = Night::of_large_replies();
+            let (ended, calls) = night.fails(&rule, &rule);
+            let ended = ended.expect(6);
+            assert!(ended.stderr.contains("ledger.sqlite"), "{rule}: {}", ended.stderr);
+            assert!(!calls.is_empty(), "{rule}: never came");
+            nothing_is_taken_for_durable_after(&calls, &rule);
+            night.ends_well(&rule);
+        }
+    }
+}
+
+#[test]
 fn wherever_the_disk_fails_by_chance_nothing_is_lost_and_nothing_is_twice() {
     let seed = setting("IDVAULT_FAULT_SEED").unwrap_or(SEED);
     let wanted = setting("IDVAULT_FAULT_CALLS").unwrap_or(CALLS);

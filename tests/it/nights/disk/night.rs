@@ -16,6 +16,8 @@ pub(super) const CONCURRENCY: u64 = 8;
 const IDS: usize = 60;
 /// With faces a night of as many is slow.
 const IDS_WITH_IMAGES: usize = 12;
+/// So many faces are more than the writer is ever ahead of what is written back from the WAL.
+const LARGE_REPLIES: usize = 60;
 
 /// How long the vendor takes to answer.
 const LATENCY: Duration = Duration::from_millis(2);
@@ -37,8 +39,17 @@ pub(super) struct Night {
 
 impl Night {
     pub(super) fn new(images: bool) -> Self {
+        Self::of(if images { IDS_WITH_IMAGES } else { IDS }, images)
+    }
+
+    /// One whose replies are written back from the WAL while others come.
+    pub(super) fn of_large_replies() -> Self {
+        Self::of(LARGE_REPLIES, true)
+    }
+
+    fn of(ids: usize, images: bool) -> Self {
         let (place, vendor) = (Place::new(), Vendor::start(Mix::Realistic, LATENCY));
-        let text = made_up(if images { IDS_WITH_IMAGES } else { IDS }, 3, "FACE_LIVENESS");
+        let text = made_up(ids, 3, "FACE_LIVENESS");
         let source = place.write("pending.csv", &text);
         let mut args = vec![
             "--pending".to_owned(),

@@ -188,6 +188,30 @@ const IMAGE_POINTS: &[Point] = &[
     ),
 ];
 
+/// Those that only a night has whose replies are large together: they are written back from the WAL while others come.
+const WRITE_BACK_POINTS: &[Point] = &[
+    (
+        "a reply was received while others are written back",
+        &["recv:socket:* write:*/ledger.sqlite#9 recv:socket:* kill-after"],
+    ),
+    (
+        "others are committed while some are written back",
+        &["recv:socket:* write:*/ledger.sqlite#9 write:*-wal kill-half"],
+    ),
+    (
+        "within a page that is written back",
+        &["recv:socket:* write:*/ledger.sqlite#9 kill-half"],
+    ),
+    (
+        "before the sync of what was written back",
+        &["recv:socket:* write:*/ledger.sqlite sync:*/ledger.sqlite kill-before"],
+    ),
+    (
+        "after the sync of what was written back",
+        &["recv:socket:* write:*/ledger.sqlite sync:*/ledger.sqlite recv:socket:* kill-after"],
+    ),
+];
+
 /// What a series of kills cost.
 #[derive(Default)]
 struct Cost {
@@ -212,10 +236,10 @@ impl Cost {
     }
 }
 
-fn killed_at(points: &[Point], images: bool) {
+fn killed_at(points: &[Point], night: impl Fn() -> Night) {
     let mut cost = Cost::default();
     for (name, rules) in points {
-        let mut night = Night::new(images);
+        let mut night = night();
         for rule in *rules {
             let why = format!("{name}: DISK_RULE={rule:?}");
             assert!(night.is_killed(rule, &why), "{why}: never came");
@@ -228,12 +252,17 @@ fn killed_at(points: &[Point], images: bool) {
 
 #[test]
 fn killed_at_every_named_point_of_a_night_nothing_is_lost_and_nothing_is_twice() {
-    killed_at(POINTS, false);
+    killed_at(POINTS, || Night::new(false));
 }
 
 #[test]
 fn killed_at_every_named_point_with_faces_nothing_is_lost_and_nothing_is_twice() {
-    killed_at(IMAGE_POINTS, true);
+    killed_at(IMAGE_POINTS, || Night::new(true));
+}
+
+#[test]
+fn killed_while_large_replies_are_written_back_nothing_is_lost_and_nothing_is_twice() {
+    killed_at(WRITE_BACK_POINTS, Night::of_large_replies);
 }
 
 #[test]
