@@ -75,6 +75,13 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Ledger::connect(self.path.clone(), flags)
     }
+
+    /// One more connection, whose page cache is small: for the plan, which a lane reads all night.
+    pub fn open_small(&self) -> Result<Ledger, LedgerError> {
+        let ledger = self.open()?;
+        ledger.set_up(include_str!("../../sql/small_cache.sql"))?;
+        Ok(ledger)
+    }
 }
 
 impl Ledger {
@@ -270,9 +277,13 @@ impl Ledger {
             .map_err(ledger.failed("set up a connection"))?;
         // Settings may write to the file, so whose it is comes first.
         migrate::schema_version(&ledger)?;
-        let set_up = ledger.connection.execute_batch(include_str!("../../sql/pragmas.sql"));
-        set_up.map_err(ledger.failed("set up a connection"))?;
+        ledger.set_up(include_str!("../../sql/pragmas.sql"))?;
         Ok(ledger)
+    }
+
+    pub(super) fn set_up(&self, pragmas: &str) -> Result<(), LedgerError> {
+        let set_up = self.connection.execute_batch(pragmas);
+        set_up.map_err(self.failed("set up a connection"))
     }
 }
 

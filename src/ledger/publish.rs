@@ -122,14 +122,9 @@ impl Ledger {
         &self,
         each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
-        let set = |sql| {
-            self.connection
-                .execute_batch(sql)
-                .map_err(self.failed("set the page cache"))
-        };
-        set(include_str!("../../sql/publish_cache.sql"))?;
+        self.set_up(include_str!("../../sql/small_cache.sql"))?;
         let read = self.read_journal(each);
-        set(include_str!("../../sql/pragmas.sql"))?;
+        self.set_up(include_str!("../../sql/pragmas.sql"))?;
         read
     }
 
