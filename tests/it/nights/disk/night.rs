@@ -16,8 +16,8 @@ pub(super) const CONCURRENCY: u64 = 8;
 const IDS: usize = 60;
 /// With faces a night of as many is slow.
 const IDS_WITH_IMAGES: usize = 12;
-/// Four times as many faces as the writer is ever ahead of what is written back from the WAL: it has waited for that by half of
-/// them, however slow it is, and others still come.
+/// Four times as many faces as the writer is ever ahead of what is written back from the WAL: it has waited for that by two thirds
+/// of them, however slow the disk is, and others still come.
 const LARGE_REPLIES: usize = 120;
 
 /// How long the vendor takes to answer.
