@@ -262,7 +262,7 @@ fn killed_at_every_named_point_with_faces_nothing_is_lost_and_nothing_is_twice()
 }
 
 #[test]
-fn killed_while_large_replies_are_written_back_nothing_is_lost_and_nothing_is_twice() {
+fn killed_at_every_named_point_with_large_replies_nothing_is_lost_and_nothing_is_twice() {
     killed_at(WRITE_BACK_POINTS, Night::of_large_replies);
 }
 
