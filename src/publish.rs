@@ -187,13 +187,14 @@ impl Publisher<'_> {
             zone,
             sub_codes,
         };
+        let turn = Turn::new(target, parts)?;
         let (sender, batches) = sync_channel(reading::BATCHES_AHEAD);
         thread::scope(|scope| {
             let reading = thread::Builder::new().name("journal".to_owned());
             let path = ledger.path().to_owned();
             let reading = reading.spawn_scoped(scope, move || reading::read(ledger, &sender));
             let reading = reading.map_err(FileError::because("start a thread to read", &path))?;
-            let staged = stage(batches, Turn::new(target, parts), stop);
+            let staged = stage(batches, turn, stop);
             match reading.join() {
                 Ok(read) => read?,
                 Err(panic) => std::panic::resume_unwind(panic),

@@ -3,7 +3,6 @@
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use idvault::archive::{Archive, CompletingDay, Row, StagedFile};
@@ -96,7 +95,7 @@ pub(crate) fn verifications(criterion: &mut Criterion) {
     group.bench_function("publish", |bench| {
         bench.iter_batched(|| Night::begin(&journal), Night::publish, BatchSize::PerIteration);
     });
-    let day: Vec<Row> = (0..rows).map(|number| row(number, rows)).collect();
+    let day: Vec<Row<'_>> = (0..rows).map(|number| row(number, rows)).collect();
     group.bench_function("stage", |bench| {
         let setup = || tempfile::tempdir().expect("a folder");
         bench.iter_batched(setup, |dir| stage(dir, &day), BatchSize::PerIteration);
@@ -128,26 +127,27 @@ pub(crate) fn verifications(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn row(number: usize, rows: usize) -> Row {
+fn row(number: usize, rows: usize) -> Row<'static> {
     let id = id(number);
     let body = Mix::AllFinal.answer_for(id.as_str(), false).body.into_bytes();
     Row {
-        transaction_id: id.as_str().to_owned(),
-        merchant_biz_id: sha256_hex(id.as_str().as_bytes())[..32].to_owned(),
-        product_code: "FACE_LIVENESS".to_owned(),
-        region: "ap-southeast-1".to_owned(),
+        transaction_id: id.as_str().to_owned().into(),
+        merchant_biz_id: sha256_hex(id.as_str().as_bytes())[..32].to_owned().into(),
+        product_code: "FACE_LIVENESS".into(),
+        region: "ap-southeast-1".into(),
         verified_at: Some(verified_at(number, rows)),
         fetched_at: Timestamp::UNIX_EPOCH,
-        run_id: Arc::from("bench"),
+        run_id: "bench".into(),
         reply_sha256: sha256_hex(&body),
         billed: Some(true),
         record: normalize(&body).expect("a final reply"),
     }
 }
 
-fn stage(dir: TempDir, rows: &[Row]) -> TempDir {
+fn stage(dir: TempDir, rows: &[Row<'_>]) -> TempDir {
     let archive = Archive::open(dir.path()).expect("an archive");
-    let mut day = archive.stage(None, "bench", 1).expect("a day");
+    let encoding = archive.encoding().expect("threads");
+    let mut day = archive.stage(&encoding, None, "bench", 1).expect("a day");
     for row in rows {
         day.append(row).expect("a row");
     }

@@ -49,7 +49,7 @@ pub(super) trait Addressed {
 #[derive(Debug)]
 pub(super) struct Verification<'a> {
     /// What was handed in; its images stand apart.
-    pub(super) row: &'a Row,
+    pub(super) row: &'a Row<'a>,
     /// The hash of the first of them.
     pub(super) face_image_sha256: Option<&'a str>,
 }
@@ -63,7 +63,7 @@ pub(super) struct Face<'a> {
 }
 
 /// The SHA-256 of each of a row's faces, in their order.
-pub(super) fn hashes(row: &Row) -> Vec<String> {
+pub(super) fn hashes(row: &Row<'_>) -> Vec<String> {
     let images = row.record.images.iter();
     images.map(|image| sha256_hex(&image.bytes)).collect()
 }

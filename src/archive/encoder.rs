@@ -1,14 +1,19 @@
-//! The thread that turns columns into a staged file, while whoever hands them in reads and sorts out the next rows.
+//! The two threads that turn columns into staged files, while whoever hands them in reads and sorts out the next rows: one
+//! encodes, the other waits for the disk and reads back what it kept. They serve one file after another, as a thread's
+//! memory stays with it.
 //!
+//! - [`Encoding`]: the two threads
 //! - [`Encoder`]: a file while it is encoded
 //! - [`Scratch`]: a file in the staging folder that goes away unless it is published
 //! - `Hashed`: a file that takes the SHA-256 of what passes through it
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -22,35 +27,88 @@ use super::{ArchiveError, Dataset};
 use crate::files::{self, FileError};
 use crate::record::hex;
 
-/// Batches that wait for the thread; each is bounded by [`Limits`].
-const BATCHES_AHEAD: usize = 1;
+/// Steps that wait for the encoding thread: what they hold is bounded by [`Limits`].
+const STEPS_AHEAD: usize = 1;
 
-/// A file while it is encoded, in a thread of its own. Dropped before its end, it leaves nothing behind.
+/// The two threads. They end when this and all files that were begun with it are dropped.
+#[derive(Debug, Clone)]
+pub struct Encoding {
+    steps: SyncSender<Step>,
+}
+
+/// What the encoding thread is told, of the file that is staged at the path.
+type Step = (Arc<Path>, Action);
+
+#[derive(Debug)]
+enum Action {
+    /// To take it.
+    Begin(Box<Open>),
+    /// To encode these rows.
+    Encode(RecordBatch),
+    /// To complete it; its rows have these ids.
+    Complete(IdDigest),
+    /// To remove it, unless it is completed already.
+    LeaveOff,
+}
+
+/// A file that is being encoded.
+#[derive(Debug)]
+struct Open {
+    scratch: Scratch,
+    writer: ArrowWriter<Hashed>,
+    ended: Sender<Ended>,
+}
+
+/// A file that has all its bytes, some of them perhaps not on the disk yet.
+struct Encoded {
+    scratch: Scratch,
+    hashed: Hashed,
+    ids: IdDigest,
+    ended: Sender<Ended>,
+}
+
+/// A complete file, or why it can't be completed.
+type Ended = Result<(Scratch, Written), ArchiveError>;
+
+impl Encoding {
+    /// Starts the threads, for files in the folder `staging`.
+    pub(super) fn start(staging: &Path) -> Result<Self, FileError> {
+        let failed = || FileError::because("start a thread to write to", staging);
+        let (steps, told) = sync_channel(STEPS_AHEAD);
+        // Holds the one or two files of a billing day: nobody has a second day completed before the first one is.
+        let (encoded, completing) = channel();
+        let threads: [(_, Box<dyn FnOnce() + Send>); 2] = [
+            ("encoder", Box::new(move || encode(&told, &encoded))),
+            ("completer", Box::new(move || complete(&completing))),
+        ];
+        for (name, work) in threads {
+            thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(work)
+                .map_err(failed())?;
+        }
+        Ok(Self { steps })
+    }
+}
+
+/// A file while it is encoded. Dropped before its end, it leaves nothing behind.
 #[derive(Debug)]
 pub(super) struct Encoder {
     dataset: Dataset,
     place: Place,
-    /// `None` once nothing more is to be encoded.
-    steps: Option<SyncSender<Step>>,
-    /// `None` once its result was given.
-    thread: Option<JoinHandle<Ended>>,
+    staged_at: Arc<Path>,
+    encoding: Encoding,
+    ended: Receiver<Ended>,
 }
-
-/// What the thread is told.
-#[derive(Debug)]
-enum Step {
-    /// To encode these rows.
-    Encode(RecordBatch),
-    /// To complete the file, whose rows have these ids.
-    Complete(IdDigest),
-}
-
-/// A complete file; `None` where the thread was not told to complete it.
-type Ended = Result<Option<(Scratch, Written)>, ArchiveError>;
 
 impl Encoder {
-    /// Makes the file, and starts the thread.
-    pub(super) fn start(place: &Place, dataset: Dataset, limits: Limits) -> Result<Self, ArchiveError> {
+    /// Makes the file.
+    pub(super) fn start(
+        encoding: &Encoding,
+        place: &Place,
+        dataset: Dataset,
+        limits: Limits,
+    ) -> Result<Self, ArchiveError> {
         let path = place.scratch(dataset);
         let file = files::create_private(&path)?;
         let scratch = Scratch(path.clone());
@@ -59,86 +117,124 @@ impl Encoder {
                 ArrowWriter::try_new(Hashed::new(file), schema::columns(dataset).clone(), Some(properties))
             })
             .map_err(ArchiveError::writing(&path))?;
-        let (sender, steps) = sync_channel(BATCHES_AHEAD);
-        let thread = thread::Builder::new().name("encoder".to_owned());
-        let thread = thread.spawn(move || encode(scratch, writer, &steps));
-        let thread = thread.map_err(FileError::because("start a thread for", &path))?;
-        Ok(Self {
+        let (sender, ended) = channel();
+        let encoder = Self {
             dataset,
             place: place.clone(),
-            steps: Some(sender),
-            thread: Some(thread),
-        })
+            staged_at: path.into(),
+            encoding: encoding.clone(),
+            ended,
+        };
+        encoder.tell(Action::Begin(Box::new(Open {
+            scratch,
+            writer,
+            ended: sender,
+        })));
+        Ok(encoder)
     }
 
     /// Has rows encoded. An error may be that of rows before them.
-    pub(super) fn encode(&mut self, batch: RecordBatch) -> Result<(), ArchiveError> {
-        self.tell(Step::Encode(batch))
+    pub(super) fn encode(&self, rows: RecordBatch) -> Result<(), ArchiveError> {
+        self.tell(Action::Encode(rows));
+        match self.ended.try_recv() {
+            Err(TryRecvError::Empty) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(_)) | Err(TryRecvError::Disconnected) => Err(self.left_off()),
+        }
     }
 
     /// Has the file completed, which goes on until [`Encoder::wait`] gives it.
-    pub(super) fn complete(&mut self, ids: IdDigest) -> Result<(), ArchiveError> {
-        self.tell(Step::Complete(ids))
+    pub(super) fn complete(&self, ids: IdDigest) {
+        self.tell(Action::Complete(ids));
     }
 
     /// Waits for the complete file: durable, and read back from the disk.
-    pub(super) fn wait(mut self) -> Result<StagedFile, ArchiveError> {
-        match self.ended()? {
-            Some((scratch, written)) => Ok(StagedFile::new(self.dataset, &self.place, scratch, &written)),
-            None => Err(self.left_off()),
-        }
+    pub(super) fn wait(self) -> Result<StagedFile, ArchiveError> {
+        let (scratch, written) = self.ended.recv().unwrap_or_else(|_| Err(self.left_off()))?;
+        Ok(StagedFile::new(self.dataset, &self.place, scratch, &written))
     }
 
-    fn tell(&mut self, step: Step) -> Result<(), ArchiveError> {
-        if self.steps.as_ref().is_some_and(|steps| steps.send(step).is_ok()) {
-            return Ok(());
-        }
-        // It takes steps until it fails.
-        self.ended()?;
-        Err(self.left_off())
-    }
-
-    fn ended(&mut self) -> Ended {
-        self.steps = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(ended)) => ended,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(None),
-        }
+    fn tell(&self, action: Action) {
+        // A thread that is not there any more has dropped what `ended` waits for.
+        let _ = self.encoding.steps.send((self.staged_at.clone(), action));
     }
 
     fn left_off(&self) -> ArchiveError {
-        let why = ParquetError::General("its encoder has ended before the file was complete".to_owned());
-        ArchiveError::writing(&self.place.scratch(self.dataset))(why)
+        self.writing(ParquetError::General(
+            "its encoder has ended before the file was complete".to_owned(),
+        ))
     }
 
     /// For `map_err`: names the file.
     pub(super) fn writing(&self, error: ParquetError) -> ArchiveError {
-        ArchiveError::writing(&self.place.scratch(self.dataset))(error)
+        ArchiveError::writing(&self.staged_at)(error)
     }
 }
 
 impl Drop for Encoder {
     fn drop(&mut self) {
         // Waits, so that nothing is left of the file when this returns.
-        self.steps = None;
-        let _ = self.thread.take().map(JoinHandle::join);
+        self.tell(Action::LeaveOff);
+        while self.ended.recv().is_ok() {}
     }
 }
 
-fn encode(scratch: Scratch, mut writer: ArrowWriter<Hashed>, steps: &Receiver<Step>) -> Ended {
-    for step in steps {
-        match step {
-            Step::Encode(batch) => writer.write(&batch).map_err(ArchiveError::writing(&scratch.0))?,
-            Step::Complete(ids) => return complete(scratch, writer, ids).map(Some),
+fn encode(steps: &Receiver<Step>, encoded: &Sender<Encoded>) {
+    let mut files: HashMap<Arc<Path>, Box<Open>> = HashMap::new();
+    for (path, action) in steps {
+        match action {
+            Action::Begin(file) => {
+                files.insert(path, file);
+            }
+            Action::Encode(rows) => {
+                let written = files.get_mut(&path).map(|file| file.writer.write(&rows));
+                if let Some(Err(error)) = written
+                    && let Some(file) = files.remove(&path)
+                {
+                    file.scratch.give_up(error, &file.ended);
+                }
+            }
+            Action::Complete(ids) => {
+                let Some(file) = files.remove(&path) else {
+                    continue;
+                };
+                let Open { scratch, writer, ended } = *file;
+                match writer.into_inner() {
+                    Err(error) => scratch.give_up(error, &ended),
+                    Ok(hashed) => {
+                        let file = Encoded {
+                            scratch,
+                            hashed,
+                            ids,
+                            ended,
+                        };
+                        // The other thread ends after this one.
+                        let _ = encoded.send(file);
+                    }
+                }
+            }
+            Action::LeaveOff => {
+                files.remove(&path);
+            }
         }
     }
-    Ok(None)
 }
 
-fn complete(scratch: Scratch, writer: ArrowWriter<Hashed>, ids: IdDigest) -> Result<(Scratch, Written), ArchiveError> {
+fn complete(completing: &Receiver<Encoded>) {
+    for Encoded {
+        scratch,
+        hashed,
+        ids,
+        ended,
+    } in completing
+    {
+        // Nobody may wait for it any more: then the file goes away.
+        let _ = ended.send(completed(scratch, hashed, ids));
+    }
+}
+
+fn completed(scratch: Scratch, hashed: Hashed, ids: IdDigest) -> Ended {
     let path = &scratch.0;
-    let hashed = writer.into_inner().map_err(ArchiveError::writing(path))?;
     files::sync_out(&hashed.file, path)?;
     let written = Written {
         ids,
@@ -152,6 +248,15 @@ fn complete(scratch: Scratch, writer: ArrowWriter<Hashed>, ids: IdDigest) -> Res
 /// A file in the staging folder. Dropped before it was published, it goes away.
 #[derive(Debug)]
 pub(super) struct Scratch(pub(super) PathBuf);
+
+impl Scratch {
+    /// Removes the file, and says why it can't be completed.
+    fn give_up(self, error: ParquetError, ended: &Sender<Ended>) {
+        let error = ArchiveError::writing(&self.0)(error);
+        drop(self);
+        let _ = ended.send(Err(error));
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {

@@ -4,6 +4,7 @@
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
 //! - [`StagedDay`]: the files of one billing day while they are written; [`CompletingDay`]: once all rows are there;
 //!   [`StagedFile`]: one that may be published; [`StagedFolder`]: a day's folder with one file in the place of several
+//! - [`Encoding`]: the threads that write them
 //! - [`Found`], [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
@@ -26,11 +27,11 @@ mod swap;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -38,6 +39,7 @@ use parquet::errors::ParquetError;
 
 pub use billing::write_billing;
 pub use check::{CheckedFile, Found, FoundFile, UnreadableFolder};
+pub use encoder::Encoding;
 pub use mend::{Room, Stray};
 pub use publish::{CompletingDay, StagedDay, StagedFile};
 pub use rows::{Columns, StoredFace, StoredRow};
@@ -85,21 +87,21 @@ impl Dataset {
 
 /// One final verdict, to be archived.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct Row<'a> {
     /// The transaction.
-    pub transaction_id: String,
+    pub transaction_id: Cow<'a, str>,
     /// The company's own id.
-    pub merchant_biz_id: String,
+    pub merchant_biz_id: Cow<'a, str>,
     /// The product.
-    pub product_code: String,
+    pub product_code: Cow<'a, str>,
     /// The region it was made in.
-    pub region: String,
+    pub region: Cow<'a, str>,
     /// When it was made, where that is known.
     pub verified_at: Option<Timestamp>,
     /// When the vendor's reply came.
     pub fetched_at: Timestamp,
     /// The run that fetched it.
-    pub run_id: Arc<str>,
+    pub run_id: Cow<'a, str>,
     /// The SHA-256 of the raw reply in lower-case hex.
     pub reply_sha256: String,
     /// Whether the vendor bills it; `None` where the table of sub codes doesn't know.
@@ -251,20 +253,22 @@ impl Archive {
         Ok(kept.and(removed)?)
     }
 
-    /// Begins the files of one billing day; `None` is the unknown day. `sequence` tells the files of one run and day
-    /// apart.
-    pub fn stage(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<StagedDay, ArchiveError> {
-        self.stage_within(Limits::ARCHIVE, day, run_id, sequence)
+    /// Starts what encodes files: one for all that are staged after each other.
+    pub fn encoding(&self) -> Result<Encoding, ArchiveError> {
+        Ok(Encoding::start(&self.staging)?)
     }
 
-    fn stage_within(
+    /// Begins the files of one billing day; `None` is the unknown day. `sequence` tells the files of one run and day
+    /// apart.
+    pub fn stage(
         &self,
-        limits: Limits,
+        encoding: &Encoding,
         day: Option<Date>,
         run_id: &str,
         sequence: u32,
     ) -> Result<StagedDay, ArchiveError> {
-        Ok(StagedDay::new(&self.place(day, run_id, sequence)?, limits))
+        let place = self.place(day, run_id, sequence)?;
+        Ok(StagedDay::new(encoding, &place, Limits::ARCHIVE))
     }
 
     fn place(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<Place, ArchiveError> {

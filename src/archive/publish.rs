@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::check::{IdDigest, Written};
 use super::encode::{Addressed as _, Columns, Face, FaceImages, Verification, Verifications, hashes};
-use super::encoder::{Encoder, Scratch};
+use super::encoder::{Encoder, Encoding, Scratch};
 use super::schema::Limits;
 use super::{ArchiveError, Dataset, Row};
 use crate::files;
@@ -27,19 +27,19 @@ pub struct StagedDay {
 }
 
 impl StagedDay {
-    pub(super) fn new(place: &Place, limits: Limits) -> Self {
+    pub(super) fn new(encoding: &Encoding, place: &Place, limits: Limits) -> Self {
         Self {
             last_verified_at: None,
-            verifications: Lane::new(place.clone(), limits),
-            faces: Lane::new(place.clone(), limits),
+            verifications: Lane::new(encoding.clone(), place.clone(), limits),
+            faces: Lane::new(encoding.clone(), place.clone(), limits),
         }
     }
 
     /// Adds a row. Rows must come sorted by `verified_at`, unknown first. After an error the day is to be dropped.
-    pub fn append(&mut self, row: &Row) -> Result<(), ArchiveError> {
+    pub fn append(&mut self, row: &Row<'_>) -> Result<(), ArchiveError> {
         if row.verified_at < self.last_verified_at {
             return Err(ArchiveError::Unsorted {
-                transaction_id: row.transaction_id.clone(),
+                transaction_id: row.transaction_id.clone().into_owned(),
             });
         }
         self.last_verified_at = row.verified_at;
@@ -168,6 +168,7 @@ impl Place {
 /// The rows of one dataset, on their way to its encoder.
 #[derive(Debug)]
 struct Lane<C> {
+    encoding: Encoding,
     place: Place,
     limits: Limits,
     waiting: C,
@@ -178,8 +179,9 @@ struct Lane<C> {
 }
 
 impl<C: Columns> Lane<C> {
-    fn new(place: Place, limits: Limits) -> Self {
+    fn new(encoding: Encoding, place: Place, limits: Limits) -> Self {
         Self {
+            encoding,
             place,
             limits,
             waiting: C::default(),
@@ -207,7 +209,7 @@ impl<C: Columns> Lane<C> {
         }
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
-            none => none.insert(Encoder::start(&self.place, C::DATASET, self.limits)?),
+            none => none.insert(Encoder::start(&self.encoding, &self.place, C::DATASET, self.limits)?),
         };
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
         let batch = self.waiting.take().map_err(|error| encoder.writing(error.into()))?;
@@ -217,8 +219,8 @@ impl<C: Columns> Lane<C> {
     /// Has the file completed, which goes on by itself; `None` where there are no rows.
     fn complete(mut self) -> Result<Option<Encoder>, ArchiveError> {
         self.encode()?;
-        if let Some(encoder) = &mut self.encoder {
-            encoder.complete(self.appended)?;
+        if let Some(encoder) = &self.encoder {
+            encoder.complete(self.appended);
         }
         Ok(self.encoder)
     }

@@ -17,7 +17,7 @@ use jiff::civil::{Date, date};
 use tempfile::TempDir;
 
 use super::schema::Limits;
-use super::{Archive, Row, StagedDay, StagedFile};
+use super::{Archive, ArchiveError, Row, StagedDay, StagedFile};
 use crate::record::{DuplicateFace, FaceImage, FaceInfo, ParseStatus, Record, sha256_hex};
 
 /// 2026-11-20T16:00:00Z: where the vendor's 21 November begins.
@@ -38,11 +38,16 @@ impl Fixture {
     }
 
     fn stage(&self) -> StagedDay {
-        self.archive.stage(Some(DAY), "20261122T020000Z-1a2b", 1).unwrap()
+        self.stage_as(Some(DAY), "20261122T020000Z-1a2b", 1).unwrap()
+    }
+
+    fn stage_as(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<StagedDay, ArchiveError> {
+        self.archive.stage(&self.archive.encoding()?, day, run_id, sequence)
     }
 
     fn stage_within(&self, limits: Limits) -> StagedDay {
-        self.archive.stage_within(limits, Some(DAY), "run", 1).unwrap()
+        let place = self.archive.place(Some(DAY), "run", 1).unwrap();
+        StagedDay::new(&self.archive.encoding().unwrap(), &place, limits)
     }
 
     /// The path of what was published.
@@ -59,7 +64,7 @@ impl Fixture {
     }
 }
 
-fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Row>) -> Vec<StagedFile> {
+fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Row<'static>>) -> Vec<StagedFile> {
     for row in rows {
         day.append(&row).unwrap();
     }
@@ -73,14 +78,14 @@ fn publish(files: Vec<StagedFile>) -> Vec<String> {
 }
 
 /// The `index`th row of the day: what the vendor says of a face that passed.
-fn row(index: u32) -> Row {
+fn row(index: u32) -> Row<'static> {
     let verified_at = Timestamp::from_second(DAY_BEGINS_SECONDS + i64::from(index)).unwrap();
     let noise = sha256_hex(&index.to_le_bytes());
     Row {
-        transaction_id: format!("hks{}", &noise[..29]),
-        merchant_biz_id: noise[32..].to_owned(),
-        product_code: "FACE_LIVENESS".to_owned(),
-        region: "ap-southeast-1".to_owned(),
+        transaction_id: format!("hks{}", &noise[..29]).into(),
+        merchant_biz_id: noise[32..].to_owned().into(),
+        product_code: "FACE_LIVENESS".into(),
+        region: "ap-southeast-1".into(),
         verified_at: Some(verified_at),
         fetched_at: Timestamp::from_second(DAY_BEGINS_SECONDS + 172_800).unwrap(),
         run_id: "20261122T020000Z-1a2b".into(),
@@ -115,7 +120,7 @@ fn row(index: u32) -> Row {
 }
 
 /// A row in which everything is there.
-fn full_row(index: u32) -> Row {
+fn full_row(index: u32) -> Row<'static> {
     let mut row = row(index);
     row.record.face = FaceInfo {
         attack: Some(true),
@@ -148,7 +153,7 @@ fn full_row(index: u32) -> Row {
 }
 
 /// A row of which nothing is known but what must be.
-fn bare_row() -> Row {
+fn bare_row() -> Row<'static> {
     let mut row = row(0);
     row.verified_at = None;
     row.billed = None;

@@ -6,15 +6,14 @@
 //! - `Open`: the part that rows are added to
 //! - `Closing`: one whose files are completed by themselves
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{FILE_REPLY_BYTES, FILE_ROWS};
-use crate::archive::{Archive, ArchiveError, CompletingDay, Dataset, Row, StagedDay, StagedFile};
+use crate::archive::{Archive, ArchiveError, CompletingDay, Dataset, Encoding, Row, StagedDay, StagedFile};
 use crate::day::BillingZone;
 use crate::ledger::{JournalledRow, NewFile, Place, Run, Tally};
 use crate::record::{Record, sha256_hex};
@@ -42,6 +41,7 @@ pub(super) struct Target<'a> {
 /// Takes the journalled rows in their order.
 pub(super) struct Turn<'a> {
     target: Target<'a>,
+    encoding: Encoding,
     /// Numbers the files of a run.
     sequence: u32,
     complete: Vec<Part>,
@@ -49,8 +49,6 @@ pub(super) struct Turn<'a> {
     open: Option<Open>,
     rows: u64,
     reply_bytes: u64,
-    /// The last run id that was seen: most rows of a night share it.
-    run_id: Arc<str>,
 }
 
 /// A billing day, or a part of a large one, in complete files.
@@ -66,7 +64,8 @@ pub(super) struct Rows {
     /// The last one's, in the order of publication.
     pub(super) last: Place,
     reply_bytes: u64,
-    tallies: BTreeMap<[String; 3], u64>,
+    /// In the order of product, region and sub code.
+    tallies: Vec<Tally>,
 }
 
 /// The part that rows are added to.
@@ -85,8 +84,9 @@ struct Closing {
 
 impl<'a> Turn<'a> {
     /// `parts`: how many the run's earlier turns had.
-    pub(super) fn new(target: Target<'a>, parts: u32) -> Self {
-        Self {
+    pub(super) fn new(target: Target<'a>, parts: u32) -> Result<Self, ArchiveError> {
+        Ok(Self {
+            encoding: target.archive.encoding()?,
             target,
             sequence: parts,
             complete: Vec::new(),
@@ -94,8 +94,7 @@ impl<'a> Turn<'a> {
             open: None,
             rows: 0,
             reply_bytes: 0,
-            run_id: Arc::from(""),
-        }
+        })
     }
 
     /// Whether the row still belongs to this turn. Once the run is to end, a turn is as short as a part.
@@ -112,9 +111,6 @@ impl<'a> Turn<'a> {
 
     /// Adds a row.
     pub(super) fn append(&mut self, row: &JournalledRow<'_>) -> Result<(), ArchiveError> {
-        if *row.run_id != *self.run_id {
-            self.run_id = row.run_id.into();
-        }
         if self.open.as_ref().is_some_and(|open| !open.takes(row)) {
             self.close()?;
         }
@@ -122,12 +118,12 @@ impl<'a> Turn<'a> {
             Some(open) => open,
             none => {
                 self.sequence += 1;
-                none.insert(Open::new(self.target, row, self.sequence)?)
+                none.insert(Open::new(self.target, &self.encoding, row, self.sequence)?)
             }
         };
         self.rows += 1;
         self.reply_bytes += row.body.len() as u64;
-        open.append(row, &self.run_id, self.target.sub_codes)
+        open.append(row, self.target.sub_codes)
     }
 
     /// Has the open part completed; there is one such part at a time.
@@ -163,7 +159,12 @@ impl<'a> Turn<'a> {
 }
 
 impl Open {
-    fn new(target: Target<'_>, first: &JournalledRow<'_>, sequence: u32) -> Result<Self, ArchiveError> {
+    fn new(
+        target: Target<'_>,
+        encoding: &Encoding,
+        first: &JournalledRow<'_>,
+        sequence: u32,
+    ) -> Result<Self, ArchiveError> {
         let zone = target.zone;
         let day = first.verified_at.map(|time| zone.day_of(time));
         let bounds = day.and_then(|day| zone.bounds(day));
@@ -174,9 +175,9 @@ impl Open {
                 count: 0,
                 last: first.place,
                 reply_bytes: 0,
-                tallies: BTreeMap::new(),
+                tallies: Vec::new(),
             },
-            files: target.archive.stage(day, &target.run.id, sequence)?,
+            files: target.archive.stage(encoding, day, &target.run.id, sequence)?,
         })
     }
 
@@ -190,7 +191,7 @@ impl Open {
         same_day && self.rows.count < FILE_ROWS && self.rows.reply_bytes < FILE_REPLY_BYTES
     }
 
-    fn append(&mut self, row: &JournalledRow<'_>, run_id: &Arc<str>, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
+    fn append(&mut self, row: &JournalledRow<'_>, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
         let record = wire::normalize(row.body).unwrap_or_else(|error| {
             // It was final when it was journalled. It is kept as far as the ledger knows it, rather than holding up the
             // night, and parse_status tells.
@@ -202,13 +203,13 @@ impl Open {
             .map(|known| known.billed);
         self.rows.add(row, &record.sub_code);
         self.files.append(&Row {
-            transaction_id: row.transaction_id.to_owned(),
-            merchant_biz_id: row.merchant_biz_id.as_ref().to_owned(),
-            product_code: row.product_code.to_owned(),
-            region: row.region.to_owned(),
+            transaction_id: Cow::Borrowed(row.transaction_id),
+            merchant_biz_id: Cow::Borrowed(&row.merchant_biz_id),
+            product_code: Cow::Borrowed(row.product_code),
+            region: Cow::Borrowed(row.region),
             verified_at: row.verified_at,
             fetched_at: row.fetched_at,
-            run_id: run_id.clone(),
+            run_id: Cow::Borrowed(row.run_id),
             reply_sha256: sha256_hex(row.body),
             billed,
             record,
@@ -221,19 +222,27 @@ impl Rows {
         self.count += 1;
         self.last = row.place;
         self.reply_bytes += row.body.len() as u64;
-        let tally = [row.product_code, row.region, sub_code].map(str::to_owned);
-        *self.tallies.entry(tally).or_default() += 1;
-    }
-
-    fn tallies(self) -> Vec<Tally> {
-        let tallies = self.tallies.into_iter();
-        let tallies = tallies.map(|([product_code, region, sub_code], verifications)| Tally {
-            product_code,
-            region,
-            sub_code,
-            verifications,
+        let key = (row.product_code, row.region, sub_code);
+        let place = self.tallies.binary_search_by(|tally| {
+            (
+                tally.product_code.as_str(),
+                tally.region.as_str(),
+                tally.sub_code.as_str(),
+            )
+                .cmp(&key)
         });
-        tallies.collect()
+        match place {
+            Ok(at) => self.tallies[at].verifications += 1,
+            Err(at) => self.tallies.insert(
+                at,
+                Tally {
+                    product_code: row.product_code.to_owned(),
+                    region: row.region.to_owned(),
+                    sub_code: sub_code.to_owned(),
+                    verifications: 1,
+                },
+            ),
+        }
     }
 }
 
@@ -241,7 +250,7 @@ impl Part {
     /// Its files, each as the manifest has it and as it is staged.
     pub(super) fn into_files(self) -> Vec<(NewFile, StagedFile)> {
         let billing_day = self.rows.day;
-        let mut tallies = self.rows.tallies();
+        let mut tallies = self.rows.tallies;
         let files = self.files.into_iter().map(|file| {
             let tallies = match file.dataset {
                 Dataset::Verifications => std::mem::take(&mut tallies),

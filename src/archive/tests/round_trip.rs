@@ -128,7 +128,7 @@ fn expected_faces(row: &Row) -> impl Iterator<Item = Columns> {
 }
 
 /// Writes the rows, and compares every column of every row.
-fn holds(rows: &[Row]) {
+fn holds(rows: &[Row<'static>]) {
     let fixture = Fixture::new();
     let mut written = Vec::new();
     for path in publish(finish(fixture.stage(), rows.to_vec())) {
@@ -209,11 +209,16 @@ prop_compose! {
         // From 1906 to 2096, in nanoseconds: what is finer than a microsecond is to be cut off.
         (verified_at, fetched_at) in (of(-2_000_000_000_000_000_000..4_000_000_000_000_000_000_i128), 0..1_i128 << 60),
         billed in any::<Option<bool>>(),
-    ) -> Row {
+    ) -> Row<'static> {
         let instant = |at| Timestamp::from_nanosecond(at).unwrap();
         Row {
             reply_sha256: sha256_hex(transaction_id.as_bytes()),
-            transaction_id, merchant_biz_id, product_code, region, billed, record,
+            transaction_id: transaction_id.into(),
+            merchant_biz_id: merchant_biz_id.into(),
+            product_code: product_code.into(),
+            region: region.into(),
+            billed,
+            record,
             verified_at: verified_at.map(instant),
             fetched_at: instant(fetched_at),
             run_id: "run".into(),

@@ -60,7 +60,7 @@ fn files_are_published_under_their_day_and_are_private() {
 #[test]
 fn unknown_days_have_hives_partition_and_days_without_rows_no_files() {
     let fixture = Fixture::new();
-    let day = fixture.archive.stage(None, "r", 12).unwrap();
+    let day = fixture.stage_as(None, "r", 12).unwrap();
     let paths = publish(finish(day, [bare_row(), bare_row()]));
     let expected = "verifications/billing_day=__HIVE_DEFAULT_PARTITION__/r-0012.parquet";
     assert_eq!(paths, [expected]);
@@ -94,7 +94,7 @@ fn rows_out_of_order_are_refused() {
 fn a_run_id_that_could_be_a_path_is_refused() {
     let fixture = Fixture::new();
     for bad in ["", "../x", "a/b", "a.b", "a b", &"x".repeat(101)] {
-        let staged = fixture.archive.stage(Some(DAY), bad, 1);
+        let staged = fixture.stage_as(Some(DAY), bad, 1);
         assert!(matches!(staged, Err(ArchiveError::RunId { .. })), "{bad:?}");
     }
 }

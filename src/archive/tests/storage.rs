@@ -94,8 +94,8 @@ fn the_bloom_filter_knows_every_id_and_hardly_another_one() {
     for reader in readers {
         let group = reader.get_row_group(0).unwrap();
         let filter = group.get_column_bloom_filter(0).unwrap();
-        assert!(rows.iter().all(|row| filter.check(row.transaction_id.as_str())));
-        let false_positives = (5000..6000).filter(|i| filter.check(row(*i).transaction_id.as_str()));
+        assert!(rows.iter().all(|row| filter.check(&*row.transaction_id)));
+        let false_positives = (5000..6000).filter(|i| filter.check(&*row(*i).transaction_id));
         assert!(false_positives.count() < 30);
         assert!(
             filter.num_blocks() * 32 <= 8 * 1024,
