@@ -4,7 +4,8 @@ PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
 -- Milliseconds to wait for a person's own sqlite3 shell that holds the ledger for a moment.
 PRAGMA busy_timeout = 5000;
--- KiB of page cache (negative = KiB): bounded, whatever the number of ids.
-PRAGMA cache_size = -16384;
+-- KiB of page cache (negative = KiB), whatever the number of ids. Few pages are wanted twice: the journal and a source are read in
+-- the ledger's order, and each commit of the writer's drops what the plan has read.
+PRAGMA cache_size = -2048;
 -- Bytes that the WAL keeps after a checkpoint.
 PRAGMA journal_size_limit = 67108864;

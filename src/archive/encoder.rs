@@ -17,10 +17,12 @@ use std::thread;
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 use super::check::{IdDigest, Written, read_back};
+use super::pages::Pages;
 use super::publish::{Place, StagedFile};
 use super::schema::{self, Limits};
 use super::{ArchiveError, Dataset};
@@ -112,10 +114,15 @@ impl Encoder {
         let path = place.scratch(dataset);
         let file = files::create_private(&path)?;
         let scratch = Scratch(path.clone());
-        let writer = schema::writer_properties(dataset, limits)
-            .and_then(|properties| {
-                ArrowWriter::try_new(Hashed::new(file), schema::columns(dataset).clone(), Some(properties))
-            })
+        let properties = schema::writer_properties(dataset, limits).map_err(ArchiveError::writing(&path))?;
+        let mut options = ArrowWriterOptions::new().with_properties(properties);
+        // Faces' row groups are short instead: they would be written twice, and nobody scans them by the row group.
+        if dataset == Dataset::Verifications {
+            let pages = Pages::create(&path.with_extension("pages"))?;
+            options = options.with_page_store_factory(Arc::new(pages));
+        }
+        let columns = schema::columns(dataset).clone();
+        let writer = ArrowWriter::try_new_with_options(Hashed::new(file), columns, options)
             .map_err(ArchiveError::writing(&path))?;
         let (sender, ended) = channel();
         let encoder = Self {

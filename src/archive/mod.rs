@@ -10,8 +10,7 @@
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
 //! The rooms: `schema` (what the files look like), `publish` (staging), `encode` (rows to columns), `encoder` (columns to
-//! bytes), `check` and `rows`
-//! (reading back). A file passes through them in that order, and is never changed once it is published. `merge` writes many
+//! bytes), `pages` (where they wait), `check` and `rows` (reading back). A file passes through them in that order, and is never changed once it is published. `merge` writes many
 //! files into one, which `swap` puts in their place. `mend` puts files that were moved back where they belong.
 
 mod billing;
@@ -20,6 +19,7 @@ mod encode;
 mod encoder;
 mod mend;
 mod merge;
+mod pages;
 mod publish;
 mod rows;
 mod schema;

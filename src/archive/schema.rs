@@ -36,7 +36,7 @@ const ZSTD_LEVEL: i32 = 1;
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// When rows are encoded, and when a row group is cut: what bounds the memory of a day, whatever its rows. The bytes are
-/// chosen by measurement, so that the whole program stays under 100 MiB, with `--images` too.
+/// chosen by measurement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Rows that wait to be encoded.
@@ -45,11 +45,11 @@ pub(super) struct Limits {
     pub(super) batch_bytes: usize,
     /// Rows of a row group.
     pub(super) row_group_rows: usize,
-    /// Bytes of a page before it is compressed; each column holds one.
+    /// Bytes of a page before it is compressed; each column holds one, and what its compressor needs for one.
     pub(super) page_bytes: usize,
-    /// Encoded bytes of a row group, which the writer keeps in memory until the group is complete.
+    /// Encoded bytes of a row group, which wait on the disk until the group is complete.
     pub(super) row_group_bytes: usize,
-    /// The same for faces, which no one scans by the row group: with `--images` both are in memory.
+    /// The same for faces, which wait in memory.
     pub(super) face_group_bytes: usize,
 }
 
@@ -59,7 +59,7 @@ impl Limits {
         batch_rows: 1024,
         batch_bytes: 2 * 1024 * 1024,
         row_group_rows: 128 * 1024,
-        page_bytes: 256 * 1024,
+        page_bytes: 64 * 1024,
         row_group_bytes: 16 * 1024 * 1024,
         face_group_bytes: 8 * 1024 * 1024,
     };

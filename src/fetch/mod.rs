@@ -130,7 +130,7 @@ impl Fetch {
         readers: Readers,
         writer: WriterHandle,
     ) -> Result<(), LedgerError> {
-        let reader = readers.open_small()?;
+        let reader = readers.open()?;
         for answered in reader.answered_records(&lane.product_code, self.clock.now())? {
             lane.service(&answered.region).probes.answered(&answered);
         }

@@ -75,13 +75,6 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Ledger::connect(self.path.clone(), flags)
     }
-
-    /// One more connection, whose page cache is small: for the plan, which a lane reads all night.
-    pub fn open_small(&self) -> Result<Ledger, LedgerError> {
-        let ledger = self.open()?;
-        ledger.set_up(include_str!("../../sql/small_cache.sql"))?;
-        Ok(ledger)
-    }
 }
 
 impl Ledger {
@@ -277,13 +270,9 @@ impl Ledger {
             .map_err(ledger.failed("set up a connection"))?;
         // Settings may write to the file, so whose it is comes first.
         migrate::schema_version(&ledger)?;
-        ledger.set_up(include_str!("../../sql/pragmas.sql"))?;
+        let set_up = ledger.connection.execute_batch(include_str!("../../sql/pragmas.sql"));
+        set_up.map_err(ledger.failed("set up a connection"))?;
         Ok(ledger)
-    }
-
-    pub(super) fn set_up(&self, pragmas: &str) -> Result<(), LedgerError> {
-        let set_up = self.connection.execute_batch(pragmas);
-        set_up.map_err(self.failed("set up a connection"))
     }
 }
 

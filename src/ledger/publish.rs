@@ -120,16 +120,6 @@ impl Ledger {
     /// Calls `each` with the journalled rows in the order of publication, until it breaks off.
     pub fn for_each_journalled<E: From<LedgerError>>(
         &self,
-        each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
-    ) -> Result<(), E> {
-        self.set_up(include_str!("../../sql/small_cache.sql"))?;
-        let read = self.read_journal(each);
-        self.set_up(include_str!("../../sql/pragmas.sql"))?;
-        read
-    }
-
-    fn read_journal<E: From<LedgerError>>(
-        &self,
         mut each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         let failed = self.failed("read the journal");

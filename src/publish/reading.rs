@@ -15,10 +15,10 @@ use crate::ledger::{JournalledRow, Ledger, LedgerError, Place};
 pub(super) const BATCHES_AHEAD: usize = 1;
 
 /// Rows of a batch.
-const BATCH_ROWS: usize = 1024;
+const BATCH_ROWS: usize = 256;
 
 /// Bytes of the replies of a batch; the last may be on top.
-const BATCH_BYTES: usize = 1024 * 1024;
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Rows, copied out of the ledger: all texts in one, all replies in one.
 #[derive(Debug, Default)]
