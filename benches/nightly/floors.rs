@@ -104,8 +104,11 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     let server = LoadServer::start(Load::default())?;
     let calls = bench.size(20_000, 200_000, 200_000);
     for (kind, what) in [
-        ("raw", "the load server's ceiling: bare sockets, 64 connections"),
-        ("reqwest", "reqwest alone, unsigned, 64 at a time"),
+        (
+            "raw",
+            format!("the load server's ceiling: bare sockets, {CONNECTIONS} connections"),
+        ),
+        ("reqwest", format!("reqwest alone, unsigned, {CONNECTIONS} at a time")),
     ] {
         let runs: BenchResult<Vec<Generated>> = (0..3).map(|_| generated(kind, &server, calls)).collect();
         let (rates, cpus): (Vec<f64>, Vec<f64>) = runs?.iter().map(|run| (run.rate, run.cpu_us)).unzip();

@@ -46,7 +46,7 @@ const NEAR_TIMER: Duration = Duration::from_secs(1);
 const LANES: usize = 16;
 
 /// Calls in flight per product.
-pub const CONCURRENCY: usize = 64;
+pub const CONCURRENCY: usize = 128;
 
 /// How many calls at a time, and how often each is tried.
 #[derive(Debug, Clone)]

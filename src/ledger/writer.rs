@@ -22,7 +22,7 @@ const CROWD: usize = 8;
 /// How long it waits for them.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// So many need not wait for more: calls hold their places until they are committed, so that the others would be few.
+/// So many need not wait for more: while they are committed, the calls of the others go on.
 const FULL: usize = 48;
 
 /// Replies after which the rows of their transactions follow. More of them would share pages, and all pages are in the WAL at
