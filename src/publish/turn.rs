@@ -33,6 +33,8 @@ const TURN_PARTS: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) archive: &'a Archive,
+    /// The same threads for all turns of a run: each new one would take memory of its own.
+    pub(super) encoding: &'a Encoding,
     pub(super) run: &'a Run,
     pub(super) zone: &'a BillingZone,
     pub(super) sub_codes: &'a SubCodes,
@@ -41,7 +43,6 @@ pub(super) struct Target<'a> {
 /// Takes the journalled rows in their order.
 pub(super) struct Turn<'a> {
     target: Target<'a>,
-    encoding: Encoding,
     /// Numbers the files of a run.
     sequence: u32,
     complete: Vec<Part>,
@@ -84,9 +85,8 @@ struct Closing {
 
 impl<'a> Turn<'a> {
     /// `parts`: how many the run's earlier turns had.
-    pub(super) fn new(target: Target<'a>, parts: u32) -> Result<Self, ArchiveError> {
-        Ok(Self {
-            encoding: target.archive.encoding()?,
+    pub(super) fn new(target: Target<'a>, parts: u32) -> Self {
+        Self {
             target,
             sequence: parts,
             complete: Vec::new(),
@@ -94,7 +94,7 @@ impl<'a> Turn<'a> {
             open: None,
             rows: 0,
             reply_bytes: 0,
-        })
+        }
     }
 
     /// Whether the row still belongs to this turn. Once the run is to end, a turn is as short as a part.
@@ -118,7 +118,7 @@ impl<'a> Turn<'a> {
             Some(open) => open,
             none => {
                 self.sequence += 1;
-                none.insert(Open::new(self.target, &self.encoding, row, self.sequence)?)
+                none.insert(Open::new(self.target, row, self.sequence)?)
             }
         };
         self.rows += 1;
@@ -159,12 +159,7 @@ impl<'a> Turn<'a> {
 }
 
 impl Open {
-    fn new(
-        target: Target<'_>,
-        encoding: &Encoding,
-        first: &JournalledRow<'_>,
-        sequence: u32,
-    ) -> Result<Self, ArchiveError> {
+    fn new(target: Target<'_>, first: &JournalledRow<'_>, sequence: u32) -> Result<Self, ArchiveError> {
         let zone = target.zone;
         let day = first.verified_at.map(|time| zone.day_of(time));
         let bounds = day.and_then(|day| zone.bounds(day));
@@ -177,7 +172,7 @@ impl Open {
                 reply_bytes: 0,
                 tallies: Vec::new(),
             },
-            files: target.archive.stage(encoding, day, &target.run.id, sequence)?,
+            files: target.archive.stage(target.encoding, day, &target.run.id, sequence)?,
         })
     }
 
