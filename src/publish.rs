@@ -17,7 +17,7 @@ use std::thread;
 
 use jiff::Timestamp;
 
-use crate::archive::{Archive, ArchiveError, Dataset, Encoding, StagedFile};
+use crate::archive::{Archive, ArchiveError, Dataset, StagedFile};
 use crate::day::BillingZone;
 use crate::files::FileError;
 use crate::ledger::{Ledger, LedgerError, NewFile, Run};
@@ -150,10 +150,9 @@ impl Publisher<'_> {
     /// Publishes everything that is journalled, and adds that to `published`. A run that has to end leaves journalled what
     /// is not in complete files yet.
     pub fn publish(&mut self, published: &mut Published) -> Result<(), PublishError> {
-        let encoding = self.archive.encoding()?;
         let mut last_day = None;
         loop {
-            let (parts, overdue) = self.stage(&encoding, published.parts)?;
+            let (parts, overdue) = self.stage(published.parts)?;
             let Some(last) = parts.last().map(|part| part.rows.last) else {
                 return Ok(());
             };
@@ -172,7 +171,7 @@ impl Publisher<'_> {
     }
 
     /// A turn's rows in complete files, after `parts` of earlier turns; and whether the run has to end now.
-    fn stage(&mut self, encoding: &Encoding, parts: u32) -> Result<(Vec<Part>, bool), PublishError> {
+    fn stage(&mut self, parts: u32) -> Result<(Vec<Part>, bool), PublishError> {
         let Self {
             ledger,
             archive,
@@ -184,7 +183,6 @@ impl Publisher<'_> {
         } = self;
         let target = Target {
             archive,
-            encoding,
             run,
             zone,
             sub_codes,

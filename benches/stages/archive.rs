@@ -146,8 +146,7 @@ fn row(number: usize, rows: usize) -> Row<'static> {
 
 fn stage(dir: TempDir, rows: &[Row<'_>]) -> TempDir {
     let archive = Archive::open(dir.path()).expect("an archive");
-    let encoding = archive.encoding().expect("threads");
-    let mut day = archive.stage(&encoding, None, "bench", 1).expect("a day");
+    let mut day = archive.stage(None, "bench", 1).expect("a day");
     for row in rows {
         day.append(row).expect("a row");
     }

@@ -34,7 +34,7 @@ const STEPS_AHEAD: usize = 1;
 
 /// The two threads. They end when this and all files that were begun with it are dropped.
 #[derive(Debug, Clone)]
-pub struct Encoding {
+pub(super) struct Encoding {
     steps: SyncSender<Step>,
 }
 

@@ -36,7 +36,7 @@ impl Archive {
     ) -> Result<StagedFile, ArchiveError> {
         let place = self.place(day, run_id, sequence)?;
         let mut merged = Merged {
-            encoder: Encoder::start(&self.encoding()?, &place, dataset, Limits::ARCHIVE)?,
+            encoder: Encoder::start(self.encoding()?, &place, dataset, Limits::ARCHIVE)?,
             ids: IdDigest::default(),
         };
         let mut read = RowSum::new(dataset).map_err(|error| merged.encoder.writing(error.into()))?;

@@ -4,14 +4,14 @@
 //! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
 //! - [`StagedDay`]: the files of one billing day while they are written; [`CompletingDay`]: once all rows are there;
 //!   [`StagedFile`]: one that may be published; [`StagedFolder`]: a day's folder with one file in the place of several
-//! - [`Encoding`]: the threads that write them
 //! - [`Found`], [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
 //! The rooms: `schema` (what the files look like), `publish` (staging), `encode` (rows to columns), `encoder` (columns to
-//! bytes), `pages` (where they wait), `check` and `rows` (reading back). A file passes through them in that order, and is never changed once it is published. `merge` writes many
-//! files into one, which `swap` puts in their place. `mend` puts files that were moved back where they belong.
+//! bytes), `pages` (where a row group waits), `check` and `rows` (reading back). A file passes through them in that order, and
+//! is never changed once it is published. `merge` writes many files into one, which `swap` puts in their place. `mend` puts
+//! files that were moved back where they belong.
 
 mod billing;
 mod check;
@@ -32,6 +32,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -39,7 +40,6 @@ use parquet::errors::ParquetError;
 
 pub use billing::write_billing;
 pub use check::{CheckedFile, Found, FoundFile, UnreadableFolder};
-pub use encoder::Encoding;
 pub use mend::{Room, Stray};
 pub use publish::{CompletingDay, StagedDay, StagedFile};
 pub use rows::{Columns, StoredFace, StoredRow};
@@ -48,6 +48,7 @@ pub use swap::StagedFolder;
 use crate::files::{self, FileError};
 use crate::record::Record;
 use crate::tally::Counted;
+use encoder::Encoding;
 use publish::Place;
 use schema::Limits;
 
@@ -198,6 +199,7 @@ pub struct Archive {
     root: PathBuf,
     staging: PathBuf,
     set_aside: PathBuf,
+    encoding: OnceLock<Encoding>,
 }
 
 impl Archive {
@@ -221,6 +223,7 @@ impl Archive {
             root: data_dir.join("archive"),
             staging: data_dir.join(".staging"),
             set_aside: data_dir.join("set-aside"),
+            encoding: OnceLock::new(),
         }
     }
 
@@ -253,22 +256,20 @@ impl Archive {
         Ok(kept.and(removed)?)
     }
 
-    /// Starts what encodes files: one for all that are staged after each other.
-    pub fn encoding(&self) -> Result<Encoding, ArchiveError> {
-        Ok(Encoding::start(&self.staging)?)
+    /// The threads that encode its files, the same for all of them: each new one would take memory of its own.
+    fn encoding(&self) -> Result<&Encoding, FileError> {
+        if let Some(started) = self.encoding.get() {
+            return Ok(started);
+        }
+        let started = Encoding::start(&self.staging)?;
+        Ok(self.encoding.get_or_init(|| started))
     }
 
     /// Begins the files of one billing day; `None` is the unknown day. `sequence` tells the files of one run and day
     /// apart.
-    pub fn stage(
-        &self,
-        encoding: &Encoding,
-        day: Option<Date>,
-        run_id: &str,
-        sequence: u32,
-    ) -> Result<StagedDay, ArchiveError> {
+    pub fn stage(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<StagedDay, ArchiveError> {
         let place = self.place(day, run_id, sequence)?;
-        Ok(StagedDay::new(encoding, &place, Limits::ARCHIVE))
+        Ok(StagedDay::new(self.encoding()?, &place, Limits::ARCHIVE))
     }
 
     fn place(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<Place, ArchiveError> {

@@ -17,8 +17,8 @@ use super::schema::Limits;
 use super::{ArchiveError, Dataset, Row};
 use crate::files;
 
-/// The files of one billing day while they are written. Memory stays within the limits of a row group however many
-/// rows there are. Dropped unfinished, it leaves nothing behind.
+/// The files of one billing day while they are written. Memory stays within [`Limits`] however many rows there
+/// are. Dropped unfinished, it leaves nothing behind.
 #[derive(Debug)]
 pub struct StagedDay {
     last_verified_at: Option<Timestamp>,

@@ -42,12 +42,12 @@ impl Fixture {
     }
 
     fn stage_as(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<StagedDay, ArchiveError> {
-        self.archive.stage(&self.archive.encoding()?, day, run_id, sequence)
+        self.archive.stage(day, run_id, sequence)
     }
 
     fn stage_within(&self, limits: Limits) -> StagedDay {
         let place = self.archive.place(Some(DAY), "run", 1).unwrap();
-        StagedDay::new(&self.archive.encoding().unwrap(), &place, limits)
+        StagedDay::new(self.archive.encoding().unwrap(), &place, limits)
     }
 
     /// The path of what was published.

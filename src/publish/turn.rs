@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::{FILE_REPLY_BYTES, FILE_ROWS};
-use crate::archive::{Archive, ArchiveError, CompletingDay, Dataset, Encoding, Row, StagedDay, StagedFile};
+use crate::archive::{Archive, ArchiveError, CompletingDay, Dataset, Row, StagedDay, StagedFile};
 use crate::day::BillingZone;
 use crate::ledger::{JournalledRow, NewFile, Place, Run, Tally};
 use crate::record::{Record, sha256_hex};
@@ -33,8 +33,6 @@ const TURN_PARTS: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) archive: &'a Archive,
-    /// The same threads for all turns of a run: each new one would take memory of its own.
-    pub(super) encoding: &'a Encoding,
     pub(super) run: &'a Run,
     pub(super) zone: &'a BillingZone,
     pub(super) sub_codes: &'a SubCodes,
@@ -172,7 +170,7 @@ impl Open {
                 reply_bytes: 0,
                 tallies: Vec::new(),
             },
-            files: target.archive.stage(target.encoding, day, &target.run.id, sequence)?,
+            files: target.archive.stage(day, &target.run.id, sequence)?,
         })
     }
 
