@@ -187,6 +187,9 @@ pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<Writ
     for path in low_cardinality(dataset) {
         properties = properties.set_column_dictionary_enabled(path, true);
     }
+    for path in packed(dataset) {
+        properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
+    }
     properties = match dataset {
         Dataset::Verifications => properties.set_sorting_columns(sorted_by("verified_at")),
         // The least and the greatest image mean nothing, and would put pieces of faces into the footer. Formats of images are
@@ -208,6 +211,27 @@ fn image() -> ColumnPath {
 
 /// The columns whose values repeat, so that a dictionary pays.
 fn low_cardinality(dataset: Dataset) -> Vec<ColumnPath> {
+    let mut paths = few_values(dataset);
+    if dataset == Dataset::Verifications {
+        let path = ["duplicate_faces", "list", "element", "face_group_code"];
+        paths.push(ColumnPath::new(path.map(str::to_owned).to_vec()));
+    }
+    paths
+}
+
+/// The columns that their encoding leaves a byte or two a row: zstd would make the file 0.7 % smaller, for a compressor of
+/// 0.2 MiB and a pass over each.
+fn packed(dataset: Dataset) -> Vec<ColumnPath> {
+    let mut paths = few_values(dataset);
+    if dataset == Dataset::Verifications {
+        let names = ["fetched_at", "passed", "billed", "face_attack", "face_registered"];
+        paths.extend(names.map(ColumnPath::from));
+    }
+    paths
+}
+
+/// The columns with no more than a few different values in a file, whatever the vendor answers.
+fn few_values(dataset: Dataset) -> Vec<ColumnPath> {
     let names: &[&str] = match dataset {
         Dataset::Verifications => &[
             "product_code",
@@ -220,12 +244,7 @@ fn low_cardinality(dataset: Dataset) -> Vec<ColumnPath> {
         ],
         Dataset::FaceImages => &["media_type"],
     };
-    let mut paths: Vec<_> = names.iter().copied().map(ColumnPath::from).collect();
-    if dataset == Dataset::Verifications {
-        let path = ["duplicate_faces", "list", "element", "face_group_code"];
-        paths.push(ColumnPath::new(path.map(str::to_owned).to_vec()));
-    }
-    paths
+    names.iter().copied().map(ColumnPath::from).collect()
 }
 
 /// Ascending, unknown first: the order that [`super::StagedDay::append`] insists on.
