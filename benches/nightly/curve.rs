@@ -33,7 +33,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     };
     memory(bench, few_peak, &night, ids);
     published(bench, &night, ids)?;
-    peers::rewritten(bench, &place)?;
+    against_pyarrow(bench, &place)?;
     archive::reports(bench, &place, ids)?;
     archive::verify(bench, &place)
 }
@@ -84,5 +84,23 @@ fn published(bench: &mut Bench, night: &Night, ids: u64) -> BenchResult<()> {
         percent(written / write),
         write / 1e6
     )));
+    Ok(())
+}
+
+/// The same archive by pyarrow's writer.
+fn against_pyarrow(bench: &mut Bench, place: &Place) -> BenchResult<()> {
+    let Some(rewritten) = peers::rewritten(bench, place)? else {
+        return Ok(());
+    };
+    let what = "the same rows by pyarrow's writer, from memory";
+    bench.table.add(Row::new(what, Goal::None, rewritten.rate, rate));
+    let (_, bytes) = place.archive();
+    let what = "bytes of the archive against pyarrow's";
+    let row = Row::new(what, Goal::Below(1.0), float(bytes) / rewritten.bytes, |ratio| {
+        format!("{ratio:.2} times")
+    });
+    bench
+        .table
+        .add(row.beside(format!("{} against {}", count(float(bytes)), count(rewritten.bytes))));
     Ok(())
 }

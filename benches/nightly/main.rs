@@ -11,6 +11,7 @@
 mod archive;
 mod check;
 mod curve;
+mod encode;
 mod floors;
 mod images;
 mod intake;
@@ -60,6 +61,9 @@ struct Args {
     /// The Python of the scripts that idvault is held against
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
+    /// The Node of the script that idvault is held against
+    #[arg(long, value_name = "PATH", default_value = "node")]
+    node: PathBuf,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -75,7 +79,7 @@ enum Topic {
     Floors,
     /// A run without a quota, from the CSV file to the reports
     Whole,
-    /// The same by a script, where Python has aiohttp
+    /// The same by scripts, where aiohttp and undici are to be had
     Peers,
     /// The use of a quota of 50 a second
     Quota,
@@ -89,6 +93,8 @@ enum Topic {
     Intake,
     /// From 10^3 to 10^6 ids; then publication, reports and verify over the largest
     Curve,
+    /// The encoding alone, and pyarrow's writer over the same rows
+    Encode,
     /// Runs with face images
     Images,
     /// Night after night on one ledger
@@ -130,6 +136,7 @@ impl Bench {
             Topic::Products => pace::products(self),
             Topic::Intake => intake::measure(self),
             Topic::Curve => curve::measure(self),
+            Topic::Encode => encode::measure(self),
             Topic::Images => images::measure(self),
             Topic::Year => year::measure(self),
         }

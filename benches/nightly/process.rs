@@ -2,8 +2,11 @@
 //!
 //! - [`measure`], [`measure_until`]: run a program to its end
 //! - [`Ended`]: what it took
+//! - [`cpu_of_thread`]: what one of the bench's own threads took
 
+use std::fs;
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -118,13 +121,29 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Strin
 }
 
 fn peak_of(pid: Pid) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 fn cpu_of(pid: Pid) -> io::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))?;
+    cpu_in(Path::new(&format!("/proc/{}/stat", pid.as_raw_nonzero())))
+}
+
+/// User and system time so far of this process's thread of that name, to 10 ms.
+pub(crate) fn cpu_of_thread(name: &str) -> io::Result<Duration> {
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.path();
+        // One that has just ended has no name any more.
+        if fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name) {
+            return cpu_in(&thread.join("stat"));
+        }
+    }
+    Err(io::Error::other(format!("no thread is called {name}")))
+}
+
+fn cpu_in(stat: &Path) -> io::Result<Duration> {
+    let stat = fs::read_to_string(stat)?;
     // The name in parentheses may hold anything; the user and the system time are the 12th and 13th field behind it.
     let fields = stat
         .rsplit_once(')')
@@ -135,6 +154,6 @@ fn cpu_of(pid: Pid) -> io::Result<Duration> {
         [user, system] => Ok(Duration::from_secs_f64(
             crate::table::float(user + system) / TICKS_PER_SECOND,
         )),
-        _ => Err(io::Error::other("/proc has no times of the process")),
+        _ => Err(io::Error::other("/proc has no times of it")),
     }
 }
