@@ -65,7 +65,7 @@ impl Peer {
             return Some(command);
         }
         println!(
-            "left out: {} has no {} ({} name another one)",
+            "left out: {} has no {} (set another with {})",
             interpreter.display(),
             self.library,
             self.option

@@ -230,7 +230,7 @@ fn packed(dataset: Dataset) -> Vec<ColumnPath> {
     paths
 }
 
-/// The columns with no more than a few different values in a file, whatever the vendor answers.
+/// The columns with no more than a few different values in a file, as far as the vendor keeps to what it documents.
 fn few_values(dataset: Dataset) -> Vec<ColumnPath> {
     let names: &[&str] = match dataset {
         Dataset::Verifications => &[
