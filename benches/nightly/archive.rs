@@ -1,8 +1,13 @@
 //! What is asked of a ledger and an archive afterwards: reports, `status`, `verify`.
 
+use std::fs::File;
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::time::Instant;
+
 use crate::Bench;
 use crate::night::{BenchResult, Place};
-use crate::table::{Goal, Row, count, float, megabytes_per_second, mib, percent, seconds};
+use crate::table::{Goal, Row, count, float, megabytes_per_second, mib, per_second, percent, seconds};
 
 pub(crate) fn reports(bench: &mut Bench, place: &Place, rows: u64) -> BenchResult<()> {
     let (mut all, mut each) = (0.0, Vec::new());
@@ -24,6 +29,7 @@ pub(crate) fn verify(bench: &mut Bench, place: &Place) -> BenchResult<()> {
     let figure = float(bytes) / ended.wall.as_secs_f64();
     let (_, read) = bench.floors.disk(&bench.base)?;
     let sha256 = bench.floors.sha256()?;
+    let decoding = decoded_alone(place)?;
     let row = Row::new(
         "verify --read-data",
         Goal::AtLeast(1_000.0),
@@ -31,9 +37,11 @@ pub(crate) fn verify(bench: &mut Bench, place: &Place) -> BenchResult<()> {
         megabytes_per_second,
     );
     bench.table.add(row.beside(format!(
-        "{} of {} read ({} of the disk's reading, {} of SHA-256 alone on one core); {:.2} s of CPU in {}, {}",
+        "{} read; {} of the parquet crate's decoding alone on one core ({}), {} of the disk's reading, {} of SHA-256 \
+         alone on one core; {:.2} s of CPU in {}, {}",
         mib(float(bytes) / 1_048_576.0),
-        megabytes_per_second(read / 1e6),
+        percent(figure / decoding),
+        megabytes_per_second(decoding / 1e6),
         percent(figure / read),
         percent(figure / sha256),
         ended.cpu.as_secs_f64(),
@@ -41,4 +49,17 @@ pub(crate) fn verify(bench: &mut Bench, place: &Place) -> BenchResult<()> {
         mib(ended.peak_mib())
     )));
     Ok(())
+}
+
+/// All columns of all files, decoded one after the other on one core and dropped: in bytes of Parquet a second.
+fn decoded_alone(place: &Place) -> BenchResult<f64> {
+    let started = Instant::now();
+    for path in place.archive_files() {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
+        for batch in reader.with_batch_size(1024).build()? {
+            std::hint::black_box(batch?);
+        }
+    }
+    let (_, bytes) = place.archive();
+    Ok(per_second(bytes, started.elapsed()))
 }

@@ -21,12 +21,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::Bench;
 use crate::night::{BenchResult, NOW};
 use crate::process::measure as run;
 use crate::server::{Load, LoadServer};
 use crate::source::{id, scrambled, verified_at};
-use crate::table::{Goal, Row, median, megabytes_per_second, micros, per_second, rate};
+use crate::table::{Goal, Row, count, float, median, megabytes_per_second, micros, per_second, rate};
+use crate::{Bench, intake};
 
 /// Connections of a generator: idvault's own default.
 const CONNECTIONS: u64 = idvault::fetch::CONCURRENCY as u64;
@@ -96,7 +96,7 @@ pub(crate) fn generated(kind: &str, server: &LoadServer, calls: u64) -> BenchRes
     }
     Ok(Generated {
         rate: per_second(calls, ended.wall),
-        cpu_us: ended.cpu.as_secs_f64() * 1e6 / crate::table::float(calls),
+        cpu_us: ended.cpu.as_secs_f64() * 1e6 / float(calls),
     })
 }
 
@@ -117,10 +117,10 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
             .table
             .add(row.beside(format!("{} of CPU a call", micros(median(cpus)))));
     }
-    let rows = bench.size(100_000, 1_000_000, 1_000_000);
+    let rows = intake::rows(bench);
     let filling = bench.floors.filling(&bench.base, rows)?;
     bench.table.add(Row::new(
-        "SQLite alone: fills an empty ledger",
+        format!("SQLite alone: fills an empty ledger with {} rows", count(float(rows))),
         Goal::None,
         filling,
         rate,
@@ -166,7 +166,8 @@ fn filling(dir: &Path, rows: u64) -> BenchResult<f64> {
     let ledger = Connection::open(dir.join("ledger.sqlite"))?;
     ledger.execute_batch(include_str!("../../sql/pragmas.sql"))?;
     let started = Instant::now();
-    ledger.execute_batch("BEGIN")?;
+    ledger.query_row(include_str!("../../sql/journal_mode_rollback.sql"), [], |_| Ok(()))?;
+    ledger.execute_batch("BEGIN IMMEDIATE")?;
     let indices: Vec<String> = ledger
         .prepare(include_str!("../../sql/admit_indices.sql"))?
         .query_map([], |row| row.get(0))?

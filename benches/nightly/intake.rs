@@ -8,11 +8,14 @@ use crate::server::{Load, LoadServer};
 use crate::source::Source;
 use crate::table::{Goal, Row, count, float, mib, percent, rate, seconds};
 
+/// Rows that come in.
+pub(crate) fn rows(bench: &Bench) -> u64 {
+    let size = bench.size(100_000, 1_000_000, 10_000_000);
+    bench.args.most.unwrap_or(size)
+}
+
 pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
-    let rows = bench
-        .args
-        .most
-        .unwrap_or_else(|| bench.size(100_000, 1_000_000, 10_000_000));
+    let rows = rows(bench);
     let place = bench.place("intake")?;
     let source = Source {
         products: &[("FACE_LIVENESS", rows)],
@@ -21,7 +24,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         now: NOW.parse()?,
     };
     let source = place.source("pending.csv", &source)?;
-    let floor = bench.floors.filling(&bench.base, rows.min(1_000_000))?;
+    let floor = bench.floors.filling(&bench.base, rows)?;
     let named = count(float(rows));
     for (what, goal, expected) in [
         (

@@ -97,17 +97,26 @@ impl Place {
         fs::metadata(self.path("idvault-data/ledger.sqlite")).map_or(0, |file| file.len())
     }
 
+    /// The archive's files.
+    pub(crate) fn archive_files(&self) -> Vec<PathBuf> {
+        fn add(folder: &Path, files: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => add(&path, files),
+                    path => files.push(path),
+                }
+            }
+        }
+        let mut files = Vec::new();
+        add(&self.path("idvault-data/archive"), &mut files);
+        files
+    }
+
     /// Files and bytes of the archive.
     pub(crate) fn archive(&self) -> (u64, u64) {
-        fn below(folder: &Path) -> (u64, u64) {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            let sizes = entries.map(|entry| match entry.metadata() {
-                Ok(found) if found.is_dir() => below(&entry.path()),
-                found => (1, found.map_or(0, |file| file.len())),
-            });
-            sizes.fold((0, 0), |(files, bytes), (more, larger)| (files + more, bytes + larger))
-        }
-        below(&self.path("idvault-data/archive"))
+        let files = self.archive_files();
+        let sizes = files.iter().map(|path| path.metadata().map_or(0, |file| file.len()));
+        (files.len() as u64, sizes.sum())
     }
 }
 

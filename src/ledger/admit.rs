@@ -6,7 +6,7 @@
 //! Three things keep it fast where there are millions of rows. A source mostly repeats in its order what it said the night
 //! before, and the ledger has numbered the ids in that order: so rows are first held to the one that comes next in the ledger.
 //! Other rows are looked up by their id. And an empty ledger is filled without its indices, which are made at the end by
-//! sorting; until then a [`Filter`] tells which ids are certainly new.
+//! sorting; until then a [`Filter`] tells which ids are certainly new. It is filled past the WAL where nobody else has it open.
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, named_params, params};
@@ -54,6 +54,8 @@ pub struct Admission<'ledger> {
     now: Timestamp,
     begun: bool,
     uncommitted: usize,
+    /// Until the next commit what is written goes past the WAL.
+    past_wal: bool,
     /// The number of the ledger's row that the next one should be about, while the rows come in the ledger's order.
     follows: Option<i64>,
     /// While the ledger has no indices.
@@ -83,6 +85,7 @@ impl Ledger {
             now,
             begun: false,
             uncommitted: 0,
+            past_wal: false,
             follows: None,
             filling: None,
         }
@@ -92,7 +95,12 @@ impl Ledger {
 impl Admission<'_> {
     /// Takes rows in; tells of each, in their order, what became of it.
     pub fn admit(&mut self, rows: &[&Pending]) -> Result<Vec<Admitted>, LedgerError> {
-        self.try_admit(rows).map_err(self.ledger.failed("take pending rows in"))
+        let admitted = self.try_admit(rows);
+        let admitted = admitted.map_err(self.ledger.failed("take pending rows in"))?;
+        if self.uncommitted >= COMMIT_ROWS {
+            self.commit()?;
+        }
+        Ok(admitted)
     }
 
     /// Whether rows may still be put off until later.
@@ -120,6 +128,7 @@ impl Admission<'_> {
             Ok(()) => Ok(true),
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
                 self.roll_back();
+                self.return_to_wal()?;
                 Ok(false)
             }
             Err(error) => Err(failed(error)),
@@ -129,7 +138,13 @@ impl Admission<'_> {
     /// Commits what was taken in. The indices are to be made first.
     pub fn commit(&mut self) -> Result<(), LedgerError> {
         debug_assert!(self.filling.is_none(), "the indices are to be made first");
-        self.try_commit().map_err(self.ledger.failed("commit the pending rows"))
+        self.uncommitted = 0;
+        let connection = &self.ledger.connection;
+        if !connection.is_autocommit() {
+            let committed = connection.execute_batch("COMMIT");
+            committed.map_err(self.ledger.failed("commit the pending rows"))?;
+        }
+        self.return_to_wal()
     }
 
     fn try_admit(&mut self, rows: &[&Pending]) -> rusqlite::Result<Vec<Admitted>> {
@@ -144,24 +159,23 @@ impl Admission<'_> {
             self.look_up(&rows[admitted.len()..], &mut admitted)?;
         }
         self.uncommitted += rows.len();
-        if self.uncommitted >= COMMIT_ROWS {
-            self.try_commit()?;
-        }
         Ok(admitted)
     }
 
     fn begin(&mut self) -> rusqlite::Result<()> {
         let connection = &self.ledger.connection;
+        let mut is_empty = false;
+        if !std::mem::replace(&mut self.begun, true) {
+            let any = include_str!("../../sql/admit_any.sql");
+            self.follows = connection.query_row(any, [], |row| row.get(0))?;
+            is_empty = self.follows.is_none();
+            self.past_wal = is_empty && self.ledger.leave_wal()?;
+        }
         if connection.is_autocommit() {
             connection.execute_batch("BEGIN IMMEDIATE")?;
         }
-        if !std::mem::replace(&mut self.begun, true) {
-            let first: Option<i64> =
-                connection.query_row(include_str!("../../sql/admit_any.sql"), [], |row| row.get(0))?;
-            if first.is_none() {
-                self.filling = Some(Filling::begin(connection)?);
-            }
-            self.follows = first;
+        if is_empty {
+            self.filling = Some(Filling::begin(connection)?);
         }
         Ok(())
     }
@@ -171,10 +185,7 @@ impl Admission<'_> {
         let Some(filling) = &mut self.filling else {
             return Ok(());
         };
-        let new: Vec<bool> = rows
-            .iter()
-            .map(|row| filling.filter.add(row.transaction_id.as_str()))
-            .collect();
+        let new = filling.filter.add(rows.iter().map(|row| row.transaction_id.as_str()));
         let mut insert = self.insert()?;
         for (row, new) in rows.iter().zip(new) {
             if new {
@@ -270,10 +281,9 @@ impl Admission<'_> {
         Ok(())
     }
 
-    fn try_commit(&mut self) -> rusqlite::Result<()> {
-        self.uncommitted = 0;
-        if !self.ledger.connection.is_autocommit() {
-            self.ledger.connection.execute_batch("COMMIT")?;
+    fn return_to_wal(&mut self) -> Result<(), LedgerError> {
+        if std::mem::take(&mut self.past_wal) {
+            self.ledger.set_journal_mode()?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_READONLY_ROLLBACK;
 
 use super::AnsweredBy;
 use crate::files::FileError;
@@ -167,9 +168,14 @@ pub enum LedgerError {
 
 /// What helps against an error of SQLite's.
 fn what_to_do(error: &rusqlite::Error) -> &'static str {
+    if let rusqlite::Error::SqliteFailure(error, _) = error
+        && error.extended_code == SQLITE_READONLY_ROLLBACK
+    {
+        return "a run was cut off while it filled the ledger: the next `idvault run` takes back what is half done";
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program holds it: end that program, as a sqlite3 shell or a backup, and run again"
+            "another program holds it: end that program, as a sqlite3 shell or a backup, and run again; a first run that fills it ends by itself"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "check that this user can write the file and its folder, and that the disk is not mounted read-only"

@@ -139,6 +139,45 @@ fn whoever_would_write_or_compare_leaves_while_a_run_is_at_work() {
     assert_eq!(vendor.counts().calls, IDS as u64);
 }
 
+/// An empty ledger is filled past the WAL, which keeps out who reads once that is more than the page cache holds.
+#[test]
+fn while_a_first_run_takes_many_rows_in_who_reads_is_told_so_and_what_a_kill_leaves_is_taken_back() {
+    const ROWS: usize = 30_000;
+    let place = Place::new();
+    let ledger = place.data().join("ledger.sqlite");
+    let status = |said: &str| {
+        let ended = place.idvault(&["status"]).expect(6);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    };
+    let fill = || {
+        let mut command = place.command(&["run", "--dry-run", "--pending", "-"]);
+        let mut run = Running::start(command.stdin(Stdio::piped()));
+        let mut stdin = run.0.stdin.take().unwrap();
+        stdin.write_all(made_up(ROWS, 3, "FACE_LIVENESS").as_bytes()).unwrap();
+        wait_until("rows are in the file itself", || {
+            ledger.metadata().is_ok_and(|file| file.len() > 1024 * 1024)
+        });
+        status("a first run that fills it ends by itself");
+        (run, stdin)
+    };
+    let (mut killed, _stdin) = fill();
+    killed.0.kill().unwrap();
+    killed.0.wait().unwrap();
+    status("the next `idvault run` takes back what is half done");
+    place.idvault(&["run", "--dry-run"]).expect(0);
+    assert_eq!(place.count("SELECT count(*) FROM transactions"), 0);
+    let (run, stdin) = fill();
+    drop(stdin);
+    run.end().expect(0);
+    assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), ROWS as u64)]));
+    let mode: String = place
+        .ledger()
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(mode, "wal");
+    place.idvault(&["verify"]).expect(0);
+}
+
 /// The lock is the kernel's: it ends with the process that held it, however that ended.
 #[test]
 fn after_a_kill_the_next_run_starts_with_nothing_to_clean_up() {

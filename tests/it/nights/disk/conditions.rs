@@ -286,6 +286,7 @@ fn nothing_is_asked_for_where_the_staging_folder_or_the_ledger_can_not_be_writte
         "write:*/.staging/probe short:ENOSPC",
         "sync:*/.staging/probe fail-once:EIO",
         "mkdir:*/.staging write:*-wal fail:ENOSPC",
+        "create:*/rejected.csv unlink:*-journal sync:*/ledger.sqlite fail-once:EIO",
         "create:*/rejected.csv sync:*-wal fail-once:EIO",
     ] {
         // The first makes the data folder, and the others find it.

@@ -36,6 +36,31 @@ const PLACES: &[Place] = &[
     ("mkdir:*/.staging/reports-*", 7, "/reports-"),
     ("create:*/rejected.csv", 7, "rejected.csv"),
     ("write:*/rejected.csv", 7, "rejected.csv"),
+    (
+        "create:*/rejected.csv create:*/ledger.sqlite-journal",
+        6,
+        "ledger.sqlite",
+    ),
+    (
+        "create:*/rejected.csv unlink:*-journal write:*-journal",
+        6,
+        "ledger.sqlite",
+    ),
+    (
+        "create:*/rejected.csv unlink:*-journal write:*/ledger.sqlite",
+        6,
+        "ledger.sqlite",
+    ),
+    (
+        "create:*/rejected.csv unlink:*-journal sync:*/ledger.sqlite",
+        6,
+        "ledger.sqlite",
+    ),
+    (
+        "create:*/rejected.csv unlink:*-journal#2 write:*/ledger.sqlite",
+        6,
+        "ledger.sqlite",
+    ),
     ("create:*/rejected.csv write:*-wal", 6, "ledger.sqlite"),
     ("create:*/rejected.csv sync:*-wal", 6, "ledger.sqlite"),
     ("create:*/.staging/probe", 7, "/.staging/probe"),
@@ -145,10 +170,12 @@ fn wherever_the_disk_fails_the_run_says_so_and_the_next_one_completes() {
 #[track_caller]
 fn nothing_is_taken_for_durable_after(calls: &[String], why: &str) {
     let (failed, mut after) = calls.split_first().unwrap();
-    // Where SQLite can't write the first page, it undoes that, which is a write and a sync of its own.
-    if let [undone, _, rest @ ..] = after
-        && undone.starts_with("truncate ")
-        && undone.ends_with("/ledger.sqlite")
+    // What SQLite undoes by a rollback journal it writes anew before it syncs that.
+    let of_ledger = |call: &String, what: &str| call.starts_with(what) && call.ends_with("/ledger.sqlite");
+    let undone = |call: &&String| of_ledger(call, "truncate ") || of_ledger(call, "write ");
+    let anew = after.iter().take_while(undone).count();
+    if let (1.., Some((synced, rest))) = (anew, after[anew..].split_first())
+        && of_ledger(synced, "sync ")
     {
         after = rest;
     }

@@ -44,12 +44,32 @@ const POINTS: &[Point] = &[
     ),
     ("the archive's folder is made", &["mkdir:*/data/archive kill-after"]),
     (
+        "the ledger has left WAL mode",
+        &["create:*/rejected.csv unlink:*/ledger.sqlite-wal kill-after"],
+    ),
+    (
+        "what the rows change is half put aside",
+        &["create:*/rejected.csv unlink:*-journal write:*-journal kill-half"],
+    ),
+    (
         "the rows are half taken in",
-        &["create:*/rejected.csv write:*-wal kill-half"],
+        &["create:*/rejected.csv unlink:*-journal write:*/ledger.sqlite kill-half"],
+    ),
+    (
+        "the rows are taken in, and not durable",
+        &["create:*/rejected.csv unlink:*-journal sync:*/ledger.sqlite kill-before"],
+    ),
+    (
+        "the rows are durable, and count only when their journal is gone",
+        &["create:*/rejected.csv unlink:*-journal#2 kill-before"],
     ),
     (
         "the rows are taken in",
-        &["create:*/rejected.csv sync:*-wal kill-after"],
+        &["create:*/rejected.csv unlink:*-journal#2 kill-after"],
+    ),
+    (
+        "the ledger is back in WAL mode",
+        &["create:*/rejected.csv unlink:*-journal#3 kill-after"],
     ),
     ("a reply was received", &["recv:socket:* kill-after"]),
     (
