@@ -175,14 +175,18 @@ fn rows(ids: &[&str]) -> Vec<Pending> {
     ids.iter().map(row).collect()
 }
 
+fn defaults() -> Defaults {
+    Defaults {
+        product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
+        region: Region::parse("ap-southeast-1").unwrap(),
+    }
+}
+
 /// Takes the rows in by a run of their own, `batch` at a time; gives what became of each. What is put off comes last.
 fn admit(ledger: &mut Ledger, ids: &[&str], batch: usize) -> Vec<Admitted> {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let run = ledger.begin_run(now, None).unwrap();
-    let defaults = Defaults {
-        product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
-        region: Region::parse("ap-southeast-1").unwrap(),
-    };
+    let defaults = defaults();
     let rows = rows(ids);
     let mut admission = ledger.admission(&defaults, &run, now);
     let mut became: Vec<Admitted> = Vec::new();
@@ -247,6 +251,36 @@ fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
     }
 }
 
+#[test]
+fn an_empty_ledger_is_filled_past_the_wal_unless_somebody_else_has_it_open() {
+    for others in [0, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = open(folder.path());
+        let readers: Vec<Ledger> = (0..others).map(|_| ledger.readers().open().unwrap()).collect();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let run = ledger.begin_run(now, None).unwrap();
+        let defaults = defaults();
+        let rows = rows(&["a", "b"]);
+        let mut admission = ledger.admission(&defaults, &run, now);
+        admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!(folder.path().join("ledger.sqlite-wal").exists(), others > 0);
+        for reader in &readers {
+            assert_eq!(reader.state_counts().unwrap().total(), 0, "not committed yet");
+        }
+        assert!(admission.make_indices(|| false).unwrap());
+        admission.commit().unwrap();
+        drop(admission);
+        let mode: String = ledger
+            .connection
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "wal");
+        for reader in readers.iter().chain([&ledger]) {
+            assert_eq!(reader.state_counts().unwrap().total(), 2);
+        }
+    }
+}
+
 /// What takes the longer the more the ledger holds is left off where there is no time, and done as ever where there is.
 #[test]
 fn a_long_look_at_the_ledger_is_left_off_where_the_run_has_to_end() {
@@ -283,10 +317,7 @@ fn an_intake_that_is_stopped_before_its_indices_are_made_leaves_the_ledger_as_it
     let rows = rows(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     let now = jiff::Timestamp::UNIX_EPOCH;
     let run = ledger.begin_run(now, None).unwrap();
-    let defaults = Defaults {
-        product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
-        region: Region::parse("ap-southeast-1").unwrap(),
-    };
+    let defaults = defaults();
     let mut admission = ledger.admission(&defaults, &run, now);
     admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
     assert!(!admission.make_indices(|| true).unwrap());
