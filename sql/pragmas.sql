@@ -1,6 +1,7 @@
 -- How every connection to the ledger is set up; each line has its reason.
 -- A commit is on the disk before a reply counts; NORMAL could lose the last ones with the power. EXTRA is FULL in WAL mode; where
--- there is a rollback journal instead, its removal is synced, too: one that came back after that would undo what came later.
+-- there is a rollback journal instead, its removal is synced, too: one that came back after that would undo what came later. (A journal
+-- that a crash left is removed before this is set; the next one's first sync, or the WAL's, is of the folder, too.)
 PRAGMA synchronous = EXTRA;
 PRAGMA foreign_keys = ON;
 -- Milliseconds to wait for a person's own sqlite3 shell that holds the ledger for a moment.

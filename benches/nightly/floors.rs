@@ -166,7 +166,7 @@ fn filling(dir: &Path, rows: u64) -> BenchResult<f64> {
     let ledger = Connection::open(dir.join("ledger.sqlite"))?;
     ledger.execute_batch(include_str!("../../sql/pragmas.sql"))?;
     let started = Instant::now();
-    ledger.query_row(include_str!("../../sql/journal_mode_rollback.sql"), [], |_| Ok(()))?;
+    set_journal_mode(&ledger, include_str!("../../sql/journal_mode_rollback.sql"), "delete")?;
     ledger.execute_batch("BEGIN IMMEDIATE")?;
     let indices: Vec<String> = ledger
         .prepare(include_str!("../../sql/admit_indices.sql"))?
@@ -194,7 +194,17 @@ fn filling(dir: &Path, rows: u64) -> BenchResult<f64> {
         ledger.execute_batch(&index)?;
     }
     ledger.execute_batch("COMMIT")?;
+    drop(insert);
+    set_journal_mode(&ledger, include_str!("../../sql/journal_mode.sql"), "wal")?;
     Ok(per_second(made.len(), started.elapsed()))
+}
+
+fn set_journal_mode(ledger: &Connection, sql: &str, mode: &str) -> BenchResult<()> {
+    let set: String = ledger.query_row(sql, [], |row| row.get(0))?;
+    if set != mode {
+        return Err(format!("the journal mode is {set}, not {mode}").into());
+    }
+    Ok(())
 }
 
 fn disk(path: &Path) -> BenchResult<(f64, f64)> {

@@ -45,7 +45,8 @@ pub enum Admitted {
     Later,
 }
 
-/// Takes rows in and commits them batch by batch, the last by [`Admission::commit`]; what is dropped is rolled back.
+/// Takes rows in and commits them batch by batch, the last by [`Admission::commit`]; what is dropped is rolled back. That happens
+/// where the run ends: an empty ledger may then be out of WAL mode until it is opened again.
 #[derive(Debug)]
 pub struct Admission<'ledger> {
     ledger: &'ledger mut Ledger,
@@ -128,7 +129,6 @@ impl Admission<'_> {
             Ok(()) => Ok(true),
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => {
                 self.roll_back();
-                self.return_to_wal()?;
                 Ok(false)
             }
             Err(error) => Err(failed(error)),

@@ -171,11 +171,11 @@ fn what_to_do(error: &rusqlite::Error) -> &'static str {
     if let rusqlite::Error::SqliteFailure(error, _) = error
         && error.extended_code == SQLITE_READONLY_ROLLBACK
     {
-        return "a run was cut off while it filled the ledger: the next `idvault run` takes back what is half done";
+        return "a run was cut off half way through a change: the next `idvault run` takes it back";
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program holds it: end that program, as a sqlite3 shell or a backup, and run again; a first run that fills it ends by itself"
+            "another program holds it, or a first run fills it: wait for that run, or end that program, as a sqlite3 shell or a backup, and try again"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "check that this user can write the file and its folder, and that the disk is not mounted read-only"

@@ -1,7 +1,7 @@
 //! The ledger: what we know of each id, in one SQLite file that nothing ever deletes or truncates.
 //!
 //! One process writes at a time: [`Ledger::open`] wants the [`Lock`], which is the kernel's and so never outlives a
-//! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode. A ledger with a newer schema is
+//! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode, but while an empty one is filled. A ledger with a newer schema is
 //! refused; an older one is migrated by an append-only list (`migrate`).
 //!
 //! - [`Ledger`]: the open file; its methods stand in `open`, `admit`, `plan`, `settle`, `publish` and `report`

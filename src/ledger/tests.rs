@@ -251,6 +251,11 @@ fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
     }
 }
 
+fn mode(ledger: &Ledger) -> String {
+    let mode = ledger.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0));
+    mode.unwrap()
+}
+
 #[test]
 fn an_empty_ledger_is_filled_past_the_wal_unless_somebody_else_has_it_open() {
     for others in [0, 1] {
@@ -270,15 +275,35 @@ fn an_empty_ledger_is_filled_past_the_wal_unless_somebody_else_has_it_open() {
         assert!(admission.make_indices(|| false).unwrap());
         admission.commit().unwrap();
         drop(admission);
-        let mode: String = ledger
-            .connection
-            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
-            .unwrap();
-        assert_eq!(mode, "wal");
+        assert_eq!(mode(&ledger), "wal");
         for reader in readers.iter().chain([&ledger]) {
             assert_eq!(reader.state_counts().unwrap().total(), 2);
         }
     }
+}
+
+#[test]
+fn who_begins_to_read_while_an_empty_ledger_is_filled_and_does_not_end_keeps_it_from_being_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(folder.path());
+    ledger.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let readers = ledger.readers();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let run = ledger.begin_run(now, None).unwrap();
+    let (defaults, rows) = (defaults(), rows(&["a", "b"]));
+    let mut admission = ledger.admission(&defaults, &run, now);
+    admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
+    assert!(admission.make_indices(|| false).unwrap());
+    let reader = readers.open().unwrap();
+    reader.connection.execute_batch("BEGIN").unwrap();
+    assert_eq!(reader.state_counts().unwrap().total(), 0);
+    let refused = admission.commit().unwrap_err();
+    drop(admission);
+    assert!(refused.to_string().contains("another program holds it"), "{refused}");
+    drop((reader, ledger));
+    let mut ledger = open(folder.path());
+    assert_eq!(ledger.state_counts().unwrap().total(), 0);
+    assert_eq!(admit(&mut ledger, &["a", "b"], 2), [Admitted::New, Admitted::New]);
 }
 
 /// What takes the longer the more the ledger holds is left off where there is no time, and done as ever where there is.
@@ -323,6 +348,7 @@ fn an_intake_that_is_stopped_before_its_indices_are_made_leaves_the_ledger_as_it
     assert!(!admission.make_indices(|| true).unwrap());
     admission.commit().unwrap();
     drop(admission);
+    assert_eq!(mode(&ledger), "wal");
     assert_eq!(schema(&ledger), fresh);
     assert_eq!(ledger.state_counts().unwrap().total(), 0);
 }

@@ -157,13 +157,13 @@ fn while_a_first_run_takes_many_rows_in_who_reads_is_told_so_and_what_a_kill_lea
         wait_until("rows are in the file itself", || {
             ledger.metadata().is_ok_and(|file| file.len() > 1024 * 1024)
         });
-        status("a first run that fills it ends by itself");
         (run, stdin)
     };
     let (mut killed, _stdin) = fill();
+    status("or a first run fills it: wait for that run");
     killed.0.kill().unwrap();
     killed.0.wait().unwrap();
-    status("the next `idvault run` takes back what is half done");
+    status("the next `idvault run` takes it back");
     place.idvault(&["run", "--dry-run"]).expect(0);
     assert_eq!(place.count("SELECT count(*) FROM transactions"), 0);
     let (run, stdin) = fill();

@@ -44,8 +44,16 @@ const POINTS: &[Point] = &[
     ),
     ("the archive's folder is made", &["mkdir:*/data/archive kill-after"]),
     (
-        "the ledger has left WAL mode",
+        "the WAL is gone, and the ledger still says WAL",
         &["create:*/rejected.csv unlink:*/ledger.sqlite-wal kill-after"],
+    ),
+    (
+        "before the ledger has left WAL mode",
+        &["create:*/rejected.csv unlink:*-journal kill-before"],
+    ),
+    (
+        "the ledger has left WAL mode",
+        &["create:*/rejected.csv unlink:*-journal kill-after"],
     ),
     (
         "what the rows change is half put aside",
@@ -66,6 +74,10 @@ const POINTS: &[Point] = &[
     (
         "the rows are taken in",
         &["create:*/rejected.csv unlink:*-journal#2 kill-after"],
+    ),
+    (
+        "before the ledger is back in WAL mode",
+        &["create:*/rejected.csv unlink:*-journal#3 kill-before"],
     ),
     (
         "the ledger is back in WAL mode",
@@ -181,6 +193,22 @@ const POINTS: &[Point] = &[
     ),
 ];
 
+/// Those of a night whose ledger holds ids already, as all do but the first.
+const LATER_POINTS: &[Point] = &[
+    (
+        "the rows are half taken in",
+        &["create:*/rejected.csv write:*-wal kill-half"],
+    ),
+    (
+        "the rows are taken in, and not durable",
+        &["create:*/rejected.csv write:*-wal#3 sync:*-wal kill-before"],
+    ),
+    (
+        "the rows are taken in",
+        &["create:*/rejected.csv write:*-wal#3 sync:*-wal kill-after"],
+    ),
+];
+
 /// Those that only a run with `--images` has.
 const IMAGE_POINTS: &[Point] = &[
     (
@@ -274,6 +302,11 @@ fn killed_at(points: &[Point], night: impl Fn() -> Night) {
 #[test]
 fn killed_at_every_named_point_of_a_night_nothing_is_lost_and_nothing_is_twice() {
     killed_at(POINTS, || Night::new(false));
+}
+
+#[test]
+fn killed_at_every_named_point_of_a_later_night_nothing_is_lost_and_nothing_is_twice() {
+    killed_at(LATER_POINTS, Night::later);
 }
 
 #[test]
