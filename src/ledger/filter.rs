@@ -3,8 +3,9 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-/// Bytes of a filter: of 10 million ids it is unsure about 1 in 200, of 20 million about 1 in 20.
-pub(super) const BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a filter: of 20 million ids it is unsure about 1 in 200, of 40 million about 1 in 20. It is also just larger than what makes
+/// glibc keep as much free memory for the rest of the run as was once given back in a piece (`M_MMAP_THRESHOLD` in mallopt(3), 32 MiB).
+pub(super) const BYTES: usize = 32 * 1024 * 1024;
 
 /// Bits that an id sets.
 const BITS: u32 = 6;
@@ -62,8 +63,8 @@ mod tests {
 
     #[test]
     fn an_id_that_came_is_never_new_and_few_others_are_in_doubt() {
-        // As dense as the full size with 10 million ids.
-        const IDS: usize = 160_000;
+        // As dense as the full size with 20 million ids.
+        const IDS: usize = 320_000;
         let mut filter = Filter::new(BYTES / 64);
         let ids: Vec<String> = (0..IDS).map(|number| format!("hks-{number}")).collect();
         let mut add = || -> usize {
