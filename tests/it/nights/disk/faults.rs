@@ -36,6 +36,7 @@ const PLACES: &[Place] = &[
     ("mkdir:*/.staging/reports-*", 7, "/reports-"),
     ("create:*/rejected.csv", 7, "rejected.csv"),
     ("write:*/rejected.csv", 7, "rejected.csv"),
+    ("create:*/rejected.csv sync:*-wal", 6, "ledger.sqlite"),
     (
         "create:*/rejected.csv create:*/ledger.sqlite-journal",
         6,
