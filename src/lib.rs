@@ -31,6 +31,7 @@ pub mod record;
 pub mod report;
 pub mod retry;
 pub mod run;
+mod runtime;
 pub mod sandbox;
 pub mod stop;
 pub mod tables;

@@ -125,12 +125,7 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
         seed: fastrand::u64(..),
         stdin: || Box::new(io::stdin()),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(CommandError::Start)?;
-    let ended = runtime.block_on(command::execute(cli, context));
-    // What still waits, for the answer of a name server, say, is not waited for.
-    runtime.shutdown_background();
-    ended
+    command::execute(cli, &context)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the owner of the environment")]

@@ -8,7 +8,7 @@ mod reports;
 mod sources;
 mod verdict;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ use crate::publish::{self, PublishError, Published, Publisher};
 use crate::report::forecast::SetPace;
 use crate::report::summary::{IntakeTotals, PaceUse, StageSeconds, Summary};
 use crate::report::{ReportDir, ReportError, plan};
+use crate::runtime;
 use crate::stop::{Stop, StopReason};
 use crate::vendor::Client;
 
@@ -49,6 +50,9 @@ pub enum RunError {
     /// A report can't be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The machine gives no threads or files for the calls.
+    #[error("failed to start the calls; see what limits the threads and open files of this user (`ulimit -a`)")]
+    Start(#[source] io::Error),
 }
 
 impl From<PublishError> for RunError {
@@ -66,6 +70,7 @@ impl RunError {
         match self {
             Self::Ledger(error) | Self::Report(ReportError::Ledger(error)) => ledger_exit(error),
             Self::Folder(_) | Self::Archive(_) | Self::Report(_) => Exit::Archive,
+            Self::Start(_) => Exit::Unexpected,
         }
     }
 }
@@ -105,7 +110,7 @@ pub struct Night {
 }
 
 /// The night's table of contents.
-pub async fn run(night: Night) -> Result<Summary, RunError> {
+pub fn run(night: &Night) -> Result<Summary, RunError> {
     let started = Instant::now();
     let mut laps = Laps { last: started };
     let data_dir = &night.settings.data_dir;
@@ -137,7 +142,7 @@ pub async fn run(night: Night) -> Result<Summary, RunError> {
     story.stages.intake = laps.lap();
     if !night.dry_run {
         archive.probe()?;
-        ledger = night.fetch(ledger, &run, &mut story).await?;
+        ledger = night.fetch(ledger, &run, &mut story)?;
         story.stages.fetch = laps.lap();
         tracing::info!(fetched = story.fetch.fetched, left = story.fetch.left, "publishing");
         night
@@ -249,8 +254,13 @@ impl Night {
         Ok(said_all)
     }
 
+    /// Asks for what is due, with threads that end before publication starts its own.
+    fn fetch(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
+        runtime::block_on(self.ask(ledger, run, story)).map_err(RunError::Start)?
+    }
+
     /// Asks for what is due. The writer thread owns the ledger meanwhile.
-    async fn fetch(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
+    async fn ask(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
         tokio::select! {
             () = self.stop.requested() => {}
             source = self.client.credentials_source() => if let Err(error) = source {

@@ -129,12 +129,8 @@ fn allocations(url: &str, ids: usize) -> usize {
         seed: 1,
         stdin: || Box::new(std::io::empty()),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let counted = Counted::new(ALLOCATOR);
-    let exit = runtime.block_on(execute(cli, context)).unwrap();
+    let exit = execute(cli, &context).unwrap();
     let change = counted.change();
     assert_eq!(exit, Exit::Done);
     let archived: BTreeMap<String, usize> = [("archived".to_owned(), ids)].into();

@@ -128,20 +128,20 @@ impl CommandError {
 }
 
 /// Carries a command out.
-pub async fn execute(cli: Cli, context: Context) -> Result<Exit, CommandError> {
-    signals::outlive_a_file_limit();
+pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
+    signals::outlive_a_file_limit().map_err(CommandError::Start)?;
     let global = cli.global;
     match cli.command {
-        Command::Run(args) => run::execute(&args, &global, &context).await,
-        Command::Status(args) => status::execute(&args, &global, &context).await,
-        Command::Report(which) => report::execute(&which, &global, &context),
-        Command::Reconcile(args) => reconcile::execute(&args, &global, &context),
-        Command::Quarantine(what) => quarantine::execute(&what, &global, &context),
-        Command::Subcodes(args) => subcodes(&args, &global, &context),
-        Command::Close(args) => close::execute(&args, &global, &context),
-        Command::Compact(args) => compact::execute(&args, &global, &context),
-        Command::Verify(args) => verify::execute(&args, &global, &context),
-        Command::Sandbox(args) => sandbox::execute(&args, &context).await,
+        Command::Run(args) => run::execute(&args, &global, context),
+        Command::Status(args) => status::execute(&args, &global, context),
+        Command::Report(which) => report::execute(&which, &global, context),
+        Command::Reconcile(args) => reconcile::execute(&args, &global, context),
+        Command::Quarantine(what) => quarantine::execute(&what, &global, context),
+        Command::Subcodes(args) => subcodes(&args, &global, context),
+        Command::Close(args) => close::execute(&args, &global, context),
+        Command::Compact(args) => compact::execute(&args, &global, context),
+        Command::Verify(args) => verify::execute(&args, &global, context),
+        Command::Sandbox(args) => sandbox::execute(&args, context),
         Command::Init(args) => init(&args.file),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it can't write.

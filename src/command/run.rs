@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio::runtime::Runtime;
 
 use super::{CommandError, Context, signals};
 use crate::cli::{Global, RunArgs};
@@ -15,21 +15,24 @@ use crate::plain::clean;
 use crate::progress::Style;
 use crate::report::summary::Summary;
 use crate::run::{Night, RunError, run};
-use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxError, SandboxSettings};
+use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxSettings};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
 
-pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+pub(super) fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let mut settings = context.settings(args.overrides(global))?;
     let json = args.json || context.config.json.unwrap_or(false);
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let stop = Stop::default();
     let meanwhile = "no new calls, replies in flight are kept";
     signals::stop_at_first(&stop, settings.time_limit, meanwhile).map_err(CommandError::Start)?;
-    let credentials = if args.sandbox {
-        start_sandbox(&mut settings, context).await?;
-        let sandbox = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);
-        CredentialsChain::fixed(sandbox, CredentialsSource::Sandbox)
+    let sandbox = args
+        .sandbox
+        .then(|| start_sandbox(&mut settings, context))
+        .transpose()?;
+    let credentials = if sandbox.is_some() {
+        let fixed = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);
+        CredentialsChain::fixed(fixed, CredentialsSource::Sandbox)
     } else {
         CredentialsChain::new(context.host.clone(), settings.credentials()?)?
     };
@@ -50,7 +53,7 @@ pub(super) async fn execute(args: &RunArgs, global: &Global, context: &Context) 
         // Standard output holds one thing: the summary where that is asked for, else the plan.
         plan_out: (!json).then_some(|| Box::new(io::stdout().lock())),
     };
-    let summary = match run(night).await {
+    let summary = match run(&night) {
         Ok(summary) => summary,
         Err(error) => return failed(error, &stop),
     };
@@ -86,20 +89,17 @@ fn client(settings: &Settings, credentials: CredentialsChain, context: &Context)
     Ok(Client::new(client, credentials, context.host.clock.clone())?)
 }
 
-/// Serves on a free loopback port for as long as this process lives, and points every region there.
-async fn start_sandbox(
-    settings: &mut Settings,
-    context: &Context,
-) -> Result<JoinHandle<Result<(), SandboxError>>, CommandError> {
+/// Serves on a free loopback port until the runtime is dropped, and points every region there.
+fn start_sandbox(settings: &mut Settings, context: &Context) -> Result<Runtime, CommandError> {
+    let runtime = Runtime::new().map_err(CommandError::Start)?;
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let sandbox = Sandbox::bind(
+    let sandbox = runtime.block_on(Sandbox::bind(
         SandboxSettings {
             listen,
             ..SandboxSettings::default()
         },
         context.host.clock.clone(),
-    )
-    .await?;
+    ))?;
     let url = format!("http://{}", sandbox.local_addr());
     let url = BaseUrl::parse(&url).map_err(|error| ConfigError::Value {
         key: "endpoint".to_owned(),
@@ -110,7 +110,8 @@ async fn start_sandbox(
         endpoints.insert(region.clone(), url.clone());
     }
     settings.endpoints = endpoints;
-    Ok(tokio::spawn(sandbox.run(std::future::pending())))
+    runtime.spawn(sandbox.run(std::future::pending()));
+    Ok(runtime)
 }
 
 /// The summary where it is wanted: as JSON, or as a table.

@@ -6,9 +6,14 @@ use std::time::Duration;
 use super::{CommandError, Context};
 use crate::cli::SandboxArgs;
 use crate::exit::Exit;
+use crate::runtime;
 use crate::sandbox::{Mix, Sandbox, SandboxSettings};
 
-pub(super) async fn execute(args: &SandboxArgs, context: &Context) -> Result<Exit, CommandError> {
+pub(super) fn execute(args: &SandboxArgs, context: &Context) -> Result<Exit, CommandError> {
+    runtime::block_on(serve(args, context)).map_err(CommandError::Start)?
+}
+
+async fn serve(args: &SandboxArgs, context: &Context) -> Result<Exit, CommandError> {
     let latency = args
         .latency
         .map_or(Duration::ZERO..=Duration::ZERO, |(from, to)| from.std()..=to.std());

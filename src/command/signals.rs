@@ -98,7 +98,10 @@ fn say(line: impl FnOnce() + Send + 'static) {
 }
 
 /// What is written beyond a limit of the size of files is then an error that names the file, and not the process's end.
-pub(super) fn outlive_a_file_limit() {
-    // Where it can't be listened for, it is as it was.
+pub(super) fn outlive_a_file_limit() -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let _within = runtime.enter();
+    // Listened for until the process ends. Where that can't be, it is as it was.
     let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()));
+    Ok(())
 }

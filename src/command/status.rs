@@ -13,6 +13,7 @@ use crate::plain::clean;
 use crate::record::State;
 use crate::report::forecast::BacklogForecast;
 use crate::report::summary::{forecast, seconds};
+use crate::runtime;
 use crate::vendor::CredentialsChain;
 
 #[derive(Serialize)]
@@ -25,19 +26,15 @@ struct Status {
     credentials: Option<String>,
 }
 
-pub(super) async fn execute(args: &StatusArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+pub(super) fn execute(args: &StatusArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.settings(global.overrides())?;
     let now = context.clock(global).now();
     let ledger = Ledger::open_read_only(&settings.data_dir)?;
     let states = ledger.state_counts()?;
     let credentials = if global.verbose > 0 {
         let chain = CredentialsChain::new(context.host.clone(), settings.credentials()?)?;
-        Some(
-            chain
-                .source()
-                .await
-                .map_or_else(|error| error_chain(&error), |source| source.to_string()),
-        )
+        let source = runtime::block_on(chain.source()).map_err(CommandError::Start)?;
+        Some(source.map_or_else(|error| error_chain(&error), |source| source.to_string()))
     } else {
         None
     };

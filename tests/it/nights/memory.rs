@@ -117,8 +117,8 @@ fn a_panic_of_the_decoder_is_a_difference_and_nothing_else() {
 fn any_other_panic_is_one_line_whatever_the_environment_says() {
     let place = Place::new();
     let disk = Disk::that("thread:new fail:EAGAIN");
-    let mut status = place.command(&["status"]);
-    let ended = Ended::of(disk.under(&mut status).env("RUST_BACKTRACE", "full").output().unwrap()).expect(1);
+    let mut sandbox = place.command(&["sandbox", "--listen", "127.0.0.1:0"]);
+    let ended = Ended::of(disk.under(&mut sandbox).env("RUST_BACKTRACE", "full").output().unwrap()).expect(1);
     assert!(disk.fired().is_some());
     assert_eq!(ended.stdout, "");
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
