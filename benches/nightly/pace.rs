@@ -119,7 +119,7 @@ pub(crate) fn quota(bench: &mut Bench) -> BenchResult<()> {
 }
 
 pub(crate) fn lower_quota(bench: &mut Bench) -> BenchResult<()> {
-    let records = bench.size(600, 2_000, 2_000);
+    let records = bench.size(600, 2_000, 20_000);
     let server = server(vec![LOWERED])?;
     let place = bench.place("lower")?;
     run(&place, &server, &[("FACE_LIVENESS", records)], "", &["--qps", "50"])?;
