@@ -184,6 +184,16 @@ pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<Writ
         // Sorted, or nearly so: the differences are short.
         properties = properties.set_column_encoding(ColumnPath::from(path), Encoding::DELTA_BINARY_PACKED);
     }
+    for path in random(dataset) {
+        // With the lengths apart: between the values, each would be a match that zstd stops at, and finds nothing around.
+        properties = properties
+            .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    for path in personal(dataset) {
+        // The least and the greatest would stand in the footer, which catalogs copy and tools print.
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
     for path in low_cardinality(dataset) {
         properties = properties.set_column_dictionary_enabled(path, true);
     }
@@ -192,11 +202,8 @@ pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<Writ
     }
     properties = match dataset {
         Dataset::Verifications => properties.set_sorting_columns(sorted_by("verified_at")),
-        // The least and the greatest image mean nothing, and would put pieces of faces into the footer. Formats of images are
-        // compressed, and another pass finds nothing.
-        Dataset::FaceImages => properties
-            .set_column_statistics_enabled(image(), EnabledStatistics::None)
-            .set_column_compression(image(), Compression::UNCOMPRESSED),
+        // Formats of images are compressed, and another pass finds nothing.
+        Dataset::FaceImages => properties.set_column_compression(ColumnPath::from("image"), Compression::UNCOMPRESSED),
     };
     Ok(properties.build())
 }
@@ -205,34 +212,67 @@ fn transaction_id() -> ColumnPath {
     ColumnPath::from("transaction_id")
 }
 
-fn image() -> ColumnPath {
-    ColumnPath::from("image")
+/// The columns of hashes, tokens and ids that the vendor draws: of no use in a range, and read by nobody's everyday queries. A
+/// reader that is too old for their encoding (Spark before 3.4) still has all others.
+fn random(dataset: Dataset) -> Vec<ColumnPath> {
+    paths(match dataset {
+        Dataset::Verifications => &[
+            "request_id",
+            "face_registration_id",
+            "device_token",
+            "face_image_sha256",
+            "reply_sha256",
+        ],
+        Dataset::FaceImages => &["sha256"],
+    })
+}
+
+/// The columns that hold what the vendor says of a person, or a picture: whoever looks for a range of them looks for nothing.
+fn personal(dataset: Dataset) -> Vec<ColumnPath> {
+    paths(match dataset {
+        Dataset::Verifications => &[
+            "video_url",
+            "ext_face_info",
+            "ekyc_result",
+            "ext_basic_info",
+            "ext_id_info",
+            "ext_info",
+            "ext_risk_info",
+            "ext_source_info",
+        ],
+        Dataset::FaceImages => &["image"],
+    })
 }
 
 /// The columns whose values repeat, so that a dictionary pays.
 fn low_cardinality(dataset: Dataset) -> Vec<ColumnPath> {
-    let mut paths = few_values(dataset);
+    let mut columns = few_values(dataset);
     if dataset == Dataset::Verifications {
         let path = ["duplicate_faces", "list", "element", "face_group_code"];
-        paths.push(ColumnPath::new(path.map(str::to_owned).to_vec()));
+        columns.push(ColumnPath::new(path.map(str::to_owned).to_vec()));
     }
-    paths
+    columns
 }
 
 /// The columns that their encoding leaves a byte or two a row: zstd would make the file 0.7 % smaller, for a compressor of
 /// 0.2 MiB and a pass over each.
 fn packed(dataset: Dataset) -> Vec<ColumnPath> {
-    let mut paths = few_values(dataset);
+    let mut columns = few_values(dataset);
     if dataset == Dataset::Verifications {
-        let names = ["fetched_at", "passed", "billed", "face_attack", "face_registered"];
-        paths.extend(names.map(ColumnPath::from));
+        columns.extend(paths(&[
+            "fetched_at",
+            "passed",
+            "billed",
+            "face_attack",
+            "face_registered",
+        ]));
     }
-    paths
+    columns
 }
 
 /// The columns with no more than a few different values in a file, as far as the vendor keeps to what it documents.
 fn few_values(dataset: Dataset) -> Vec<ColumnPath> {
-    let names: &[&str] = match dataset {
+    paths(match dataset {
         Dataset::Verifications => &[
             "product_code",
             "region",
@@ -243,7 +283,10 @@ fn few_values(dataset: Dataset) -> Vec<ColumnPath> {
             "run_id",
         ],
         Dataset::FaceImages => &["media_type"],
-    };
+    })
+}
+
+fn paths(names: &[&str]) -> Vec<ColumnPath> {
     names.iter().copied().map(ColumnPath::from).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use parquet::basic::{Compression, Encoding};
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptionsBuilder;
@@ -62,33 +62,56 @@ fn the_footer_names_the_schema_the_writer_and_the_order() {
     assert_eq!(group.column(4).column_path().string(), "verified_at");
 }
 
+/// The columns of both datasets that are stored in some way, in their order.
+fn columns(readers: &[SerializedFileReader<File>], stored: impl Fn(&ColumnChunkMetaData) -> bool) -> String {
+    let columns = readers
+        .iter()
+        .flat_map(|reader| reader.metadata().row_group(0).columns());
+    let paths: Vec<_> = columns
+        .filter(|column| stored(column))
+        .map(|column| column.column_path().string())
+        .collect();
+    paths.join(" ")
+}
+
 #[test]
 fn only_repeating_columns_have_a_dictionary_and_only_long_values_are_compressed() {
     let fixture = Fixture::new();
     let readers = open(&fixture, finish(fixture.stage(), (0..100).map(full_row)));
-    let (mut dictionaries, mut uncompressed) = (Vec::new(), Vec::new());
-    for reader in &readers {
-        for column in reader.metadata().row_group(0).columns() {
-            let path = column.column_path().string();
-            assert_eq!(column.statistics().is_some(), path != "image", "{path}");
-            if column.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY) {
-                dictionaries.push(path.clone());
-            }
-            match column.compression() {
-                Compression::UNCOMPRESSED => uncompressed.push(path),
-                other => assert!(matches!(other, Compression::ZSTD(_)), "{path}: {other:?}"),
-            }
-        }
-    }
     assert_eq!(
-        dictionaries.join(" "),
+        columns(&readers, |column| {
+            column.encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY)
+        }),
         "product_code region sub_code face_age face_gender duplicate_faces.list.element.face_group_code parse_status \
          run_id media_type"
     );
     assert_eq!(
-        uncompressed.join(" "),
+        columns(&readers, |column| !matches!(column.compression(), Compression::ZSTD(_))),
+        columns(&readers, |column| column.compression() == Compression::UNCOMPRESSED)
+    );
+    assert_eq!(
+        columns(&readers, |column| column.compression() == Compression::UNCOMPRESSED),
         "product_code region fetched_at passed sub_code billed face_attack face_registered face_age face_gender \
          parse_status run_id image media_type"
+    );
+}
+
+#[test]
+fn random_columns_have_their_lengths_apart_and_neither_they_nor_personal_ones_a_least_and_a_greatest() {
+    let fixture = Fixture::new();
+    let readers = open(&fixture, finish(fixture.stage(), (0..100).map(full_row)));
+    assert_eq!(
+        columns(&readers, |column| {
+            column
+                .encodings()
+                .any(|encoding| encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        }),
+        "request_id face_registration_id device_token face_image_sha256 reply_sha256 sha256"
+    );
+    assert_eq!(
+        columns(&readers, |column| column.statistics().is_none()),
+        "request_id face_registration_id device_token video_url face_image_sha256 ext_face_info ekyc_result \
+         ext_basic_info ext_id_info ext_info ext_risk_info ext_source_info reply_sha256 image sha256"
     );
 }
 
