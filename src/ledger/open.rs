@@ -181,7 +181,8 @@ impl Ledger {
     pub(super) fn set_journal_mode(&self) -> Result<(), LedgerError> {
         let mode: Result<String, _> = self.answer(include_str!("../../sql/journal_mode.sql"));
         match mode.map_err(self.failed("set the journal mode"))?.as_str() {
-            "wal" => Ok(()),
+            // The WAL itself is opened by whoever reads next, and SQLite refuses to write back from one that is not.
+            "wal" => migrate::schema_version(self).map(drop),
             _ => Err(LedgerError::JournalMode {
                 path: self.path.clone(),
             }),

@@ -283,6 +283,16 @@ fn an_empty_ledger_is_filled_past_the_wal_unless_somebody_else_has_it_open() {
 }
 
 #[test]
+fn a_ledger_can_be_closed_as_soon_as_it_is_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(folder.path());
+    admit(&mut ledger, &["a", "b"], 2);
+    ledger.close().unwrap();
+    let ledger = open(folder.path());
+    assert_eq!(ledger.state_counts().unwrap().total(), 2);
+}
+
+#[test]
 fn who_begins_to_read_while_an_empty_ledger_is_filled_and_does_not_end_keeps_it_from_being_committed() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = open(folder.path());
