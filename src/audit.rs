@@ -9,8 +9,10 @@
 use jiff::civil::Date;
 
 use crate::archive::{Archive, ArchiveError, Dataset};
+use crate::compact;
 use crate::error_chain;
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
+use crate::publish::PublishError;
 use crate::tally::{Counted, differing};
 
 /// Differences that are named, at most; more say no more.
@@ -40,9 +42,10 @@ pub fn of_run(ledger: &Ledger, archive: &Archive, run_id: &str) -> Result<Vec<St
     Ok(differences)
 }
 
-/// Hashes the files of the days `from..=to` and counts them again, and compares all archived ids with all tallies.
-pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> Result<Audited, LedgerError> {
-    let mut files = ledger.manifest()?;
+/// Hashes the files of the days `from..=to` and counts them again, and compares all archived ids with all tallies. A compaction
+/// that was cut off is no difference.
+pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> Result<Audited, PublishError> {
+    let (mut files, _) = compact::manifest_as_it_stands(ledger, archive)?;
     let within = |file: &ManifestFile| {
         let day = file.billing_day.as_deref().and_then(|day| day.parse().ok());
         day.is_some_and(|day: Date| (from..=to).contains(&day))

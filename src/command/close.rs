@@ -20,6 +20,7 @@ use crate::reconcile::evidence::Month;
 use crate::reconcile::{self, Reconciled, Request};
 use crate::record::State;
 use crate::report::billing::{self, BillingTotals};
+use crate::run::RunError;
 
 pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.settings(global.overrides())?;
@@ -75,7 +76,8 @@ impl Closing {
         settings: &Settings,
     ) -> Result<Self, CommandError> {
         let days = month.days();
-        let audited = audit::of_days(ledger, &Archive::for_reading(&settings.data_dir), days)?;
+        let archive = Archive::for_reading(&settings.data_dir);
+        let audited = audit::of_days(ledger, &archive, days).map_err(RunError::from)?;
         let billing = billing::read(ledger, &settings.pricing, Some(days))?;
         let mut rows = billing.rows;
         // They belong to no month, and would change what is signed off.

@@ -23,6 +23,7 @@ use crate::record::Region;
 use crate::report::page::Page;
 use crate::report::reconcile::{Records, write, write_json, write_table};
 use crate::report::{ReportDir, ReportError};
+use crate::run::RunError;
 
 pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.settings(global.overrides())?;
@@ -61,7 +62,8 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         defaults: &settings.defaults,
         tolerance: args.tolerance.unwrap_or(Decimal::ZERO),
     };
-    let audited = audit::of_days(&ledger, &Archive::for_reading(&settings.data_dir), month.days())?;
+    let archive = Archive::for_reading(&settings.data_dir);
+    let audited = audit::of_days(&ledger, &archive, month.days()).map_err(RunError::from)?;
     for difference in &audited.differences {
         tracing::error!("archive and ledger differ: {}; run `idvault verify`", clean(difference));
     }

@@ -189,6 +189,30 @@ fn wherever_the_disk_fails_a_compaction_says_so_and_the_next_one_completes() {
     }
 }
 
+/// Between the change of places and the manifest's commit the merged files are what the archive has.
+#[test]
+fn a_month_can_be_compared_and_closed_after_a_compaction_that_was_cut_off() {
+    let sound = after_nights();
+    let before = rows(&sound);
+    let records = "transaction_id,created_at,product_code\nnever-seen,2026-11-01T08:00:00Z,FACE_LIVENESS\n";
+    let compared = |place: &Place| {
+        let records = place.write("records.csv", records);
+        let ended = place.idvault(&["reconcile", "--records", &records, "--month", "2026-11"]);
+        assert!(!ended.stderr.contains("archive and ledger differ"), "{}", ended.stderr);
+        (ended.code, ended.stdout)
+    };
+    let place = copy_of(&sound);
+    let rule = "swap:*/archive/verifications/* kill-after";
+    assert!(is_killed(&place, &before, rule), "DISK_RULE={rule:?}: never came");
+    assert_eq!(compared(&place), compared(&sound));
+    let close = ["close", "--month", "2026-11", "--accept", "there is no bill in a test"];
+    place.idvault(&close).expect(0);
+    for command in ["verify", "compact", "verify"] {
+        place.idvault(&[command]).expect(0);
+    }
+    assert!(rows(&place) == before, "a row is missing or another");
+}
+
 /// As on a file system that doesn't know the step.
 #[test]
 fn where_folders_can_t_change_places_in_one_step_nothing_is_changed() {
