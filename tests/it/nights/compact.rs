@@ -16,6 +16,8 @@ use idvault::sandbox::Mix;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 
+use super::disk::Disk;
+use super::stop::said;
 use super::{Ended, Place, Running, Vendor, files_below, made_up, wait_until};
 
 /// All days of the nights are at rest by then, and their files of unknown day were published long before, but for those of
@@ -339,16 +341,15 @@ fn it_makes_no_ledger() {
 fn a_signal_ends_it_between_two_files() {
     let place = after_nights();
     let before = rows(&place);
-    let running = Running::start(&mut place.command(&["compact"]));
-    // A file of this run has its name.
-    wait_until("a day is merged", || {
-        place.archive_files().iter().any(|file| file.contains("-0005-"))
-    });
+    let goes_on = place.data().join("../goes-on");
+    let disk = Disk::that(&format!("swap:*/archive/*#2 wait:{}", goes_on.display()));
+    let mut running = Running::start(disk.under(&mut place.command(&["compact"])));
+    wait_until("the second file is about to be in its place", || disk.fired().is_some());
     running.terminate();
-    let ended = running.end();
-    println!("{:?}: {}", ended.code, ended.stdout);
-    // It may have been done before the signal came.
-    assert!([Some(0), Some(4)].contains(&ended.code), "{}", ended.stderr);
+    said(&mut running, "stopping: ");
+    fs::write(&goes_on, "").unwrap();
+    let ended = running.end().expect(4);
+    assert!(ended.stdout.contains("stopped: 4 days are left"), "{}", ended.stdout);
     assert!(rows(&place) == before, "a row is another");
     place.idvault(&["verify"]).expect(0);
     place.idvault(&["compact"]).expect(0);

@@ -116,7 +116,7 @@ fn journalled(place: &Place, rows: usize, reply_bytes: usize) {
 }
 
 /// Waits until the program has said so, byte by byte, as what comes after it is read later. Returns all until then.
-fn said(run: &mut Running, text: &str) -> String {
+pub(super) fn said(run: &mut Running, text: &str) -> String {
     let mut said = Vec::new();
     let mut byte = [0];
     while !said.ends_with(text.as_bytes()) {

@@ -7,7 +7,7 @@
  *               kill-before, kill-half (of a write's bytes), kill-after
  *               fail-once:ERRNO, fail:ERRNO (from then on), short:ERRNO (half of a write's bytes, then fail:ERRNO)
  *               space:BYTES (free, from then on), magic:NUMBER (of the file system, from then on)
- *               hang (for ever), note (nothing but the log)
+ *               hang (for ever), wait:PATH (until that is there), note (nothing but the log)
  * DISK_FIRED  a file that is made when the action takes place; its lines are that call and all that follow it.
  * CLOCK_LEAP  a file of a 64-bit number of nanoseconds. Once it is not 0, CLOCK_MONOTONIC stands still, so much later than when
  *             that was first seen. Only what asks for the time sees it: waits take what they take.
@@ -109,7 +109,8 @@ static int is_now(const char *op, const char *path) {
 /* Says whether the action takes place at this call. */
 static int takes_place(const char *op, const char *path) {
     if (step_count == 0) return 0;
-    int lasting = action_name && strncmp(action_name, "kill", 4) != 0 && strcmp(action_name, "fail-once") != 0;
+    int lasting = action_name && strncmp(action_name, "kill", 4) != 0 && strcmp(action_name, "fail-once") != 0
+        && strcmp(action_name, "wait") != 0;
     if (fired) return lasting && is_now(op, path);
     if (!is_now(op, path) || --steps[step_now].left > 0) return 0;
     if (++step_now < step_count) return 0;
@@ -134,6 +135,10 @@ static enum action look(const char *op, const char *path) {
     if (strcmp(action_name, "kill-half") == 0) return KILL_HALF;
     if (strcmp(action_name, "kill-after") == 0) return KILL_AFTER;
     if (strcmp(action_name, "hang") == 0) return HANG;
+    if (strcmp(action_name, "wait") == 0) {
+        while (access(action_value, F_OK) != 0) usleep(1000);
+        errno = keep;
+    }
     if (strcmp(action_name, "short") == 0 && takes == 2) return SHORT;
     if (strncmp(action_name, "fail", 4) == 0 || strcmp(action_name, "short") == 0) {
         errno = error_number(action_value);
