@@ -164,7 +164,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
     report.summary.seconds = started.elapsed().as_secs_f64();
     report.publish(reports)?;
     let mut summary = report.summary;
-    if !night.dry_run && ledger.is_checked_by(&run) {
+    if ledger.is_checked_by(&run) {
         // Now that all is done: at the start it would keep a large ledger from its first call.
         night.check_pages(&mut ledger)?;
     }
@@ -230,7 +230,7 @@ impl Night {
         }
     }
 
-    /// Looks through the ledger's pages, unless the run is stopped: then the next one that is not does.
+    /// Looks through the ledger's pages, unless the run is stopped: then the next one whose turn it is does.
     fn check_pages(&self, ledger: &mut Ledger) -> Result<(), LedgerError> {
         if self.stop.is_hurried() {
             return Ok(());

@@ -8,7 +8,7 @@ use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 18] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 21] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -120,6 +120,24 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 18] = [
         false,
         &["journal_order (verified_order=? AND number=?)"],
     ),
+    (
+        "journal_insert",
+        include_str!("../../sql/journal_insert.sql"),
+        false,
+        &["INTEGER PRIMARY KEY (rowid=?)"],
+    ),
+    (
+        "admit_follow",
+        include_str!("../../sql/admit_follow.sql"),
+        false,
+        &["INTEGER PRIMARY KEY (rowid>?)"],
+    ),
+    (
+        "admit_lookup",
+        include_str!("../../sql/admit_lookup.sql"),
+        false,
+        &["transactions_id (transaction_id=?)"],
+    ),
 ];
 
 #[test]
@@ -139,10 +157,16 @@ fn no_statement_of_a_night_walks_the_rows_that_are_done() {
         for index in indices {
             assert!(plan.contains(index), "{name} does not go by {index}:\n{plan}");
         }
+        // Whatever the statement calls a table; what it made itself, such as a list of products, is none.
+        let made = |step: &String| {
+            step.strip_prefix("MATERIALIZE ")
+                .or(step.strip_prefix("CO-ROUTINE "))
+                .map(str::to_owned)
+        };
+        let made: Vec<String> = steps.iter().filter_map(made).chain(["CONSTANT".to_owned()]).collect();
         let walks = |step: &&String| {
-            ["SCAN transactions", "SCAN journal"]
-                .iter()
-                .any(|walk| step.starts_with(walk))
+            let table = step.strip_prefix("SCAN ").and_then(|table| table.split(' ').next());
+            table.is_some_and(|table| !made.iter().any(|made| made == table))
         };
         for step in steps.iter().filter(walks) {
             assert!(
