@@ -102,12 +102,6 @@ impl Pacer {
     pub fn load(&self) -> Load {
         lock(&self.lane).load.clone()
     }
-
-    /// The rate now, in calls per second; `None` = unlimited.
-    pub fn calls_per_second(&self) -> Option<f64> {
-        let lane = lock(&self.lane);
-        lane.limited.as_ref().map(|limited| limited.rate.calls_per_second())
-    }
 }
 
 fn lock(lane: &Mutex<Lane>) -> std::sync::MutexGuard<'_, Lane> {

@@ -17,7 +17,7 @@ use crate::fixture::{self, product, verified_at};
 const ROWS: usize = 20_000;
 
 /// Rows of a page of the plan.
-const PAGE_ROWS: usize = 256;
+const PAGE_ROWS: usize = 2_048;
 
 /// A data folder with pending rows, all of one day.
 fn pending() -> TempDir {

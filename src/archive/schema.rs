@@ -157,7 +157,7 @@ pub(super) fn duplicate_face_fields() -> &'static Fields {
     &DUPLICATE_FACE_FIELDS
 }
 
-/// How the columns of `dataset` are stored. Fails only if zstd does not know its own default level.
+/// How the columns of `dataset` are stored. Fails only if zstd does not know its own level.
 pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<WriterProperties, ParquetError> {
     let row_group_bytes = match dataset {
         Dataset::Verifications => limits.row_group_bytes,

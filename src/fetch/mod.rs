@@ -302,9 +302,9 @@ impl Fetch {
             Ok(reply) => {
                 let classified = self.client.redact(classify(reply, self.wall_clock.now()));
                 let step = step(&classified.answer, due, now, &self.settings.limits);
-                if let Step::WaitForQuota = step {
+                if let Answer::Throttled { retry_after } = classified.answer {
                     self.counts.throttled();
-                    lane.pacer.throttled(admitted, reply.retry_after);
+                    lane.pacer.throttled(admitted, retry_after);
                 } else {
                     lane.pacer.answered(admitted);
                 }

@@ -4,7 +4,7 @@
 //! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode, but while an empty one is filled. A ledger with a newer schema is
 //! refused; an older one is migrated by an append-only list (`migrate`).
 //!
-//! - [`Ledger`]: the open file; its methods stand in `open`, `admit`, `plan`, `settle`, `publish` and `report`
+//! - [`Ledger`]: the open file; each file of this folder has the methods of its matter
 //! - [`Lock`]: held by the one run that may write (`open`)
 //! - [`Run`]: one execution, as the ledger numbers it; [`AnsweredBy`]: who answers it
 //! - [`Writer`]: the thread that commits settlements in batches (`writer`)

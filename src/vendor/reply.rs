@@ -80,21 +80,21 @@ pub struct Classified {
     pub answer: Answer,
     /// The body's `Code`; without one `http 502` (a status other than 2xx) or `unreadable`.
     pub call_code: String,
-    /// The vendor's message, fit for a terminal, at most 300 characters.
+    /// The vendor's message, fit for a terminal, at most 300 characters; none of what is final.
     pub message: Option<String>,
-    /// The vendor's id of the exchange.
-    pub request_id: Option<String>,
 }
 
 impl Classified {
     /// The same with every text of the vendor's passed through `redact`.
     pub(super) fn redacted(mut self, redact: impl Fn(&mut String)) -> Self {
-        if let Answer::Account(fault) = &mut self.answer {
-            redact(&mut fault.call_code);
+        match &mut self.answer {
+            // Its code is `Success`, and there is no message.
+            Answer::Final { .. } => return self,
+            Answer::Account(fault) => redact(&mut fault.call_code),
+            _ => {}
         }
         redact(&mut self.call_code);
         self.message.as_mut().map(&redact);
-        self.request_id.as_mut().map(&redact);
         self
     }
 }
@@ -110,11 +110,11 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
             Some(code) => refusal(reply, code, now),
             None => no_code(reply),
         };
+        let is_final = matches!(answer, Answer::Final { .. });
         return Classified {
             answer,
             call_code: code.unwrap_or_else(|| call_code_of(reply)),
-            message: envelope.message(),
-            request_id: envelope.request_id(),
+            message: if is_final { None } else { envelope.message() },
         };
     }
     let xml = XmlError::read(&body);
@@ -126,7 +126,6 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
         },
         call_code: code.unwrap_or_else(|| call_code_of(reply)),
         message: xml.as_ref().and_then(|xml| envelope::message(&xml.element("Message")?)),
-        request_id: xml.and_then(|xml| xml.word("RequestId")),
     }
 }
 
