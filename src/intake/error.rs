@@ -114,6 +114,17 @@ pub enum IntakeError {
         /// The source.
         name: String,
     },
+    /// The database is in WAL mode, and SQLite may not make the files beside it that this needs.
+    #[error(
+        "failed to read {name}: it is in WAL mode, and while no program has it open, reading it makes files beside it; let this user \
+         write to its folder, or name a copy of it that is not (`sqlite3 FILE \"VACUUM INTO 'copy.sqlite'\"`)"
+    )]
+    NeedsItsFolder {
+        /// The source.
+        name: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
     /// SQLite reports an error.
     #[error("failed to query {name}; check the file, and {key} if it is set", key = super::QUERY_KEY)]
     Query {

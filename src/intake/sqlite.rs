@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row, Statement};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Statement};
 
 use super::check::{self, Columns, Value};
 use super::{IntakeError, IntakeSettings, Item, Rejected};
@@ -36,9 +36,14 @@ pub(super) fn read(
     settings: &IntakeSettings,
     each: &mut dyn FnMut(Item) -> ControlFlow<()>,
 ) -> Result<(), IntakeError> {
-    let failed = |source| IntakeError::Query {
-        name: name.to_owned(),
-        source,
+    let failed = |source: rusqlite::Error| {
+        let name = name.to_owned();
+        // Nothing is written to the database itself.
+        if source.sqlite_error_code() == Some(ErrorCode::ReadOnly) {
+            IntakeError::NeedsItsFolder { name, source }
+        } else {
+            IntakeError::Query { name, source }
+        }
     };
     let connection = open(path).map_err(failed)?;
     let query = if let Some(query) = &settings.sqlite_query {

@@ -52,6 +52,26 @@ fn completes(night: &Night) {
 }
 
 #[test]
+fn a_source_in_wal_mode_whose_folder_can_t_be_written_to_is_named() {
+    let night = after_a_night();
+    let source = night.place.path("app.sqlite");
+    let app = Connection::open(&source).unwrap();
+    app.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE pending AS SELECT 'w1' AS transaction_id")
+        .unwrap();
+    drop(app);
+    let disk = Disk::that("create:*/app.sqlite-wal fail:EACCES");
+    let mut command = night.command();
+    let ended = Ended::of(
+        disk.under(command.args(["--pending", source.to_str().unwrap()]))
+            .output()
+            .unwrap(),
+    )
+    .expect(3);
+    let said = "app.sqlite: it is in WAL mode, and while no program has it open, reading it makes files beside it";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[test]
 fn a_ledger_that_another_program_holds_is_left_alone() {
     let night = after_a_night();
     let theirs = Connection::open(night.place.data().join("ledger.sqlite")).unwrap();
