@@ -38,12 +38,13 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// Three products side by side, with their quotas.
 const PRODUCTS: [(&str, u32); 3] = [("BENCH_FAST", 50), ("BENCH_MIDDLE", 10), ("BENCH_SLOW", 5)];
 
-fn server(quotas: Vec<u32>) -> BenchResult<LoadServer> {
+fn server(quotas: Vec<u32>, awake: bool) -> BenchResult<LoadServer> {
     let latency = Some(Duration::from_millis(20)..=Duration::from_millis(200));
     Ok(LoadServer::start(Load {
         quotas,
         latency,
         image_bytes: None,
+        awake,
     })?)
 }
 
@@ -115,7 +116,7 @@ fn none_throttled(bench: &mut Bench, what: &str, throttled: u64) {
 pub(crate) fn quota(bench: &mut Bench) -> BenchResult<()> {
     let sizes: &[u64] = bench.size(&[300], &[2_000], &[2_000, 20_000]);
     for records in sizes {
-        let server = server(vec![QUOTA])?;
+        let server = server(vec![QUOTA], true)?;
         let place = bench.place("quota")?;
         run(&place, &server, &[("FACE_LIVENESS", *records)], "", &["--qps", "50"])?;
         let (rate, throttled) = used(&server.with_quota(), 0)?;
@@ -136,7 +137,7 @@ pub(crate) fn quota(bench: &mut Bench) -> BenchResult<()> {
 
 pub(crate) fn lower_quota(bench: &mut Bench) -> BenchResult<()> {
     let records = bench.size(600, 2_000, 20_000);
-    let server = server(vec![LOWERED])?;
+    let server = server(vec![LOWERED], true)?;
     let place = bench.place("lower")?;
     run(&place, &server, &[("FACE_LIVENESS", records)], "", &["--qps", "50"])?;
     let calls = server.with_quota();
@@ -192,7 +193,8 @@ struct BesideOthers {
 
 impl BesideOthers {
     fn run(place: &Place, records: u64, phase: Duration) -> BenchResult<Self> {
-        let server = server(vec![QUOTA])?;
+        // Not awake: there are more of them than cores.
+        let server = server(vec![QUOTA], false)?;
         let window = server.window(0).ok_or("no window")?;
         let stop = Arc::new(AtomicBool::new(false));
         let other = thread::spawn({
@@ -274,7 +276,7 @@ pub(crate) fn other_traffic(bench: &mut Bench) -> BenchResult<()> {
 
 pub(crate) fn products(bench: &mut Bench) -> BenchResult<()> {
     let seconds = bench.size(6, 40, 200);
-    let server = server(PRODUCTS.iter().map(|(_, quota)| *quota).collect())?;
+    let server = server(PRODUCTS.iter().map(|(_, quota)| *quota).collect(), true)?;
     let counts = PRODUCTS.map(|(code, quota)| (code, u64::from(quota) * seconds));
     let lines = PRODUCTS.map(|(code, quota)| format!("{code} = {quota}\n")).concat();
     run(
