@@ -181,7 +181,7 @@ fn what_to_do(error: &rusqlite::Error) -> &'static str {
             "check that this user can write the file and its folder, and that the disk is not mounted read-only"
         }
         Some(ErrorCode::DiskFull) => {
-            "its disk is full: free some; what was committed is kept, and the next run goes on from there"
+            "its disk is full, or the one of SQLite's scratch files (SQLITE_TMPDIR, TMPDIR or /var/tmp): free some; what was committed is kept, and the next run goes on from there"
         }
         Some(ErrorCode::SystemIoFailure) => {
             "its disk fails or its quota is used up: see the kernel's log; what was committed is kept, and the next run goes on from there"
