@@ -77,16 +77,12 @@ fn used(calls: &[Call], product: usize) -> BenchResult<(f64, u64)> {
     Ok((rate, own().filter(|call| call.throttled).count() as u64))
 }
 
-/// The shortest time between a call's arrival and that of the `quota`th after it: where it is less than a second, the last one is
+/// The shortest time between a call's arrival and that of the [`QUOTA`]th after it: where it is less than a second, the last one is
 /// throttled.
-fn closest(calls: &[Call], product: usize, quota: u32) -> Duration {
-    let mut arrivals: Vec<Instant> = calls
-        .iter()
-        .filter(|call| call.product == product)
-        .map(|call| call.arrived)
-        .collect();
+fn closest(calls: &[Call]) -> Duration {
+    let mut arrivals: Vec<Instant> = calls.iter().map(|call| call.arrived).collect();
     arrivals.sort();
-    let spans = arrivals.iter().zip(arrivals.iter().skip(quota as usize));
+    let spans = arrivals.iter().zip(arrivals.iter().skip(QUOTA as usize));
     spans.map(|(first, last)| *last - *first).min().unwrap_or_default()
 }
 
@@ -119,10 +115,11 @@ pub(crate) fn quota(bench: &mut Bench) -> BenchResult<()> {
         let server = server(vec![QUOTA], true)?;
         let place = bench.place("quota")?;
         run(&place, &server, &[("FACE_LIVENESS", *records)], "", &["--qps", "50"])?;
-        let (rate, throttled) = used(&server.with_quota(), 0)?;
+        let calls = server.with_quota();
+        let (rate, throttled) = used(&calls, 0)?;
         let what = format!("use of a quota of 50/s, {} records", count(float(*records)));
         let row = Row::new(what.clone(), Goal::AtLeast(0.99), rate / f64::from(QUOTA), percent);
-        let closest = closest(&server.with_quota(), 0, QUOTA).as_secs_f64();
+        let closest = closest(&calls).as_secs_f64();
         bench.table.add(row.beside(format!(
             "{rate:.2}/s answered; a call and the {QUOTA} after it took {closest:.4} s at least"
         )));

@@ -133,7 +133,7 @@ impl Drop for LoadServer {
     }
 }
 
-/// A thread that sleeps is woken up to 10 ms late where others share the hardware, and a call would seem to have come as late.
+/// A thread that sleeps can be woken 10 ms late where others share the hardware, and a call would seem to have come as late.
 async fn stay_awake() {
     loop {
         tokio::task::yield_now().await;
