@@ -2,11 +2,12 @@
 //! while the vendor throttles.
 //!
 //! Three things are asked before an attempt passes: the gate, which the vendor's answers shut and open; the window, a log of
-//! the last second's attempts, which no second can exceed; and the spacing, which keeps them evenly apart. All three are
-//! told the time, so that hours of it can be simulated.
+//! the last second's requests, which no second can exceed; and the spacing, which keeps attempts evenly apart. All three
+//! are told the time, so that hours of it can be simulated.
 //!
 //! - [`Pacer`]: what every attempt waits at, retries too
 //! - [`Admitted`]: a passed attempt, so that what it meets is charged to the rate it was sent at
+//! - [`Unsent`]: a passed attempt whose request is not sent yet
 //! - [`Load`]: how it was used over time (`load`)
 //! - [`Rate`]: what the vendor's answers leave of the set rate (`rate`)
 //! - `window`: the log of the last second; `spacing`: governor
@@ -16,7 +17,7 @@ mod rate;
 mod spacing;
 mod window;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -39,6 +40,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy)]
 pub struct Admitted {
     epoch: u32,
+}
+
+/// An attempt that passed and whose request is not sent yet: to be dropped as soon as it is, or never will be.
+#[derive(Debug)]
+pub struct Unsent(Arc<Pacer>);
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        lock(&self.0.lane).sent(Instant::now());
+    }
 }
 
 /// What every attempt of a product waits at.
@@ -68,18 +79,23 @@ impl Pacer {
         }
     }
 
-    /// Waits for its turn. Dropping the future gives the turn up.
-    pub async fn admit(&self) -> Admitted {
+    /// Waits for its turn. Dropping the future gives the turn up. Without a rate it does not matter when a request is
+    /// sent.
+    pub async fn admit(self: &Arc<Self>) -> (Admitted, Option<Unsent>) {
         let _turn = self.turn.lock().await;
         loop {
             let now = Instant::now();
-            let due = match lock(&self.lane).try_admit(now) {
-                Ok(admitted) => return admitted,
-                Err(wait) => now + wait,
-            };
-            tokio::time::sleep_until(due).await;
-            lock(&self.lane).woke(due, Instant::now());
+            let admitted = lock(&self.lane).try_admit(now);
+            match admitted {
+                Ok(admitted) => return (admitted, self.unsent()),
+                Err(wait) => tokio::time::sleep_until(now + wait).await,
+            }
         }
+    }
+
+    fn unsent(self: &Arc<Self>) -> Option<Unsent> {
+        let limited = lock(&self.lane).limited.is_some();
+        limited.then(|| Unsent(self.clone()))
     }
 
     /// The vendor throttled this attempt: pause as told, and slow down.
@@ -144,7 +160,7 @@ impl Limited {
     fn try_pass(&mut self, now: Instant) -> Result<(), Duration> {
         self.window.room(now)?;
         self.spacing.try_pass(now)?;
-        self.window.pass(now);
+        self.window.pass();
         self.last = Some(now);
         Ok(())
     }
@@ -158,7 +174,7 @@ impl Lane {
     fn new(calls_per_second: f64, now: Instant) -> Self {
         let rate = Rate::new(calls_per_second, now);
         let limited = Limited {
-            window: Window::new(rate.calls_per_second(), now),
+            window: Window::new(rate.calls_per_second()),
             spacing: Spacing::new(rate.calls_per_second(), None, now),
             rate,
             last: None,
@@ -195,10 +211,10 @@ impl Lane {
         Ok(Admitted { epoch })
     }
 
-    /// The one whose turn it is was to wake up when it was `due`.
-    fn woke(&mut self, due: Instant, now: Instant) {
+    /// The request of an attempt that passed is sent, or never will be.
+    fn sent(&mut self, now: Instant) {
         if let Some(limited) = &mut self.limited {
-            limited.window.woke_late(now.duration_since(due), now);
+            limited.window.sent(now);
         }
     }
 

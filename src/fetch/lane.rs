@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Seen;
 use crate::breaker::{Breaker, Passage};
-use crate::pace::{Admitted, Pacer};
+use crate::pace::{Admitted, Pacer, Unsent};
 use crate::record::{Due, ProductCode, Region};
 
 /// A lane in which the vendor has only throttled, or not answered at all, for so long is left for the next run.
@@ -112,10 +112,11 @@ impl Probes {
 }
 
 /// An attempt that passed both gates.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Passed {
     pub(super) breaker: Passage,
     pub(super) pacer: Admitted,
+    pub(super) unsent: Option<Unsent>,
 }
 
 impl Service {
@@ -183,8 +184,8 @@ impl Lane {
     pub(super) async fn pass(&self, service: &Service) -> Option<Passed> {
         let gates = async {
             let breaker = service.breaker.pass().await;
-            let pacer = self.pacer.admit().await;
-            Passed { breaker, pacer }
+            let (pacer, unsent) = self.pacer.admit().await;
+            Passed { breaker, pacer, unsent }
         };
         if self.gave_up.is_raised() || service.gave_up.is_raised() {
             return None;

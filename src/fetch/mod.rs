@@ -32,11 +32,11 @@ use crate::clock::Clock;
 use crate::disk::Space;
 use crate::error_chain;
 use crate::ledger::{LedgerError, Readers, Settled, Settlement, WriterHandle};
-use crate::pace::Admitted;
+use crate::pace::{Admitted, Unsent};
 use crate::record::Due;
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stop::{Stop, StopReason};
-use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, Room, classify};
+use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, Room, UntilSent, classify};
 
 /// Sooner than the timeouts of a call.
 const NEAR_TIMER: Duration = Duration::from_secs(1);
@@ -182,7 +182,7 @@ impl Fetch {
                 self.probe(lane, service, passed, other).await?;
                 continue;
             }
-            let tried = self.exchange(due).await?;
+            let tried = self.exchange(due, passed.unsent).await?;
             let now = self.clock.now();
             let seen = self.read(lane, passed.pacer, due, tried.as_ref().map(|(reply, _)| reply), now);
             // What is not kept gives its room back now: whoever waits below may wait for one who needs room.
@@ -249,7 +249,7 @@ impl Fetch {
 
     /// Asks about another record whether the vendor answers. What it says of that record is not kept.
     async fn probe(&self, lane: &Lane, service: &Service, passed: Passed, other: &Due) -> Option<()> {
-        let tried = self.exchange(other).await?;
+        let tried = self.exchange(other, passed.unsent).await?;
         let reply = tried.as_ref().map(|(reply, _)| reply);
         let seen = self.read(lane, passed.pacer, other, reply, self.clock.now());
         if service.tell(&seen, passed.breaker, false) {
@@ -287,11 +287,12 @@ impl Fetch {
     }
 
     /// One attempt; `None` where the run stops before it is answered.
-    async fn exchange(&self, due: &Due) -> Option<Result<(Reply, Room), Fault>> {
+    async fn exchange(&self, due: &Due, unsent: Option<Unsent>) -> Option<Result<(Reply, Room), Fault>> {
         self.counts.attempted();
+        let unsent = unsent.map(|unsent| Arc::new(unsent) as UntilSent);
         tokio::select! {
             biased;
-            tried = self.client.attempt(due) => Some(tried),
+            tried = self.client.attempt(due, unsent) => Some(tried),
             () = self.stop.grace_over() => None,
         }
     }

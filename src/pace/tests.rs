@@ -10,6 +10,13 @@ fn at(start: Instant, seconds: f64) -> Instant {
     start + Duration::from_secs_f64(seconds)
 }
 
+/// An attempt whose request is sent at once.
+fn send(lane: &mut Lane, now: Instant) -> Result<Admitted, Duration> {
+    let admitted = lane.try_admit(now)?;
+    lane.sent(now);
+    Ok(admitted)
+}
+
 /// Attempts for which there is always work, over `seconds`, of a gate whose timers fire late by `lateness()`; gives the
 /// seconds at which they passed.
 fn admissions(qps: f64, seconds: f64, mut lateness: impl FnMut() -> f64) -> Vec<f64> {
@@ -17,13 +24,9 @@ fn admissions(qps: f64, seconds: f64, mut lateness: impl FnMut() -> f64) -> Vec<
     let mut lane = Lane::new(qps, start);
     let (mut now, mut admitted) = (0.0, Vec::new());
     while now < seconds {
-        match lane.try_admit(at(start, now)) {
+        match send(&mut lane, at(start, now)) {
             Ok(_) => admitted.push(now),
-            Err(wait) => {
-                let due = now + wait.as_secs_f64();
-                now = due + lateness();
-                lane.woke(at(start, due), at(start, now));
-            }
+            Err(wait) => now += wait.as_secs_f64() + lateness(),
         }
     }
     admitted
@@ -42,12 +45,8 @@ fn most_in_a_second(admitted: &[f64]) -> usize {
     most
 }
 
-/// The seconds in which the guard is longer, as nothing is known of the machine yet.
-const CAREFUL: f64 = 2.5;
-
-/// Calls a second between the first and the last after [`CAREFUL`], as a share of `qps`.
+/// Calls a second between the first and the last, as a share of `qps`.
 fn used(admitted: &[f64], qps: f64) -> f64 {
-    let admitted = &admitted[admitted.partition_point(|at| *at < CAREFUL)..];
     let seconds = admitted[admitted.len() - 1] - admitted[0];
     (admitted.len() - 1) as f64 / seconds / qps
 }
@@ -56,7 +55,7 @@ fn used(admitted: &[f64], qps: f64) -> f64 {
 fn the_rate_is_used_to_ninety_nine_hundredths() {
     let mut random = fastrand::Rng::with_seed(7);
     for qps in [0.1, 1.0, 2.5, 5.0, 40.0, 50.0, 333.0, 5_000.0] {
-        let seconds = CAREFUL + if qps > 1_000.0 { 4.0 } else { 60.0 };
+        let seconds = if qps > 1_000.0 { 4.0 } else { 60.0 };
         // A timer has a grain of 1 ms.
         let admitted = admissions(qps, seconds, || random.f64() * 0.001);
         assert!(most_in_a_second(&admitted) as f64 <= qps.ceil(), "{qps}");
@@ -73,12 +72,28 @@ fn tell(lane: &mut Lane, attempt: Admitted, throttled: bool, retry_after: Option
 }
 
 #[test]
+fn a_request_holds_its_place_until_a_second_after_it_was_sent() {
+    let start = Instant::now();
+    let mut lane = Lane::new(2.0, start);
+    lane.try_admit(at(start, 1.0)).unwrap();
+    lane.try_admit(at(start, 2.0)).unwrap();
+    assert!(
+        lane.try_admit(at(start, 60.0)).is_err(),
+        "both may reach the vendor at any time"
+    );
+    lane.sent(at(start, 60.0));
+    lane.sent(at(start, 60.5));
+    assert!(lane.try_admit(at(start, 61.0)).is_err());
+    lane.try_admit(at(start, 61.01)).unwrap();
+}
+
+#[test]
 fn a_pause_of_the_caller_is_not_made_up_for_by_a_burst() {
     let start = Instant::now();
     let mut lane = Lane::new(50.0, start);
-    lane.try_admit(start).unwrap();
+    send(&mut lane, start).unwrap();
     let later = at(start, 10.0);
-    lane.try_admit(later).unwrap();
+    send(&mut lane, later).unwrap();
     assert!(lane.try_admit(later).is_err());
 }
 
@@ -138,7 +153,7 @@ fn throttled_for_two_minutes(qps: f64, retry_after: Option<Duration>) -> Vec<f64
         while let Some((came, attempt, throttled)) = answers.pop_if(|answer| answer.0 <= now) {
             tell(&mut lane, attempt, throttled, retry_after, at(start, came));
         }
-        match lane.try_admit(at(start, now)) {
+        match send(&mut lane, at(start, now)) {
             Ok(attempt) => {
                 admitted.push(now);
                 let throttled = (10.0..130.0).contains(&now);

@@ -1,7 +1,6 @@
 //! The vendor's window: no second, wherever it begins, may get more than the set rate.
 //!
-//! - [`Window`]: the attempts of the last second, and how far the next one must keep from them
-//! - [`Lateness`]: how late timers fired lately
+//! - [`Window`]: the attempts of the last second, and those whose requests are not sent yet
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,29 +10,23 @@ use tokio::time::Instant;
 /// What the vendor counts calls over.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How much more than a second must lie between an attempt and the one that takes its place in the window: so much longer
-/// may the first be under way. A busy machine holds a call up for 3 to 4 ms (BENCHMARKS.md).
-pub(super) const SHORTEST_GUARD: Duration = Duration::from_micros(6_500);
+/// How much more than a second must lie between a request and the one that takes its place in the window: so much longer
+/// than the other may the first take from here to the vendor.
+pub(super) const GUARD: Duration = Duration::from_millis(5);
 
-/// Where timers fire late the machine is busy, and attempts are held up behind the gate as well: the guard grows up to
-/// this.
-const LONGEST_GUARD: Duration = Duration::from_millis(20);
+/// How soon to look again where all places are held by requests that are not sent yet.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// So long it is that at first: the first attempts set up their connections, and nothing is known of the machine.
-const FIRST: Duration = Duration::from_secs(2);
-
-/// Lateness is remembered for one to two of these.
-const REMEMBERED: Duration = Duration::from_secs(10);
-
-/// The attempts of the last second.
+/// The attempts of the last second. When a request is sent is not known until it is: its connection may have to be set up
+/// first. Till then it may reach the vendor at any time, and holds its place.
 #[derive(Debug)]
 pub(super) struct Window {
     /// Calls in a second.
     limit: usize,
-    start: Instant,
-    /// When the last of them passed, at most `limit`.
-    passed: VecDeque<Instant>,
-    lateness: Lateness,
+    /// Attempts that passed and are not sent.
+    unsent: usize,
+    /// When the others were sent, in order.
+    sent: VecDeque<Instant>,
 }
 
 impl Window {
@@ -43,70 +36,34 @@ impl Window {
         clippy::cast_sign_loss,
         reason = "`as` saturates, and a rate is positive"
     )]
-    pub(super) fn new(calls_per_second: f64, now: Instant) -> Self {
+    pub(super) fn new(calls_per_second: f64) -> Self {
         Self {
             limit: calls_per_second.ceil().max(1.0) as usize,
-            start: now,
-            passed: VecDeque::new(),
-            lateness: Lateness::new(now),
+            unsent: 0,
+            sent: VecDeque::new(),
         }
     }
 
-    /// `Err`: how long it takes until there is room for one more.
+    /// `Err`: how long to wait before asking again whether there is room for one more.
     pub(super) fn room(&mut self, now: Instant) -> Result<(), Duration> {
-        let guarded = SECOND + self.guard(now);
-        while self.passed.front().is_some_and(|oldest| *oldest + guarded <= now) {
-            self.passed.pop_front();
+        let guarded = SECOND + GUARD;
+        while self.sent.front().is_some_and(|first| *first + guarded <= now) {
+            self.sent.pop_front();
         }
-        match self.passed.front() {
-            Some(oldest) if self.passed.len() >= self.limit => Err(*oldest + guarded - now),
-            _ => Ok(()),
+        if self.unsent + self.sent.len() < self.limit {
+            return Ok(());
         }
+        Err(self.sent.front().map_or(LOOK_EVERY, |first| *first + guarded - now))
     }
 
     /// An attempt passes.
-    pub(super) fn pass(&mut self, now: Instant) {
-        self.passed.push_back(now);
+    pub(super) fn pass(&mut self) {
+        self.unsent += 1;
     }
 
-    /// A timer fired so late.
-    pub(super) fn woke_late(&mut self, late: Duration, now: Instant) {
-        self.lateness.add(late, now);
-    }
-
-    fn guard(&self, now: Instant) -> Duration {
-        let is_first = now.duration_since(self.start) < FIRST;
-        let shortest = if is_first { LONGEST_GUARD } else { SHORTEST_GUARD };
-        self.lateness.worst().clamp(shortest, LONGEST_GUARD)
-    }
-}
-
-/// The worst lateness of the last few seconds.
-#[derive(Debug)]
-struct Lateness {
-    since: Instant,
-    worst: Duration,
-    worst_before: Duration,
-}
-
-impl Lateness {
-    const fn new(now: Instant) -> Self {
-        Self {
-            since: now,
-            worst: Duration::ZERO,
-            worst_before: Duration::ZERO,
-        }
-    }
-
-    fn add(&mut self, late: Duration, now: Instant) {
-        if now.duration_since(self.since) >= REMEMBERED {
-            self.since = now;
-            self.worst_before = std::mem::take(&mut self.worst);
-        }
-        self.worst = self.worst.max(late);
-    }
-
-    fn worst(&self) -> Duration {
-        self.worst.max(self.worst_before)
+    /// The request of one that passed is sent, or never will be.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.unsent -= 1;
+        self.sent.push_back(now);
     }
 }

@@ -19,7 +19,7 @@ use super::endpoint::{BaseUrl, Endpoints};
 use super::fault::Fault;
 use super::reply::Classified;
 use super::room::{Room, Rooms};
-use super::transport::CaBundle;
+use super::transport::{CaBundle, UntilSent};
 use super::{sign, transport};
 use crate::clock::Clock;
 use crate::record::{Due, Region};
@@ -170,8 +170,9 @@ impl Client {
         self.endpoints.knows(region)
     }
 
-    /// Exactly one HTTP exchange, signed anew. The reply's room is to be kept as long as its body.
-    pub async fn attempt(&self, due: &Due) -> Result<(Reply, Room), Fault> {
+    /// Exactly one HTTP exchange, signed anew. `unsent` is dropped as soon as the request is sent, or can't be. The reply's
+    /// room is to be kept as long as its body.
+    pub async fn attempt(&self, due: &Due, unsent: Option<UntilSent>) -> Result<(Reply, Room), Fault> {
         let Some(url) = self.endpoints.get(&due.region) else {
             let region = due.region.clone();
             return Err(Fault::NoEndpoint { region });
@@ -186,7 +187,10 @@ impl Client {
         let mut request = reqwest::Request::new(Method::POST, url.with_query(&query));
         *request.headers_mut() = self.headers(url, &query, &credentials)?;
         let http = if url.is_loopback() { &self.direct } else { &self.outward };
-        let sent = http.execute(request).await;
+        let sent = match unsent {
+            Some(unsent) => transport::execute(http, request, unsent).await,
+            None => http.execute(request).await,
+        };
         let response = sent.map_err(|error| Fault::of(error, url.host_header()))?;
         read(response, url.host_header(), &self.rooms).await
     }

@@ -35,5 +35,5 @@ pub use endpoint::{BaseUrl, Endpoints, InvalidUrl, Network};
 pub use fault::{Disposition, Fault};
 pub use reply::{Answer, Classified, FaultyReply, classify};
 pub use room::Room;
-pub use transport::{CaBundle, CaBundleError};
+pub use transport::{CaBundle, CaBundleError, UntilSent};
 pub use wire::{NotAFinalReply, normalize};

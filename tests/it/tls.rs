@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -85,6 +85,29 @@ fn with_a_ca_of_ones_own_a_run_goes_over_real_tls_and_keeps_its_connection() {
     assert!(heard.application_bytes() > 0);
     assert_eq!(idvault.archived().len(), 40);
     idvault.execute(&["verify", "--read-data"]).exits(0);
+}
+
+/// Those that follow would else reach the vendor in one second with them.
+#[test]
+fn calls_that_wait_for_their_connection_keep_others_from_passing() {
+    const CALLS_PER_SECOND: usize = 5;
+    let rate = CALLS_PER_SECOND.to_string();
+    let authority = Authority::new("trusted");
+    let (vendor, heard) = vendor_as(authority.signs("localhost", GOOD));
+    vendor.otherwise(verdict("Y", "200"));
+    let idvault = trusting(&authority, CALLS_PER_SECOND * 2);
+    let held = heard.hold_handshakes();
+    std::thread::scope(|scope| {
+        let night = scope.spawn(|| idvault.run(&vendor, &["--qps", &rate]).exits(0));
+        let start = Instant::now();
+        while heard.connections() < CALLS_PER_SECOND && start.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(1_500));
+        assert_eq!(heard.connections(), CALLS_PER_SECOND);
+        drop(held);
+        night.join().unwrap().says("10 published");
+    });
 }
 
 /// A proxy of a company's, or of somebody between it and the vendor.

@@ -54,7 +54,7 @@ impl Vendor {
             while let Some((came, attempt, throttled)) = answers.pop_if(|answer| answer.0 <= now) {
                 tell(&mut lane, attempt, throttled, None, at(start, came));
             }
-            match lane.try_admit(at(start, now)) {
+            match send(&mut lane, at(start, now)) {
                 Ok(attempt) => {
                     let throttled = !self.arrives(now + random.f64() * 0.001);
                     calls.push((now, throttled));

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
+use std::sync::{Mutex, Weak};
 
 use super::super::fault::Disposition;
 use super::*;
@@ -40,7 +41,7 @@ fn client(url: &str) -> Client {
 }
 
 async fn attempt(client: &Client) -> Result<Reply, Fault> {
-    Ok(client.attempt(&due("ap-southeast-1")).await?.0)
+    Ok(client.attempt(&due("ap-southeast-1"), None).await?.0)
 }
 
 /// The fault of an attempt at a server that does `act`, its messages free of ids and secrets.
@@ -121,6 +122,28 @@ async fn each_attempt_is_signed_anew_and_the_connection_is_kept() {
         assert_eq!(seen[0][name], value);
     }
     assert_ne!(seen[0]["x-acs-signature-nonce"], seen[1]["x-acs-signature-nonce"]);
+    assert_eq!(double.connections.load(Ordering::SeqCst), 1);
+}
+
+/// The pace goes by it: a second after a request was sent there is room for another, whenever it is answered.
+#[tokio::test]
+async fn what_a_request_holds_until_it_is_sent_is_dropped_before_it_is_answered() {
+    let held = Arc::new(Mutex::new(Weak::<()>::new()));
+    let watched = held.clone();
+    let double = Double::start(move |_| {
+        let dropped = (0..1_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            watched.lock().unwrap().strong_count() == 0
+        });
+        http(if dropped { 200 } else { 500 }, "", b"")
+    });
+    let client = client(&double.url);
+    for connection in ["new", "idle"] {
+        let unsent = Arc::new(());
+        *held.lock().unwrap() = Arc::downgrade(&unsent);
+        let answered = client.attempt(&due("ap-southeast-1"), Some(unsent)).await;
+        assert_eq!(answered.unwrap().0.http_status, 200, "{connection}");
+    }
     assert_eq!(double.connections.load(Ordering::SeqCst), 1);
 }
 
@@ -209,7 +232,7 @@ async fn nobody_there_and_no_endpoint() {
     let fault = attempt(&client).await.unwrap_err();
     assert_eq!((fault.code(), fault.disposition()), ("connect", Disposition::Retry));
     assert!(fault.source().is_some());
-    let fault = client.attempt(&due("mars-1")).await.unwrap_err();
+    let fault = client.attempt(&due("mars-1"), None).await.unwrap_err();
     assert_eq!(
         (fault.code(), fault.disposition()),
         ("no_endpoint", Disposition::Refuse)

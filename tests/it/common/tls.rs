@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -80,6 +80,8 @@ pub(crate) struct Heard {
     application: AtomicUsize,
     /// What a proxy was asked in the clear, headers too.
     tunnels: Mutex<Vec<String>>,
+    /// Locked: no handshake is answered.
+    handshakes: Mutex<()>,
 }
 
 impl Heard {
@@ -93,6 +95,11 @@ impl Heard {
 
     pub(crate) fn tunnels(&self) -> Vec<String> {
         self.tunnels.lock().unwrap().clone()
+    }
+
+    /// No handshake is answered until this is dropped.
+    pub(crate) fn hold_handshakes(&self) -> MutexGuard<'_, ()> {
+        self.handshakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn application_bytes(&self) -> usize {
@@ -151,6 +158,7 @@ fn listen(
                 if proxy {
                     take_connect(&mut stream, &heard);
                 }
+                drop(heard.hold_handshakes());
                 let wire = Counted(stream, |heard: &Heard| &heard.wire, heard.clone());
                 let inside = Counted(StreamOwned::new(tls, wire), |heard: &Heard| &heard.application, heard);
                 connection(inside, &*answer);
