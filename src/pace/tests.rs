@@ -201,6 +201,19 @@ fn a_retry_after_is_obeyed_and_never_shorter_than_our_own_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_place_is_given_back_a_second_after_its_attempt_ended() {
+    let pacer = Arc::new(Pacer::new(1.0));
+    let (_, unsent) = pacer.admit().await;
+    let second = tokio::time::timeout(Duration::from_mins(1), pacer.admit());
+    assert!(second.await.is_err(), "the first may still be sent");
+    drop(unsent);
+    let dropped = Instant::now();
+    pacer.admit().await;
+    assert!(dropped.elapsed() > Duration::from_secs(1));
+    assert!(dropped.elapsed() < Duration::from_millis(1_100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_attempts_pass_in_the_order_in_which_they_came() {
     let pacer = std::sync::Arc::new(Pacer::new(10.0));
     let order = std::sync::Arc::new(Mutex::new(Vec::new()));

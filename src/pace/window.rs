@@ -10,12 +10,9 @@ use tokio::time::Instant;
 /// What the vendor counts calls over.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How much more than a second must lie between a request and the one that takes its place in the window: so much longer
-/// than the other may the first take from here to the vendor.
+/// How much more than a second must lie between a request and the one that takes its place in the window: by so much may
+/// its way to the vendor be the longer one.
 pub(super) const GUARD: Duration = Duration::from_millis(5);
-
-/// How soon to look again where all places are held by requests that are not sent yet.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The attempts of the last second. When a request is sent is not known until it is: its connection may have to be set up
 /// first. Till then it may reach the vendor at any time, and holds its place.
@@ -44,7 +41,7 @@ impl Window {
         }
     }
 
-    /// `Err`: how long to wait before asking again whether there is room for one more.
+    /// `Err`: how long it takes at least until there is room for one more.
     pub(super) fn room(&mut self, now: Instant) -> Result<(), Duration> {
         let guarded = SECOND + GUARD;
         while self.sent.front().is_some_and(|first| *first + guarded <= now) {
@@ -53,7 +50,7 @@ impl Window {
         if self.unsent + self.sent.len() < self.limit {
             return Ok(());
         }
-        Err(self.sent.front().map_or(LOOK_EVERY, |first| *first + guarded - now))
+        Err(self.sent.front().map_or(guarded, |first| *first + guarded - now))
     }
 
     /// An attempt passes.

@@ -2,7 +2,7 @@
 //! certificate off.
 //!
 //! - [`builder`]: TLS provider, no redirects, no retries of its own
-//! - [`execute`]: tells when a request is sent
+//! - [`execute`]: tells when a request is sent, by dropping something
 //! - [`CaBundle`]: CAs that are trusted beside the machine's; [`CaBundleError`]: why there are none
 //! - [`distrust`]: why a server's certificate was refused
 
@@ -51,7 +51,8 @@ tokio::task_local! {
     static UNSENT: Weak<dyn Send + Sync>;
 }
 
-/// Makes a request. The last of `unsent` is dropped when it is sent, or can't be.
+/// Makes a request. The last of `unsent` is dropped when it is sent, or can't be; where a connection is set up for it, when
+/// that stands.
 pub(super) async fn execute(
     http: &reqwest::Client,
     request: reqwest::Request,
@@ -61,7 +62,7 @@ pub(super) async fn execute(
     tokio::select! {
         biased;
         response = &mut request => return response,
-        // By now a connection that stood idle has the request, and a task of its own wrote it; or one is being set up.
+        // By now a connection that stood idle has the request, and its task mostly wrote it; or one is being set up.
         () = tokio::task::yield_now() => drop(unsent),
     }
     request.await

@@ -96,6 +96,10 @@ fn calls_that_wait_for_their_connection_keep_others_from_passing() {
     let (vendor, heard) = vendor_as(authority.signs("localhost", GOOD));
     vendor.otherwise(verdict("Y", "200"));
     let idvault = trusting(&authority, CALLS_PER_SECOND * 2);
+    idvault.write(
+        "idvault.toml",
+        "[tls]\nca_file = 'ca.pem'\n[timeouts]\nconnect = '60s'\n",
+    );
     let held = heard.hold_handshakes();
     std::thread::scope(|scope| {
         let night = scope.spawn(|| idvault.run(&vendor, &["--qps", &rate]).exits(0));
