@@ -207,14 +207,14 @@ impl Publisher<'_> {
 /// Puts rows into files until the turn is full, the journal ends, or the run has to.
 fn stage(batches: Receiver<Batch>, mut turn: Turn<'_>, stop: &Stop) -> Result<(Vec<Part>, bool), ArchiveError> {
     for batch in batches {
-        for row in batch.rows() {
+        for (row, reply_sha256) in batch.rows() {
             if stop.is_overdue() {
                 return Ok((turn.cut_off()?, true));
             }
             if !turn.takes(&row, stop.is_hurried()) {
                 return Ok((turn.finish()?, false));
             }
-            turn.append(&row)?;
+            turn.append(&row, reply_sha256)?;
         }
     }
     Ok((turn.finish()?, false))

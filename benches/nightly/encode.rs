@@ -86,7 +86,7 @@ fn verifications(number: u64) -> BenchResult<Vec<Verification<'static>>> {
             verified_at: Some(verified_at),
             fetched_at: verified_at,
             run_id: "bench".into(),
-            reply_sha256: sha256_hex(&body),
+            reply_sha256: sha256_hex(&body).into(),
             billed: Some(true),
             record: normalize(&body)?,
         })

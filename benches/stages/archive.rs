@@ -138,7 +138,7 @@ fn row(number: usize, rows: usize) -> Row<'static> {
         verified_at: Some(verified_at(number, rows)),
         fetched_at: Timestamp::UNIX_EPOCH,
         run_id: "bench".into(),
-        reply_sha256: sha256_hex(&body),
+        reply_sha256: sha256_hex(&body).into(),
         billed: Some(true),
         record: normalize(&body).expect("a final reply"),
     }

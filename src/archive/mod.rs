@@ -104,7 +104,7 @@ pub struct Row<'a> {
     /// The run that fetched it.
     pub run_id: Cow<'a, str>,
     /// The SHA-256 of the raw reply in lower-case hex.
-    pub reply_sha256: String,
+    pub reply_sha256: Cow<'a, str>,
     /// Whether the vendor bills it; `None` where the table of sub codes doesn't know.
     pub billed: Option<bool>,
     /// The reply, normalized.

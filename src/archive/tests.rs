@@ -89,7 +89,7 @@ fn row(index: u32) -> Row<'static> {
         verified_at: Some(verified_at),
         fetched_at: Timestamp::from_second(DAY_BEGINS_SECONDS + 172_800).unwrap(),
         run_id: "20261122T020000Z-1a2b".into(),
-        reply_sha256: noise.clone(),
+        reply_sha256: noise.clone().into(),
         billed: Some(true),
         record: Record {
             request_id: Some(noise[..36].to_uppercase()),

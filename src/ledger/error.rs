@@ -94,6 +94,18 @@ pub enum LedgerError {
         /// In SQLite's words.
         what: String,
     },
+    /// The file of large replies can't be written or read.
+    #[error(
+        "failed to {action} {path}; check its disk, and that it is not full: what was committed is kept, and the next run goes on from there"
+    )]
+    Replies {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// There is none to read.
     #[error("there is no ledger at {path}; `idvault run` makes one, or name its folder with --data-dir")]
     Missing {
@@ -164,6 +176,12 @@ pub enum LedgerError {
     /// The writer thread has ended, after an error that is reported in its place.
     #[error("the ledger's writer has stopped")]
     WriterGone,
+}
+
+impl From<FileError> for LedgerError {
+    fn from(FileError { action, path, source }: FileError) -> Self {
+        Self::Replies { action, path, source }
+    }
 }
 
 /// What helps against an error of SQLite's.

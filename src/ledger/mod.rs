@@ -11,7 +11,6 @@
 //! - [`LedgerError`]: why the ledger can't be used (`error`)
 
 mod admit;
-mod checkpoint;
 mod closed;
 mod compact;
 mod error;
@@ -24,6 +23,7 @@ mod publish;
 mod quarantine;
 mod reconcile;
 mod records;
+mod replies;
 mod report;
 mod settle;
 mod sound;

@@ -16,7 +16,7 @@ use rusqlite::hooks::Wal;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Ledger, LedgerError, Run, migrate};
+use super::{Ledger, LedgerError, Run, migrate, replies};
 use crate::disk;
 use crate::files::{self, FileError};
 
@@ -31,8 +31,8 @@ const CHECKED_AT_START_BYTES: u64 = 64 * 1024 * 1024;
 /// the end of every second, third or later one, so that nights do not become longer from year to year.
 const CHECKED_AT_END_BYTES: u64 = 256 * 1024 * 1024;
 
-/// What SQLite keeps beside a ledger, by the end of its name.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What is kept beside a ledger, by the end of its name.
+const COMPANIONS: [&str; 4] = ["-wal", "-shm", "-journal", replies::ENDING];
 
 /// The right to write: an exclusive lock of the kernel's on a file in the data folder.
 #[derive(Debug)]
@@ -134,6 +134,7 @@ impl Ledger {
         ledger.connection.wal_hook(Some(checkpoint_when_long)).map_err(failed)?;
         migrate::migrate(&mut ledger)?;
         ledger.checkpoint()?;
+        replies::look_after(&ledger)?;
         // Those that a run left behind which was cut off.
         ledger.follow_journal(0)?;
         Ok(ledger)
@@ -153,7 +154,7 @@ impl Ledger {
     ///
     /// At the start of a run that is more than tidying: where the run before ended with a sync that failed, the kernel may
     /// have dropped pages of the WAL that it still shows. Here they are written once more, elsewhere.
-    pub(super) fn checkpoint(&self) -> Result<(), LedgerError> {
+    fn checkpoint(&self) -> Result<(), LedgerError> {
         let busy: Result<i64, _> = self.answer(include_str!("../../sql/checkpoint.sql"));
         busy.map_err(self.failed("write the last commits back"))?;
         Ok(())
@@ -253,12 +254,6 @@ impl Ledger {
         Readers {
             path: self.path.clone(),
         }
-    }
-
-    /// One more connection that may write.
-    pub(super) fn another(&self) -> Result<Self, LedgerError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Self::connect(self.path.clone(), flags)
     }
 
     fn connect(path: PathBuf, flags: OpenFlags) -> Result<Self, LedgerError> {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, named_params};
 
+use super::replies::{self, Reader, Span};
 use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
 
@@ -126,8 +127,17 @@ impl Ledger {
         let sql = include_str!("../../sql/publish_rows.sql");
         let mut statement = self.connection.prepare_cached(sql).map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
+        let mut large = Reader::of(self);
         while let Some(row) = rows.next().map_err(&failed)? {
-            if each(journalled(row).map_err(&failed)?)?.is_break() {
+            let mut journalled = journalled(row).map_err(&failed)?;
+            if let Some(span) = Span::of(row, 11).map_err(&failed)? {
+                let read = large.read(span).map_err(LedgerError::from)?;
+                journalled.body = read.map_err(|what| {
+                    let id = journalled.transaction_id;
+                    self.damaged(&format!("the file of large replies beside it {what} {id}"))
+                })?;
+            }
+            if each(journalled)?.is_break() {
                 break;
             }
         }
@@ -156,7 +166,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let failed = self.failed("take the published files into the manifest");
         let commit = self.connection.transaction().map_err(&failed)?;
-        let publish = || -> rusqlite::Result<usize> {
+        let publish = || -> rusqlite::Result<(usize, bool)> {
             for file in files {
                 commit.execute(
                     include_str!("../../sql/file_publish.sql"),
@@ -168,14 +178,15 @@ impl Ledger {
             }
             drop_replies(&commit, last)
         };
-        let dropped = publish().map_err(&failed)? as u64;
-        if dropped == rows {
-            return commit.commit().map_err(&failed);
+        let (dropped, more) = publish().map_err(&failed)?;
+        if dropped as u64 != rows {
+            drop(commit);
+            return Err(self.inconsistent(format!(
+                "{rows} rows were written to the archive, {dropped} were journalled for them"
+            )));
         }
-        drop(commit);
-        Err(self.inconsistent(format!(
-            "{rows} rows were written to the archive, {dropped} were journalled for them"
-        )))
+        commit.commit().map_err(&failed)?;
+        if more { Ok(()) } else { replies::remove(self) }
     }
 
     /// Files whose publication a crash cut off: their rows are all still journalled.
@@ -237,15 +248,16 @@ pub(super) fn manifest_file(row: &Row<'_>) -> rusqlite::Result<ManifestFile> {
     })
 }
 
-/// Gives how many there were.
-fn drop_replies(commit: &Connection, last: Place) -> rusqlite::Result<usize> {
+/// Gives how many there were, and whether there are more behind them.
+fn drop_replies(commit: &Connection, last: Place) -> rusqlite::Result<(usize, bool)> {
     let last = named_params! { ":last_order": last.order, ":last_number": last.number };
     let more = commit.query_row(include_str!("../../sql/publish_more.sql"), last, |row| row.get(0))?;
-    if more {
-        commit.execute(include_str!("../../sql/publish_journal_drop.sql"), last)
+    let dropped = if more {
+        commit.execute(include_str!("../../sql/publish_journal_drop.sql"), last)?
     } else {
-        commit.execute(include_str!("../../sql/publish_journal_empty.sql"), [])
-    }
+        commit.execute(include_str!("../../sql/publish_journal_empty.sql"), [])?
+    };
+    Ok((dropped, more))
 }
 
 fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<JournalledRow<'row>> {

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
 
+use super::replies::{Replies, Span};
 use super::{Ledger, LedgerError};
 use crate::record::State;
 
@@ -73,14 +74,20 @@ impl Settled {
 
 impl Ledger {
     /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow.
-    pub(super) fn settle(&mut self, run_number: i64, batch: &[Settlement]) -> Result<(), LedgerError> {
+    pub(super) fn settle(
+        &mut self,
+        run_number: i64,
+        batch: &[Settlement],
+        large: &mut Replies,
+    ) -> Result<(), LedgerError> {
+        let spans = large.keep(batch)?;
         let failed = self.failed("commit the answers");
         // Not begun by reading: who reads first is refused the lock where another program holds it for a moment.
         let commit = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(&failed)?;
-        if let Some(settlement) = write_down(&commit, run_number, batch).map_err(&failed)? {
+        if let Some(settlement) = write_down(&commit, run_number, batch, &spans).map_err(&failed)? {
             let id: Option<String> = commit
                 .query_row(include_str!("../../sql/settle_id.sql"), [settlement.number], |row| {
                     row.get(0)
@@ -118,9 +125,10 @@ fn write_down<'a>(
     commit: &Connection,
     run_number: i64,
     batch: &'a [Settlement],
+    spans: &[Option<Span>],
 ) -> rusqlite::Result<Option<&'a Settlement>> {
     let mut journal = commit.prepare_cached(include_str!("../../sql/journal_insert.sql"))?;
-    for settlement in batch {
+    for (settlement, span) in batch.iter().zip(spans) {
         let written = match &settlement.settled {
             // The values are in the statement's order: to look for their names takes as long as to write them.
             Settled::Journalled { passed, sub_code, body } => journal.execute(params![
@@ -131,7 +139,10 @@ fn write_down<'a>(
                 settlement.call_code,
                 passed,
                 sub_code,
-                body,
+                if span.is_some() { &[] } else { body.as_slice() },
+                span.map(|span| span.start),
+                span.map(|span| span.bytes),
+                span.map(|span| span.crc32),
             ])?,
             _ => settle_one(commit, settlement)?,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::Ahead;
+use super::replies::Replies;
 use super::{Ledger, LedgerError, Settlement};
 
 /// Settlements that may wait for the writer. Their replies are bounded by `vendor::room`.
@@ -86,7 +86,7 @@ fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> 
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     let (mut followed, mut behind) = (ledger.last_entry()?, 0);
     let mut crowded = false;
-    let mut ahead = Ahead::default();
+    let mut large = Replies::of(&ledger)?;
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         if crowded && batch.len() < FULL {
             thread::sleep(GATHER);
@@ -99,20 +99,17 @@ fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> 
         crowded = batch.len() >= CROWD;
         let (settlements, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.settlement, job.committed)).unzip();
-        ahead.look()?;
-        ledger.settle(run_number, &settlements)?;
+        ledger.settle(run_number, &settlements, &mut large)?;
         behind += settlements.len();
         for committed in waiting {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
             let _ = committed.send(());
         }
-        ahead.committed(&ledger, &settlements)?;
         if behind >= FOLLOW_AFTER {
             ledger.follow_journal(followed)?;
             (followed, behind) = (ledger.last_entry()?, 0);
         }
     }
-    ahead.rest()?;
     ledger.follow_journal(followed)?;
     Ok(ledger)
 }

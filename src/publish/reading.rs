@@ -1,4 +1,5 @@
-//! The journal, read in a thread of its own, a little ahead of whoever publishes it.
+//! The journal, read in a thread of its own, a little ahead of whoever publishes it. It hashes the replies, as there is less to do for
+//! it than for the others.
 //!
 //! - [`Batch`]: rows, copied out of the ledger
 //! - [`read`]: what the thread does
@@ -10,6 +11,7 @@ use std::sync::mpsc::SyncSender;
 use jiff::Timestamp;
 
 use crate::ledger::{JournalledRow, Ledger, LedgerError, Place};
+use crate::record::sha256_hex;
 
 /// Batches that wait for the publisher, beside the one that it works on and the one that is being read.
 pub(super) const BATCHES_AHEAD: usize = 1;
@@ -35,12 +37,13 @@ struct Row {
     verified_at: Option<Timestamp>,
     passed: bool,
     fetched_at: Timestamp,
-    text_bytes: [usize; 6],
+    text_bytes: [usize; 7],
     body_bytes: usize,
 }
 
 impl Batch {
     fn push(&mut self, row: &JournalledRow<'_>) {
+        let reply_sha256 = sha256_hex(row.body);
         let texts = [
             row.transaction_id,
             &row.merchant_biz_id,
@@ -48,6 +51,7 @@ impl Batch {
             row.region,
             row.sub_code,
             row.run_id,
+            &reply_sha256,
         ];
         self.texts.extend(texts);
         self.bodies.extend_from_slice(row.body);
@@ -65,19 +69,26 @@ impl Batch {
         self.rows.len() >= BATCH_ROWS || self.bodies.len() >= BATCH_BYTES
     }
 
-    /// The rows, in their order.
-    pub(super) fn rows(&self) -> impl Iterator<Item = JournalledRow<'_>> {
+    /// The rows, in their order, each with the SHA-256 of its reply.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (JournalledRow<'_>, &str)> {
         let (mut texts, mut bodies) = (self.texts.as_str(), self.bodies.as_slice());
         self.rows.iter().map(move |row| {
-            let [transaction_id, merchant_biz_id, product_code, region, sub_code, run_id] =
-                row.text_bytes.map(|bytes| {
-                    let (text, rest) = texts.split_at(bytes);
-                    texts = rest;
-                    text
-                });
+            let [
+                transaction_id,
+                merchant_biz_id,
+                product_code,
+                region,
+                sub_code,
+                run_id,
+                reply_sha256,
+            ] = row.text_bytes.map(|bytes| {
+                let (text, rest) = texts.split_at(bytes);
+                texts = rest;
+                text
+            });
             let (body, rest) = bodies.split_at(row.body_bytes);
             bodies = rest;
-            JournalledRow {
+            let row = JournalledRow {
                 place: row.place,
                 transaction_id,
                 merchant_biz_id: Cow::Borrowed(merchant_biz_id),
@@ -89,7 +100,8 @@ impl Batch {
                 run_id,
                 fetched_at: row.fetched_at,
                 body,
-            }
+            };
+            (row, reply_sha256)
         })
     }
 }

@@ -16,7 +16,7 @@ use super::{FILE_REPLY_BYTES, FILE_ROWS};
 use crate::archive::{Archive, ArchiveError, CompletingDay, Dataset, Row, StagedDay, StagedFile};
 use crate::day::BillingZone;
 use crate::ledger::{JournalledRow, NewFile, Place, Run, Tally};
-use crate::record::{Record, sha256_hex};
+use crate::record::Record;
 use crate::tables::SubCodes;
 use crate::vendor::wire;
 
@@ -107,8 +107,8 @@ impl<'a> Turn<'a> {
         self.rows < rows && self.reply_bytes < reply_bytes && (continues || parts < TURN_PARTS)
     }
 
-    /// Adds a row.
-    pub(super) fn append(&mut self, row: &JournalledRow<'_>) -> Result<(), ArchiveError> {
+    /// Adds a row, whose reply has that SHA-256.
+    pub(super) fn append(&mut self, row: &JournalledRow<'_>, reply_sha256: &str) -> Result<(), ArchiveError> {
         if self.open.as_ref().is_some_and(|open| !open.takes(row)) {
             self.close()?;
         }
@@ -121,7 +121,7 @@ impl<'a> Turn<'a> {
         };
         self.rows += 1;
         self.reply_bytes += row.body.len() as u64;
-        open.append(row, self.target.sub_codes)
+        open.append(row, reply_sha256, self.target.sub_codes)
     }
 
     /// Has the open part completed; there is one such part at a time.
@@ -184,7 +184,12 @@ impl Open {
         same_day && self.rows.count < FILE_ROWS && self.rows.reply_bytes < FILE_REPLY_BYTES
     }
 
-    fn append(&mut self, row: &JournalledRow<'_>, sub_codes: &SubCodes) -> Result<(), ArchiveError> {
+    fn append(
+        &mut self,
+        row: &JournalledRow<'_>,
+        reply_sha256: &str,
+        sub_codes: &SubCodes,
+    ) -> Result<(), ArchiveError> {
         let record = wire::normalize(row.body).unwrap_or_else(|error| {
             // It was final when it was journalled. It is kept as far as the ledger knows it, rather than holding up the
             // night, and parse_status tells.
@@ -203,7 +208,7 @@ impl Open {
             verified_at: row.verified_at,
             fetched_at: row.fetched_at,
             run_id: Cow::Borrowed(row.run_id),
-            reply_sha256: sha256_hex(row.body),
+            reply_sha256: Cow::Borrowed(reply_sha256),
             billed,
             record,
         })

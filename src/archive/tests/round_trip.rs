@@ -212,7 +212,7 @@ prop_compose! {
     ) -> Row<'static> {
         let instant = |at| Timestamp::from_nanosecond(at).unwrap();
         Row {
-            reply_sha256: sha256_hex(transaction_id.as_bytes()),
+            reply_sha256: sha256_hex(transaction_id.as_bytes()).into(),
             transaction_id: transaction_id.into(),
             merchant_biz_id: merchant_biz_id.into(),
             product_code: product_code.into(),

@@ -2,7 +2,7 @@
 //! the sentence says which file and what to do, and once it is mended a plain run completes.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::process::Command;
 
 use idvault::disk::{FLOOR_BYTES, RECORD_BYTES};
@@ -146,6 +146,40 @@ fn a_damaged_ledger_is_left_alone() {
         .unwrap()
         .write_all_at(&good, 0)
         .unwrap();
+    completes(&night);
+}
+
+#[test]
+fn large_replies_that_are_not_what_was_kept_are_not_published() {
+    let mut night = Night::new(true);
+    let cut_off = "create:*/.staging/*.parquet kill-after";
+    assert!(night.is_killed(cut_off, cut_off), "{cut_off}: never came");
+    let path = night.place.data().join("ledger.sqlite-replies");
+    let good = fs::read(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let journalled = night.place.count("SELECT count(*) FROM journal");
+    assert!(journalled > 1);
+
+    let calls = night.vendor.counts().calls;
+    let refused = |said: &str| {
+        let ended = Ended::of(night.command().output().unwrap()).expect(6);
+        for said in [said, "restore ledger and archive together from a backup"] {
+            assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
+        }
+        assert!(night.place.archive_files().is_empty(), "{said}");
+        assert_eq!(night.place.count("SELECT count(*) FROM journal"), journalled, "{said}");
+    };
+    fs::write(&path, &good[..good.len() - 1]).unwrap();
+    refused(&format!("ledger.sqlite-replies beside it has {} bytes", good.len() - 1));
+    fs::remove_file(&path).unwrap();
+    refused("ledger.sqlite-replies beside it has 0 bytes");
+    assert_eq!(night.vendor.counts().calls, calls);
+    let mut changed = good.clone();
+    changed[good.len() / 2] ^= 1;
+    fs::write(&path, changed).unwrap();
+    refused("ledger.sqlite is damaged: the file of large replies beside it is not what was kept of made");
+
+    fs::write(&path, &good).unwrap();
     completes(&night);
 }
 

@@ -223,14 +223,18 @@ fn after_a_sync_of_the_ledger_that_failed_no_call_goes_out_and_the_run_ends_at_o
 }
 
 #[test]
-fn where_large_replies_can_not_be_written_back_the_run_says_so_and_the_next_one_completes() {
-    for fault in ["write:*/ledger.sqlite", "write:*/ledger.sqlite sync:*/ledger.sqlite"] {
+fn where_large_replies_can_not_be_kept_or_removed_the_run_says_so_and_the_next_one_completes() {
+    for fault in ["create", "truncate", "write", "sync", "unlink"] {
         for manner in ["fail:ENOSPC", "fail-once:EIO"] {
-            let rule = format!("recv:socket:* {fault} {manner}");
-            let mut night = Night::of_large_replies();
+            let rule = format!("{fault}:*-replies {manner}");
+            let mut night = Night::new(true);
             let (ended, calls) = night.fails(&rule, &rule);
             let ended = ended.expect(6);
-            assert!(ended.stderr.contains("ledger.sqlite"), "{rule}: {}", ended.stderr);
+            assert!(
+                ended.stderr.contains("ledger.sqlite-replies; check its disk"),
+                "{rule}: {}",
+                ended.stderr
+            );
             assert!(!calls.is_empty(), "{rule}: never came");
             nothing_is_taken_for_durable_after(&calls, &rule);
             night.ends_well(&rule);

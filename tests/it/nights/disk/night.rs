@@ -16,9 +16,6 @@ pub(super) const CONCURRENCY: u64 = 8;
 const IDS: usize = 60;
 /// With faces a night of as many is slow.
 const IDS_WITH_IMAGES: usize = 12;
-/// Four times as many faces as the writer is ever ahead of what is written back from the WAL: it has waited for that by two thirds
-/// of them, however slow the disk is, and others still come.
-const LARGE_REPLIES: usize = 120;
 
 /// How long the vendor takes to answer.
 const LATENCY: Duration = Duration::from_millis(2);
@@ -41,11 +38,6 @@ pub(super) struct Night {
 impl Night {
     pub(super) fn new(images: bool) -> Self {
         Self::of(if images { IDS_WITH_IMAGES } else { IDS }, images)
-    }
-
-    /// One whose replies are written back from the WAL while others come.
-    pub(super) fn of_large_replies() -> Self {
-        Self::of(LARGE_REPLIES, true)
     }
 
     /// One whose ledger holds a third of its ids already; nothing was asked for yet.

@@ -236,28 +236,41 @@ const IMAGE_POINTS: &[Point] = &[
     ),
 ];
 
-/// Those that only a night has whose replies are large together: they are written back from the WAL while others come.
-const WRITE_BACK_POINTS: &[Point] = &[
+/// Those of a night whose replies are large: they are kept in a file of their own.
+const LARGE_REPLIES_POINTS: &[Point] = &[
+    ("the file of large replies is made", &["create:*-replies kill-after"]),
+    ("within a large reply", &["write:*-replies kill-half"]),
+    ("before the sync of large replies", &["sync:*-replies kill-before"]),
     (
-        "a reply was received while others are written back",
-        &["recv:socket:* write:*/ledger.sqlite#9 recv:socket:* kill-after"],
+        "large replies are durable, and count only with the commit",
+        &["sync:*-replies kill-after"],
     ),
     (
-        "others are committed while some are written back",
-        &["recv:socket:* write:*/ledger.sqlite#9 write:*-wal kill-half"],
+        "within the commit of large replies",
+        &["sync:*-replies write:*-wal kill-half"],
     ),
     (
-        "within a page that is written back",
-        &["recv:socket:* write:*/ledger.sqlite#9 kill-half"],
+        "before the commit of large replies is durable",
+        &["sync:*-replies sync:*-wal kill-before"],
     ),
     (
-        "before the sync of what was written back",
-        &["recv:socket:* write:*/ledger.sqlite sync:*/ledger.sqlite kill-before"],
+        "after the commit of large replies",
+        &["sync:*-replies sync:*-wal kill-after"],
     ),
     (
-        // SQLite syncs once all of the WAL is written back, which may be when the last reply has come.
-        "after the sync of what was written back",
-        &["recv:socket:* write:*/ledger.sqlite sync:*/ledger.sqlite kill-after"],
+        "within a large reply behind others that count, and after its rest is cut off",
+        &[
+            "sync:*-replies sync:*-wal write:*-replies kill-half",
+            "truncate:*-replies kill-after",
+        ],
+    ),
+    (
+        "all is published, and the file of large replies is there",
+        &["unlink:*-replies kill-before"],
+    ),
+    (
+        "the file of large replies is gone, twice",
+        &["unlink:*-replies kill-before", "unlink:*-replies kill-after"],
     ),
 ];
 
@@ -316,7 +329,7 @@ fn killed_at_every_named_point_with_faces_nothing_is_lost_and_nothing_is_twice()
 
 #[test]
 fn killed_at_every_named_point_with_large_replies_nothing_is_lost_and_nothing_is_twice() {
-    killed_at(WRITE_BACK_POINTS, Night::of_large_replies);
+    killed_at(LARGE_REPLIES_POINTS, || Night::new(true));
 }
 
 #[test]
