@@ -15,6 +15,7 @@ mod closed;
 mod compact;
 mod error;
 mod filter;
+mod follow;
 mod known;
 mod migrate;
 mod open;

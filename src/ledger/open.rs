@@ -136,7 +136,7 @@ impl Ledger {
         ledger.checkpoint()?;
         replies::look_after(&ledger)?;
         // Those that a run left behind which was cut off.
-        ledger.follow_journal(0)?;
+        ledger.follow_journal()?;
         Ok(ledger)
     }
 

@@ -1,12 +1,11 @@
 //! Writing down how a call ended.
 //!
-//! A final reply is kept in the journal, page after page as they come. The row of its transaction follows later, with many
-//! others and in the order of their numbers: rows that are due after one another are anywhere in a large ledger, and each
-//! alone would cost a page of its own.
+//! A final reply is kept in the journal, page after page as they come. The row of its transaction follows later (`follow`).
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
 
+use super::follow::Behind;
 use super::replies::{Replies, Span};
 use super::{Ledger, LedgerError};
 use crate::record::State;
@@ -73,12 +72,14 @@ impl Settled {
 }
 
 impl Ledger {
-    /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow.
+    /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow, and
+    /// some of those `behind` do.
     pub(super) fn settle(
         &mut self,
         run_number: i64,
         batch: &[Settlement],
         large: &mut Replies,
+        behind: &mut Behind,
     ) -> Result<(), LedgerError> {
         let spans = large.keep(batch)?;
         let failed = self.failed("commit the answers");
@@ -98,25 +99,8 @@ impl Ledger {
             let id = id.unwrap_or_else(|| format!("number {}", settlement.number));
             return Err(self.inconsistent(format!("{id} was answered and is not pending")));
         }
+        behind.follow(&commit, batch.len()).map_err(&failed)?;
         commit.commit().map_err(&failed)
-    }
-
-    /// Lets the rows of transactions follow their replies, those of the journal's entries after `after`. Until then a
-    /// reply counts, and its row is still pending.
-    pub(super) fn follow_journal(&self, after: i64) -> Result<(), LedgerError> {
-        let followed = self
-            .connection
-            .execute(include_str!("../../sql/journal_follow.sql"), [after]);
-        followed.map_err(self.failed("let the rows follow the answers"))?;
-        Ok(())
-    }
-
-    /// The last entry of the journal, 0 where it is empty.
-    pub(super) fn last_entry(&self) -> Result<i64, LedgerError> {
-        let last = self
-            .connection
-            .query_row(include_str!("../../sql/journal_last.sql"), [], |row| row.get(0));
-        last.map_err(self.failed("look at the journal"))
     }
 }
 

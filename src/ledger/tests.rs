@@ -8,7 +8,7 @@ use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 21] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 22] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -87,6 +87,12 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 21] = [
     (
         "journal_follow",
         include_str!("../../sql/journal_follow.sql"),
+        false,
+        &["INTEGER PRIMARY KEY (rowid=?)"],
+    ),
+    (
+        "journal_behind",
+        include_str!("../../sql/journal_behind.sql"),
         false,
         &["INTEGER PRIMARY KEY (rowid>?)", "INTEGER PRIMARY KEY (rowid=?)"],
     ),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::follow::Behind;
 use super::replies::Replies;
 use super::{Ledger, LedgerError, Settlement};
 
@@ -24,10 +25,6 @@ const GATHER: Duration = Duration::from_millis(1);
 
 /// So many need not wait for more: while they are committed, the calls of the others go on.
 const FULL: usize = 48;
-
-/// Replies after which the rows of their transactions follow. More of them would share pages, and all pages are in the WAL at
-/// once: so many take 64 MiB where each has its own.
-const FOLLOW_AFTER: usize = 16 * 1024;
 
 struct Job {
     settlement: Settlement,
@@ -84,9 +81,8 @@ impl WriterHandle {
 
 fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
-    let (mut followed, mut behind) = (ledger.last_entry()?, 0);
     let mut crowded = false;
-    let mut large = Replies::of(&ledger)?;
+    let (mut large, mut behind) = (Replies::of(&ledger)?, Behind::default());
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         if crowded && batch.len() < FULL {
             thread::sleep(GATHER);
@@ -99,17 +95,13 @@ fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> 
         crowded = batch.len() >= CROWD;
         let (settlements, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.settlement, job.committed)).unzip();
-        ledger.settle(run_number, &settlements, &mut large)?;
-        behind += settlements.len();
+        ledger.settle(run_number, &settlements, &mut large, &mut behind)?;
         for committed in waiting {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
             let _ = committed.send(());
         }
-        if behind >= FOLLOW_AFTER {
-            ledger.follow_journal(followed)?;
-            (followed, behind) = (ledger.last_entry()?, 0);
-        }
+        behind.add(settlements);
     }
-    ledger.follow_journal(followed)?;
+    behind.follow_all(&mut ledger)?;
     Ok(ledger)
 }
