@@ -9,8 +9,9 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memchr2;
 
-use super::json::{quote_or_backslash, unescape};
+use super::json::unescape;
 use crate::record::FaceImage;
 
 /// Under a name that speaks of an image, Base64 of at least this length is one.
@@ -99,12 +100,17 @@ fn may_hold_image(text: &str) -> bool {
     let bytes = text.as_bytes();
     let lower = |byte: u8| byte | 0x20;
     // Without a way out of the loop, so that it is compiled to vector instructions.
-    let has = |[first, second]: [u8; 2]| {
+    let has_any = || {
         let pairs = bytes.iter().zip(bytes.iter().skip(1));
-        let hits = pairs.map(|(a, b)| u8::from(lower(*a) == lower(first)) & u8::from(lower(*b) == lower(second)));
-        hits.fold(0, |found, hit| found | hit) != 0
+        let hits = pairs.fold(0, |hits, (a, b)| {
+            let tells = |[first, second]: &[u8; 2]| {
+                u8::from(lower(*a) == lower(*first)) & u8::from(lower(*b) == lower(*second))
+            };
+            hits | TELLING.iter().map(tells).fold(0, |any, one| any | one)
+        });
+        hits != 0
     };
-    bytes.len() >= MIN_NAMELESS_CHARS || TELLING.into_iter().any(has)
+    bytes.len() >= MIN_NAMELESS_CHARS || has_any()
 }
 
 /// Goes from string to string; `None` where nothing was cut.
@@ -169,7 +175,7 @@ fn cut_value(raw: &str, role: Role, depth: usize, cuts: &mut Vec<Cut>) -> Option
 /// Where the string that began at `start` ends: its closing quote, or the end of the text.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
-    while let Some(step) = bytes.get(at..).and_then(quote_or_backslash) {
+    while let Some(step) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += step;
         if bytes[at] == b'"' {
             return at;

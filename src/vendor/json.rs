@@ -8,7 +8,8 @@
 //! - [`Value`]: what it is
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
+
+use memchr::{memchr, memchr2};
 
 /// Nesting beyond this is kept as text only.
 pub const MAX_DEPTH: usize = 64;
@@ -39,8 +40,8 @@ pub enum Value<'a> {
     Text(&'a str),
     /// An array.
     Array(Vec<Node<'a>>),
-    /// An object's members, in their order.
-    Object(Vec<(&'a str, Node<'a>)>),
+    /// An object's members, in their order; escapes in their names are resolved.
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
     /// Nested too deeply to look into.
     Deep,
 }
@@ -51,16 +52,10 @@ impl<'a> Node<'a> {
         let Value::Object(members) = &self.value else {
             return None;
         };
-        // An escape is longer than what it stands for, so only a longer key can hide the name.
-        let is_named = |key: &str| match key.len().cmp(&name.len()) {
-            Ordering::Less => false,
-            Ordering::Equal => key.eq_ignore_ascii_case(name),
-            Ordering::Greater => key.contains('\\') && unescape(key).eq_ignore_ascii_case(name),
-        };
         let mut found = members
             .iter()
             .rev()
-            .filter(|(key, value)| is_named(key) && !matches!(value.value, Value::Null));
+            .filter(|(key, value)| key.eq_ignore_ascii_case(name) && !matches!(value.value, Value::Null));
         found.next().map(|(_, value)| value)
     }
 
@@ -138,7 +133,7 @@ impl<'a> Reader<'a> {
         self.blanks();
         let start = self.at;
         let value = match self.peek()? {
-            b'"' => Value::Text(self.string()?),
+            b'"' => Value::Text(self.string()?.0),
             b'{' | b'[' if depth >= MAX_DEPTH => self.deep()?,
             b'{' => self.object(depth)?,
             b'[' => self.array(depth)?,
@@ -148,20 +143,22 @@ impl<'a> Reader<'a> {
         Some(Node { raw, value })
     }
 
-    /// The characters between two quotes.
-    fn string(&mut self) -> Option<&'a str> {
+    /// The characters between two quotes, and whether there are escapes among them.
+    fn string(&mut self) -> Option<(&'a str, bool)> {
         if !self.take(b'"') {
             return None;
         }
         let start = self.at;
         let bytes = self.text.as_bytes();
+        let mut escaped = false;
         loop {
-            self.at += quote_or_backslash(&bytes[self.at..])?;
+            self.at += memchr2(b'"', b'\\', &bytes[self.at..])?;
             if bytes[self.at] == b'"' {
                 let text = &self.text[start..self.at];
                 self.at += 1;
-                return Some(text);
+                return Some((text, escaped));
             }
+            escaped = true;
             // The escaped character may be of several bytes: step over the backslash and one whole character.
             self.at += 1;
             self.at += self.text[self.at..].chars().next()?.len_utf8();
@@ -173,7 +170,8 @@ impl<'a> Reader<'a> {
         self.at += 1;
         self.blanks();
         while !self.take(b'}') {
-            let key = self.string()?;
+            let (key, escaped) = self.string()?;
+            let key = if escaped { unescape(key) } else { Cow::Borrowed(key) };
             self.blanks();
             if !self.take(b':') {
                 return None;
@@ -244,22 +242,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where the next quote or backslash is. Most are near and found byte by byte; an image's end is not, and what lies before
-/// it is stepped over by the block, which is compiled to vector instructions.
-pub(super) fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const NEAR: usize = 16;
-    const BLOCK: usize = 64;
-    let is_found = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let near = bytes.len().min(NEAR);
-    if let Some(at) = bytes[..near].iter().position(is_found) {
-        return Some(at);
-    }
-    let blocks = bytes[near..].chunks_exact(BLOCK);
-    let without = blocks.take_while(|block| block.iter().fold(0, |found, byte| found | u8::from(is_found(byte))) == 0);
-    let from = near + without.count() * BLOCK;
-    bytes[from..].iter().position(is_found).map(|at| from + at)
-}
-
 fn is_number(word: &str) -> bool {
     let digits = word.strip_prefix('-').unwrap_or(word);
     digits.starts_with(|c: char| c.is_ascii_digit())
@@ -277,12 +259,12 @@ fn is_not_finite(word: &str) -> bool {
 
 /// Resolves a string's escapes; what is no escape stays as it is, half a surrogate pair becomes U+FFFD.
 pub fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
+    if memchr(b'\\', raw.as_bytes()).is_none() {
         return Cow::Borrowed(raw);
     }
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = backslash(rest) {
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
         text.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         let plain = match rest.as_bytes().first() {
@@ -307,13 +289,6 @@ pub fn unescape(raw: &str) -> Cow<'_, str> {
     }
     text.push_str(rest);
     Cow::Owned(text)
-}
-
-/// Where the next one is: a few characters away in JSON within JSON, or behind an image.
-fn backslash(text: &str) -> Option<usize> {
-    const NEAR: usize = 16;
-    let near = text.bytes().take(NEAR).position(|byte| byte == b'\\');
-    near.or_else(|| text.find('\\'))
 }
 
 /// What follows `\u`: four hex digits, perhaps the second half of a pair after them. Gives what is left.

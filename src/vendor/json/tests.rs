@@ -58,18 +58,6 @@ fn more_values_than_any_reply_has_are_not_read() {
 }
 
 #[test]
-fn a_quote_or_backslash_is_found_at_any_distance() {
-    for length in 0..300 {
-        for found in ["\"", "\\"] {
-            let text = format!("{}{found}\"\\", "é".repeat(length));
-            assert_eq!(quote_or_backslash(text.as_bytes()), Some(2 * length));
-            assert_eq!(backslash(&text), text.find('\\'));
-        }
-        assert_eq!(quote_or_backslash("a".repeat(length).as_bytes()), None);
-    }
-}
-
-#[test]
 fn escapes_are_resolved() {
     assert_eq!(
         unescape(r"a\/b\n\u00e9\ud83d\ude00\ud83dx\q\u12"),
