@@ -21,7 +21,7 @@ pub const FLOOR_BYTES: u64 = 256 * MIB;
 /// ledger, 130 in the archive), and the vendor's may hold several long texts.
 pub const RECORD_BYTES: u64 = 4 * 1024;
 
-/// The same with a face: 360 KiB with the sandbox's (300 ids: 200 in the ledger, 150 in the archive).
+/// The same with a face: 360 KiB with the sandbox's (300 ids: 200 beside the ledger, 150 in the archive).
 pub const RECORD_WITH_IMAGES_BYTES: u64 = 512 * 1024;
 
 /// File systems of other machines by their magic number (linux/magic.h, and the projects' own headers).

@@ -94,7 +94,7 @@ pub enum LedgerError {
         /// In SQLite's words.
         what: String,
     },
-    /// The file of large replies can't be written or read.
+    /// The file of large replies can't be written, read or removed.
     #[error(
         "failed to {action} {path}; check its disk, and that it is not full: what was committed is kept, and the next run goes on from there"
     )]
@@ -105,6 +105,14 @@ pub enum LedgerError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A large reply is not what was kept any more.
+    #[error("the reply about {transaction_id} in {path} is damaged; the next run to begin asks for it again")]
+    DamagedReply {
+        /// The file of large replies.
+        path: PathBuf,
+        /// The transaction.
+        transaction_id: String,
     },
     /// There is none to read.
     #[error("there is no ledger at {path}; `idvault run` makes one, or name its folder with --data-dir")]
@@ -176,12 +184,6 @@ pub enum LedgerError {
     /// The writer thread has ended, after an error that is reported in its place.
     #[error("the ledger's writer has stopped")]
     WriterGone,
-}
-
-impl From<FileError> for LedgerError {
-    fn from(FileError { action, path, source }: FileError) -> Self {
-        Self::Replies { action, path, source }
-    }
 }
 
 /// What helps against an error of SQLite's.

@@ -1,4 +1,5 @@
-//! The ledger: what we know of each id, in one SQLite file that nothing ever deletes or truncates.
+//! The ledger: what we know of each id, in one SQLite file that nothing ever deletes or truncates; large replies are beside it until they are
+//! published (`replies`).
 //!
 //! One process writes at a time: [`Ledger::open`] wants the [`Lock`], which is the kernel's and so never outlives a
 //! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode, but while an empty one is filled. A ledger with a newer schema is

@@ -134,7 +134,7 @@ impl Ledger {
         ledger.connection.wal_hook(Some(checkpoint_when_long)).map_err(failed)?;
         migrate::migrate(&mut ledger)?;
         ledger.checkpoint()?;
-        replies::look_after(&ledger)?;
+        ledger.look_after_replies()?;
         // Those that a run left behind which was cut off.
         ledger.follow_journal()?;
         Ok(ledger)

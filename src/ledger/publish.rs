@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, named_params};
 
-use super::replies::{self, Reader, Span};
+use super::replies::{Reader, Span};
 use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, TransactionId};
 
@@ -131,11 +131,7 @@ impl Ledger {
         while let Some(row) = rows.next().map_err(&failed)? {
             let mut journalled = journalled(row).map_err(&failed)?;
             if let Some(span) = Span::of(row, 11).map_err(&failed)? {
-                let read = large.read(span).map_err(LedgerError::from)?;
-                journalled.body = read.map_err(|what| {
-                    let id = journalled.transaction_id;
-                    self.damaged(&format!("the file of large replies beside it {what} {id}"))
-                })?;
+                journalled.body = large.read(span, journalled.transaction_id)?;
             }
             if each(journalled)?.is_break() {
                 break;
@@ -186,7 +182,7 @@ impl Ledger {
             )));
         }
         commit.commit().map_err(&failed)?;
-        if more { Ok(()) } else { replies::remove(self) }
+        if more { Ok(()) } else { self.remove_replies() }
     }
 
     /// Files whose publication a crash cut off: their rows are all still journalled.

@@ -1,7 +1,7 @@
 //! Large replies of the journal, in a file beside the ledger: in the ledger each of their pages would be written to the WAL and then once
 //! more, and it would stay as large as they were for good. The file goes when all that is journalled is published, and the faces with it.
 //!
-//! A reply is durable here before the commit that says where it is. What no commit speaks of was cut off, and is written over.
+//! A reply is durable here before the commit that says where it is. What is here and no commit speaks of is written over.
 //!
 //! - [`Span`]: where a reply is, and what tells whether it is still the same
 //! - [`Replies`]: where the writer puts them; [`Reader`]: where publication has them from
@@ -51,35 +51,47 @@ impl Span {
 pub(super) struct Replies {
     path: PathBuf,
     file: Option<File>,
-    /// Where the last reply ends that the ledger speaks of.
+    /// Where the next reply goes: behind all that the ledger speaks of.
     end: u64,
 }
 
 impl Replies {
     pub(super) fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
+        let end = ledger
+            .connection
+            .query_row(include_str!("../../sql/replies_end.sql"), [], |row| row.get(0))
+            .optional();
         Ok(Self {
             path: beside(&ledger.path),
             file: None,
-            end: end(ledger)?,
+            end: end.map_err(ledger.failed("look for large replies"))?.unwrap_or(0),
         })
     }
 
     /// Makes the large replies among these durable, and tells of each settlement where its reply is, if it has a large one.
     pub(super) fn keep(&mut self, settlements: &[Settlement]) -> Result<Vec<Option<Span>>, LedgerError> {
-        let kept = settlements.iter().map(|settlement| match &settlement.settled {
-            Settled::Journalled { body, .. } if body.len() >= LARGE_BYTES => self.append(body).map(Some),
-            _ => Ok(None),
+        let bodies = settlements.iter().map(|settlement| match &settlement.settled {
+            Settled::Journalled { body, .. } if body.len() >= LARGE_BYTES => Some(body.as_slice()),
+            _ => None,
         });
-        let kept: Vec<_> = kept.collect::<Result<_, FileError>>()?;
+        self.append(bodies).map_err(failed)
+    }
+
+    fn append<'a>(&mut self, bodies: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Vec<Option<Span>>, FileError> {
+        let mut spans = Vec::new();
+        for body in bodies {
+            let span = body.map(|body| self.write(body)).transpose()?;
+            spans.push(span);
+        }
         if let Some(file) = &self.file
-            && kept.iter().any(Option::is_some)
+            && spans.iter().any(Option::is_some)
         {
             file.sync_data().map_err(FileError::because("sync", &self.path))?;
         }
-        Ok(kept)
+        Ok(spans)
     }
 
-    fn append(&mut self, body: &[u8]) -> Result<Span, FileError> {
+    fn write(&mut self, body: &[u8]) -> Result<Span, FileError> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(open(&self.path, self.end)?),
@@ -96,7 +108,7 @@ impl Replies {
     }
 }
 
-/// Opens the file, and cuts off what a crash left behind its `end`.
+/// Opens the file, without what a crash left behind its `end`.
 fn open(path: &Path, end: u64) -> Result<File, FileError> {
     let file = files::open_private(path)?;
     file.set_len(end)
@@ -109,7 +121,8 @@ fn open(path: &Path, end: u64) -> Result<File, FileError> {
 #[derive(Debug)]
 pub(super) struct Reader {
     path: PathBuf,
-    file: Option<File>,
+    /// And its length.
+    file: Option<(File, u64)>,
     reply: Vec<u8>,
 }
 
@@ -122,59 +135,157 @@ impl Reader {
         }
     }
 
-    /// The reply, as long as it is what was kept; else what is wrong with it.
-    pub(super) fn read(&mut self, span: Span) -> Result<Result<&[u8], &'static str>, FileError> {
-        let failed = |error| FileError::because("read", &self.path)(error);
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(files::open_regular(&self.path).map_err(failed)?),
+    /// The reply about the transaction, as long as it is what was kept.
+    pub(super) fn read(&mut self, span: Span, transaction_id: &str) -> Result<&[u8], LedgerError> {
+        if !self.find(span).map_err(failed)? {
+            return Err(LedgerError::DamagedReply {
+                path: self.path.clone(),
+                transaction_id: transaction_id.to_owned(),
+            });
+        }
+        Ok(&self.reply)
+    }
+
+    /// Reads a reply; false where it is not there, or not what was kept.
+    fn find(&mut self, span: Span) -> Result<bool, FileError> {
+        let because = || FileError::because("read", &self.path);
+        let (file, length) = match &self.file {
+            Some(opened) => opened,
+            None => match files::open_regular(&self.path) {
+                Ok(file) => {
+                    let length = file.metadata().map_err(because())?.len();
+                    self.file.insert((file, length))
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(because()(error)),
+            },
         };
+        // A damaged ledger could speak of more than there is memory for.
+        if span.start.saturating_add(span.bytes as u64) > *length {
+            return Ok(false);
+        }
         self.reply.resize(span.bytes, 0);
-        match file.read_exact_at(&mut self.reply, span.start) {
-            Ok(()) if crc32fast::hash(&self.reply) == span.crc32 => Ok(Ok(&self.reply)),
-            Ok(()) => Ok(Err("is not what was kept of")),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Err("ends before")),
-            Err(error) => Err(failed(error)),
+        file.read_exact_at(&mut self.reply, span.start).map_err(because())?;
+        Ok(crc32fast::hash(&self.reply) == span.crc32)
+    }
+}
+
+impl Ledger {
+    /// Lets those be asked for again whose large reply is not there any more, or is damaged. Where none is journalled, removes a file
+    /// that a crash left behind.
+    pub(super) fn look_after_replies(&mut self) -> Result<(), LedgerError> {
+        let failed = self.failed("look for large replies");
+        let mut reader = Reader::of(self);
+        let (mut any, mut damaged) = (false, Vec::new());
+        {
+            let sql = include_str!("../../sql/replies_all.sql");
+            let mut statement = self.connection.prepare(sql).map_err(&failed)?;
+            let mut rows = statement.query([]).map_err(&failed)?;
+            while let Some(row) = rows.next().map_err(&failed)? {
+                any = true;
+                let transaction_id: String = row.get(1).map_err(&failed)?;
+                let Some(span) = Span::of(row, 2).map_err(&failed)? else {
+                    continue;
+                };
+                match reader.read(span, &transaction_id) {
+                    Err(LedgerError::DamagedReply { path, .. }) => {
+                        let path = path.display();
+                        tracing::error!(
+                            "the reply about {transaction_id} in {path} is missing or damaged; it is asked for again"
+                        );
+                        damaged.push(row.get::<_, i64>(0).map_err(&failed)?);
+                    }
+                    read => drop(read?),
+                }
+            }
+        }
+        let failed = self.failed("let damaged replies be asked for again");
+        let commit = self.connection.transaction().map_err(&failed)?;
+        for number in &damaged {
+            for sql in [
+                include_str!("../../sql/replies_drop.sql"),
+                include_str!("../../sql/replies_ask_again.sql"),
+            ] {
+                commit.execute(sql, [number]).map_err(&failed)?;
+            }
+        }
+        commit.commit().map_err(&failed)?;
+        if any { Ok(()) } else { self.remove_replies() }
+    }
+
+    /// Removes the file, where there is one: nothing in it is journalled any more.
+    pub(super) fn remove_replies(&self) -> Result<(), LedgerError> {
+        let path = beside(&self.path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed(FileError::because("remove", &path)(error)))
+            }
+            _ => Ok(()),
         }
     }
-}
-
-/// Refuses a ledger whose large replies are not all there. Where it has none, removes a file that a crash left behind.
-pub(super) fn look_after(ledger: &Ledger) -> Result<(), LedgerError> {
-    let (path, end) = (beside(&ledger.path), end(ledger)?);
-    if end == 0 {
-        return remove(ledger);
-    }
-    let found = fs::symlink_metadata(&path).map_or(0, |found| found.len());
-    if found < end {
-        let name = path.file_name().unwrap_or_default().display();
-        return Err(ledger.damaged(&format!(
-            "{name} beside it has {found} bytes, and replies that are kept nowhere else take {end}"
-        )));
-    }
-    Ok(())
-}
-
-/// Removes the file, where there is one: nothing in it is journalled any more.
-pub(super) fn remove(ledger: &Ledger) -> Result<(), LedgerError> {
-    let path = beside(&ledger.path);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::because("remove", &path)(error).into()),
-        _ => Ok(()),
-    }
-}
-
-/// Where the last reply ends that the ledger speaks of, 0 where it speaks of none.
-fn end(ledger: &Ledger) -> Result<u64, LedgerError> {
-    let end = ledger
-        .connection
-        .query_row(include_str!("../../sql/replies_end.sql"), [], |row| row.get(0));
-    let end: rusqlite::Result<Option<u64>> = end.optional();
-    Ok(end.map_err(ledger.failed("look for large replies"))?.unwrap_or(0))
 }
 
 fn beside(ledger: &Path) -> PathBuf {
     let mut name = OsString::from(ledger);
     name.push(ENDING);
     name.into()
+}
+
+fn failed(FileError { action, path, source }: FileError) -> LedgerError {
+    LedgerError::Replies { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_go_behind_those_that_count_and_over_what_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.sqlite-replies");
+        let before = files::create_private(&path).unwrap();
+        before.write_all_at(b"counts, does not count", 0).unwrap();
+        let mut replies = Replies {
+            path: path.clone(),
+            file: None,
+            end: 6,
+        };
+        let spans = replies
+            .append([Some(&b"one"[..]), None, Some(b"two")].into_iter())
+            .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "countsonetwo");
+        let starts: Vec<_> = spans
+            .iter()
+            .map(|span| span.map(|span| (span.start, span.bytes)))
+            .collect();
+        assert_eq!(starts, [Some((6, 3)), None, Some((9, 3))]);
+
+        let mut reader = Reader {
+            path,
+            file: None,
+            reply: Vec::new(),
+        };
+        let [one, _, two] = spans[..] else { panic!("{spans:?}") };
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert_eq!(reader.read(two, "t2").unwrap(), b"two");
+        for other in [
+            Span { start: 7, ..one },
+            Span { bytes: 2, ..one },
+            Span { start: 10, ..two },
+            Span {
+                bytes: usize::MAX,
+                ..one
+            },
+            Span {
+                crc32: one.crc32 ^ 1,
+                ..one
+            },
+        ] {
+            let error = reader.read(other, "t1").unwrap_err().to_string();
+            assert!(
+                error.contains("about t1 in ") && error.contains("is damaged"),
+                "{error}"
+            );
+        }
+    }
 }

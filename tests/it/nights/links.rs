@@ -119,6 +119,7 @@ fn a_link_in_the_place_of_the_ledger_or_a_file_of_it_or_the_lock_is_refused() {
             "ledger.sqlite-wal",
             "ledger.sqlite-shm",
             "ledger.sqlite-journal",
+            "ledger.sqlite-replies",
             "lock",
         ] {
             refused(name, false, target, 6);

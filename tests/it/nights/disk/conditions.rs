@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::Command;
 
 use idvault::disk::{FLOOR_BYTES, RECORD_BYTES};
@@ -150,37 +151,51 @@ fn a_damaged_ledger_is_left_alone() {
 }
 
 #[test]
-fn large_replies_that_are_not_what_was_kept_are_not_published() {
-    let mut night = Night::new(true);
-    let cut_off = "create:*/.staging/*.parquet kill-after";
-    assert!(night.is_killed(cut_off, cut_off), "{cut_off}: never came");
-    let path = night.place.data().join("ledger.sqlite-replies");
-    let good = fs::read(&path).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let journalled = night.place.count("SELECT count(*) FROM journal");
-    assert!(journalled > 1);
+fn large_replies_that_are_not_what_was_kept_are_asked_for_again() {
+    // What is done to the file, and whether that concerns more than one.
+    let damage = [
+        (
+            "a byte is another",
+            (|path| overwrite_last(path, 1)) as fn(&Path),
+            false,
+        ),
+        ("it is cut", |path| overwrite_last(path, 0), false),
+        ("it is gone", |path| fs::remove_file(path).unwrap(), true),
+    ];
+    for (why, damage, all) in damage {
+        let mut night = Night::new(true);
+        let cut_off = "create:*/.staging/*.parquet kill-after";
+        assert!(night.is_killed(cut_off, cut_off), "{cut_off}: never came");
+        let path = night.place.data().join("ledger.sqlite-replies");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let large = night
+            .place
+            .count("SELECT count(*) FROM journal WHERE reply_start IS NOT NULL");
+        assert!(large > 1, "{why}");
+        let answered = night.vendor.counts().finals;
 
-    let calls = night.vendor.counts().calls;
-    let refused = |said: &str| {
-        let ended = Ended::of(night.command().output().unwrap()).expect(6);
-        for said in [said, "restore ledger and archive together from a backup"] {
-            assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
-        }
-        assert!(night.place.archive_files().is_empty(), "{said}");
-        assert_eq!(night.place.count("SELECT count(*) FROM journal"), journalled, "{said}");
-    };
-    fs::write(&path, &good[..good.len() - 1]).unwrap();
-    refused(&format!("ledger.sqlite-replies beside it has {} bytes", good.len() - 1));
-    fs::remove_file(&path).unwrap();
-    refused("ledger.sqlite-replies beside it has 0 bytes");
-    assert_eq!(night.vendor.counts().calls, calls);
-    let mut changed = good.clone();
-    changed[good.len() / 2] ^= 1;
-    fs::write(&path, changed).unwrap();
-    refused("ledger.sqlite is damaged: the file of large replies beside it is not what was kept of made");
+        damage(&path);
+        let ended = Ended::of(night.command().output().unwrap()).expect(4);
+        let again = if all { large } else { 1 };
+        let said = "ledger.sqlite-replies is missing or damaged; it is asked for again";
+        assert_eq!(
+            ended.stderr.matches(said).count() as u64,
+            again,
+            "{why}: {}",
+            ended.stderr
+        );
+        assert_eq!(night.vendor.counts().finals, answered + again, "{why}");
+        check(&night.place, &night.text, why);
+        night.place.idvault(&["verify", "--read-data"]).expect(0);
+    }
+}
 
-    fs::write(&path, &good).unwrap();
-    completes(&night);
+/// Takes the last byte of the file, and puts as many others there.
+fn overwrite_last(path: &Path, others: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let last = bytes.pop().unwrap();
+    bytes.extend(vec![last ^ 1; others]);
+    fs::write(path, bytes).unwrap();
 }
 
 /// A large ledger is not checked before its first call, but after its last: what is wrong with it is found that night, and

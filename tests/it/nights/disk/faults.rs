@@ -224,9 +224,9 @@ fn after_a_sync_of_the_ledger_that_failed_no_call_goes_out_and_the_run_ends_at_o
 
 #[test]
 fn where_large_replies_can_not_be_kept_or_removed_the_run_says_so_and_the_next_one_completes() {
-    for fault in ["create", "truncate", "write", "sync", "unlink"] {
+    for fault in ["create:", "truncate:", "write:", "sync:", "sync:*-replies unlink:"] {
         for manner in ["fail:ENOSPC", "fail-once:EIO"] {
-            let rule = format!("{fault}:*-replies {manner}");
+            let rule = format!("{fault}*-replies {manner}");
             let mut night = Night::new(true);
             let (ended, calls) = night.fails(&rule, &rule);
             let ended = ended.expect(6);

@@ -258,7 +258,7 @@ const LARGE_REPLIES_POINTS: &[Point] = &[
         &["sync:*-replies sync:*-wal kill-after"],
     ),
     (
-        "within a large reply behind others that count, and after its rest is cut off",
+        "within a large reply behind others that count, and where the file is begun anew",
         &[
             "sync:*-replies sync:*-wal write:*-replies kill-half",
             "truncate:*-replies kill-after",
@@ -266,11 +266,14 @@ const LARGE_REPLIES_POINTS: &[Point] = &[
     ),
     (
         "all is published, and the file of large replies is there",
-        &["unlink:*-replies kill-before"],
+        &["sync:*-replies unlink:*-replies kill-before"],
     ),
     (
-        "the file of large replies is gone, twice",
-        &["unlink:*-replies kill-before", "unlink:*-replies kill-after"],
+        "the file of large replies is gone, as a later run begins",
+        &[
+            "sync:*-replies unlink:*-replies kill-before",
+            "unlink:*-replies kill-after",
+        ],
     ),
 ];
 
