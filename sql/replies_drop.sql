@@ -1,2 +1,2 @@
--- Lets go of a large reply that is not there any more.
-DELETE FROM journal WHERE number = ?1 AND reply_start IS NOT NULL
+-- Lets go of a large reply that is not there any more, by where it began.
+DELETE FROM journal INDEXED BY journal_large WHERE reply_start = ?1

@@ -193,7 +193,7 @@ impl Ledger {
                         tracing::error!(
                             "the reply about {transaction_id} in {path} is missing or damaged; it is asked for again"
                         );
-                        damaged.push(row.get::<_, i64>(0).map_err(&failed)?);
+                        damaged.push((row.get::<_, i64>(0).map_err(&failed)?, span.start));
                     }
                     read => drop(read?),
                 }
@@ -201,13 +201,11 @@ impl Ledger {
         }
         let failed = self.failed("let damaged replies be asked for again");
         let commit = self.connection.transaction().map_err(&failed)?;
-        for number in &damaged {
-            for sql in [
-                include_str!("../../sql/replies_drop.sql"),
-                include_str!("../../sql/replies_ask_again.sql"),
-            ] {
-                commit.execute(sql, [number]).map_err(&failed)?;
-            }
+        for (number, start) in damaged {
+            commit
+                .execute(include_str!("../../sql/replies_drop.sql"), [start])
+                .and_then(|_| commit.execute(include_str!("../../sql/replies_ask_again.sql"), [number]))
+                .map_err(&failed)?;
         }
         commit.commit().map_err(&failed)?;
         if any { Ok(()) } else { self.remove_replies() }

@@ -8,7 +8,7 @@ use crate::record::{Pending, ProductCode, Region, TransactionId};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 22] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 26] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -87,6 +87,30 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 22] = [
     (
         "journal_follow",
         include_str!("../../sql/journal_follow.sql"),
+        false,
+        &["INTEGER PRIMARY KEY (rowid=?)"],
+    ),
+    (
+        "replies_end",
+        include_str!("../../sql/replies_end.sql"),
+        false,
+        &["journal_large (reply_start>?)"],
+    ),
+    (
+        "replies_all",
+        include_str!("../../sql/replies_all.sql"),
+        false,
+        &["journal_large (reply_start>?)"],
+    ),
+    (
+        "replies_drop",
+        include_str!("../../sql/replies_drop.sql"),
+        false,
+        &["journal_large (reply_start=?)"],
+    ),
+    (
+        "replies_ask_again",
+        include_str!("../../sql/replies_ask_again.sql"),
         false,
         &["INTEGER PRIMARY KEY (rowid=?)"],
     ),
