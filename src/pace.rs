@@ -9,8 +9,7 @@
 //! - [`Admitted`]: a passed attempt, so that what it meets is charged to the rate it was sent at
 //! - [`Unsent`]: a passed attempt whose request is not sent yet
 //! - [`Load`]: how it was used over time (`load`)
-//! - [`Rate`]: what the vendor's answers leave of the set rate (`rate`)
-//! - `window`: the log of the last second; `spacing`: governor
+//! - `rate`: what the vendor's answers leave of the set rate; `window`: the log of the last second; `spacing`: governor
 
 mod load;
 mod rate;
@@ -23,7 +22,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use load::Load;
-pub use rate::Rate;
+use rate::Rate;
 use spacing::Spacing;
 use window::Window;
 
@@ -39,16 +38,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// An attempt that passed.
 #[derive(Debug, Clone, Copy)]
 pub struct Admitted {
+    /// Which one it was.
+    number: u64,
+    /// The number of the rate that it passed at.
     epoch: u32,
 }
 
 /// An attempt that passed and whose request is not sent yet: to be dropped as soon as it is, or never will be.
 #[derive(Debug)]
-pub struct Unsent(Arc<Pacer>);
+pub struct Unsent {
+    pacer: Arc<Pacer>,
+    number: u64,
+}
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        lock(&self.0.lane).sent(Instant::now());
+        lock(&self.pacer.lane).sent(self.number, Instant::now());
     }
 }
 
@@ -87,15 +92,18 @@ impl Pacer {
             let now = Instant::now();
             let admitted = lock(&self.lane).try_admit(now);
             match admitted {
-                Ok(admitted) => return (admitted, self.unsent()),
+                Ok(admitted) => return (admitted, self.unsent(admitted)),
                 Err(wait) => tokio::time::sleep_until(now + wait).await,
             }
         }
     }
 
-    fn unsent(self: &Arc<Self>) -> Option<Unsent> {
+    fn unsent(self: &Arc<Self>, admitted: Admitted) -> Option<Unsent> {
         let limited = lock(&self.lane).limited.is_some();
-        limited.then(|| Unsent(self.clone()))
+        limited.then(|| Unsent {
+            pacer: self.clone(),
+            number: admitted.number,
+        })
     }
 
     /// The vendor throttled this attempt: pause as told, and slow down.
@@ -157,15 +165,19 @@ struct Limited {
 }
 
 impl Limited {
-    fn try_pass(&mut self, now: Instant) -> Result<(), Duration> {
+    fn try_pass(&mut self, now: Instant) -> Result<Admitted, Duration> {
         self.window.room(now)?;
         self.spacing.try_pass(now)?;
-        self.window.pass();
         self.last = Some(now);
-        Ok(())
+        Ok(Admitted {
+            number: self.window.pass(),
+            epoch: self.rate.epoch(),
+        })
     }
 
+    /// The rate has changed.
     fn space_anew(&mut self, now: Instant) {
+        self.window.grant(self.rate.calls_per_second());
         self.spacing = Spacing::new(self.rate.calls_per_second(), self.last, now);
     }
 }
@@ -198,23 +210,22 @@ impl Lane {
             Gate::Ajar(since) if now < since + ANSWER_PATIENCE => return Err(LOOK_EVERY),
             Gate::Open | Gate::Shut { .. } | Gate::Ajar(_) => {}
         }
-        let mut epoch = 0;
-        if let Some(limited) = &mut self.limited {
-            limited.try_pass(now)?;
-            epoch = limited.rate.epoch();
-        }
+        let admitted = match &mut self.limited {
+            Some(limited) => limited.try_pass(now)?,
+            None => Admitted { number: 0, epoch: 0 },
+        };
         self.gate = match self.gate {
             Gate::Open | Gate::Shut { again: false, .. } => Gate::Open,
             Gate::Shut { again: true, .. } | Gate::Ajar(_) => Gate::Ajar(now),
         };
         self.load.attempted(now);
-        Ok(Admitted { epoch })
+        Ok(admitted)
     }
 
     /// The request of an attempt that passed is sent, or never will be.
-    fn sent(&mut self, now: Instant) {
+    fn sent(&mut self, number: u64, now: Instant) {
         if let Some(limited) = &mut self.limited {
-            limited.window.sent(now);
+            limited.window.sent(number, now);
         }
     }
 
@@ -237,10 +248,11 @@ impl Lane {
         };
         self.throttled_since = self.throttled_since.or(Some(now));
         self.load.throttled(now);
-        if let Some(limited) = &mut self.limited
-            && limited.rate.decrease(admitted.epoch, now)
-        {
-            limited.space_anew(now);
+        if let Some(limited) = &mut self.limited {
+            let granted = limited.window.throttled(admitted.number, now);
+            if limited.rate.decrease(admitted, granted, now) {
+                limited.space_anew(now);
+            }
         }
     }
 

@@ -1,28 +1,30 @@
 //! The rate that the vendor's answers leave of the set one; pure.
 //!
-//! - [`Rate`]: down by a share when throttled; back to nearly where that happened, and only then further
+//! - [`Rate`]: down when throttled, to what was granted or by a share; back to nearly where that happened, and only then further
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is left of the rate after a throttled answer among good ones: it was a little too high.
+use super::Admitted;
+
+/// What is left of the rate after a throttled answer among good ones, where as much as that was granted: it was a little too high.
 const FIRST_DECREASE: f64 = 0.94;
 
 /// What is left of it where that comes so soon after the last one that this was not enough.
 const SOON_DECREASE: f64 = 0.8;
 
-/// What is left of it after each further one, while no good one comes between.
+/// What is left of it after each further one, while no good one comes between, and at least after the first, however few were granted.
 const NEXT_DECREASE: f64 = 0.5;
 
 /// How soon is soon.
 const SOON: Duration = Duration::from_secs(3);
 
-/// Where it comes back to first: this share of the rate at which it was throttled. Closer to it others lose calls of theirs that
-/// come a moment early: 2.0 % of bursts that come in step with the second at 0.98, 1.5 % here.
+/// Where it comes back to first: this share of the calls that were granted. Closer to them others lose calls of theirs that
+/// come a moment early: 1.3 % of bursts that come in step with the second at 0.985, 1.0 % here.
 const NEARLY: f64 = 0.975;
 
-/// How long it takes to get there.
+/// How long it takes to get there, where it was not known how many were granted.
 const CLIMB: Duration = Duration::from_secs(8);
 
 /// How long it stays there, before it looks for more. Whoever shares the quota pays for each look, so this doubles with each
@@ -57,10 +59,13 @@ const SLOWEST: f64 = 0.001;
 
 /// The rate that holds now.
 #[derive(Debug, Clone)]
-pub struct Rate {
+pub(super) struct Rate {
     set: f64,
     current: f64,
-    /// The rate at which it was throttled last, the first time in a row.
+    /// The rate at which it was throttled last, the first time in a row, and the number of the first attempt that was.
+    too_high: f64,
+    first_throttled: u64,
+    /// What was granted of that.
     ceiling: f64,
     /// What was left after that: up to there it may recover fast.
     low: f64,
@@ -76,11 +81,13 @@ pub struct Rate {
 
 impl Rate {
     /// Starts at the set rate, in calls per second.
-    pub fn new(calls_per_second: f64, now: Instant) -> Self {
+    pub(super) fn new(calls_per_second: f64, now: Instant) -> Self {
         let set = calls_per_second.max(SLOWEST);
         Self {
             set,
             current: set,
+            too_high: set,
+            first_throttled: 0,
             ceiling: set,
             low: set,
             climbs_since: now,
@@ -92,39 +99,65 @@ impl Rate {
         }
     }
 
-    /// A throttled answer to an attempt that was admitted in `epoch`. All attempts that were sent at one rate lower it
-    /// once. True where it changed.
-    pub fn decrease(&mut self, epoch: u32, now: Instant) -> bool {
-        if epoch != self.epoch {
-            return false;
+    /// A throttled answer to an attempt. `granted`: the calls of the second before it, without those that are known to have
+    /// been throttled. All attempts that were sent at one rate lower it once, but the first of them says best what was
+    /// granted, whenever its answer comes. True where the rate changed.
+    pub(super) fn decrease(&mut self, attempt: Admitted, granted: Option<usize>, now: Instant) -> bool {
+        let granted = granted.map(as_rate);
+        if attempt.epoch != self.epoch {
+            let of_this_cut = self.throttled && attempt.epoch == self.epoch.wrapping_sub(1);
+            if !of_this_cut || attempt.number > self.first_throttled {
+                return false;
+            }
+            self.first_throttled = attempt.number;
+            return granted.is_some_and(|granted| self.cut_to(granted));
         }
-        let left = if self.throttled {
-            NEXT_DECREASE
-        } else if self.cut_at.is_some_and(|cut_at| now.duration_since(cut_at) < SOON) {
-            SOON_DECREASE
+        if self.throttled {
+            // Even less is throttled, so it was not the rate.
+            self.ceiling = self.too_high;
+            self.low = self.too_high * FIRST_DECREASE;
+            self.current = self.floored(self.current * NEXT_DECREASE);
         } else {
-            FIRST_DECREASE
-        };
-        let before = self.current;
-        let slow_floor = SLOW_FLOOR.0.min(self.set * SLOW_FLOOR.1);
-        self.current = (before * left).max(self.set * FLOOR).max(slow_floor);
-        if !std::mem::replace(&mut self.throttled, true) {
-            let found_more = before > self.ceiling * FOUND;
+            let found_more = self.current > self.ceiling * FOUND;
             self.stay = if found_more || self.cut_at.is_none() {
                 SHORTEST_STAY
             } else {
                 (self.stay * 2).min(LONGEST_STAY)
             };
-            (self.ceiling, self.low) = (before, self.current);
+            self.first_throttled = attempt.number;
+            self.too_high = self.current;
+            self.ceiling = self.current;
+            if !granted.is_some_and(|granted| self.cut_to(granted)) {
+                let soon = self.cut_at.is_some_and(|cut_at| now.duration_since(cut_at) < SOON);
+                self.low = self.floored(self.current * if soon { SOON_DECREASE } else { FIRST_DECREASE });
+                self.current = self.low;
+            }
         }
         (self.climbs_since, self.changed_at, self.cut_at) = (now, now, Some(now));
         self.epoch = self.epoch.wrapping_add(1);
+        self.throttled = true;
         true
+    }
+
+    /// Goes to nearly what was granted, where that is less than what it is held to be. True where it is.
+    fn cut_to(&mut self, granted: f64) -> bool {
+        let is_less = granted < self.ceiling;
+        if is_less {
+            self.ceiling = granted.max(self.too_high * NEXT_DECREASE);
+            self.low = self.floored(self.ceiling * NEARLY);
+            self.current = self.low;
+        }
+        is_less
+    }
+
+    fn floored(&self, calls_per_second: f64) -> f64 {
+        let slow_floor = SLOW_FLOOR.0.min(self.set * SLOW_FLOOR.1);
+        calls_per_second.max(self.set * FLOOR).max(slow_floor)
     }
 
     /// An answer, not a throttled one, to an attempt that was admitted in `epoch`. Those that were sent at an earlier rate
     /// say nothing of this one. True where the rate changed.
-    pub fn recover(&mut self, epoch: u32, now: Instant) -> bool {
+    pub(super) fn recover(&mut self, epoch: u32, now: Instant) -> bool {
         if epoch != self.epoch {
             return false;
         }
@@ -152,7 +185,7 @@ impl Rate {
     }
 
     /// Calls per second.
-    pub fn calls_per_second(&self) -> f64 {
+    pub(super) fn calls_per_second(&self) -> f64 {
         self.current
     }
 
@@ -166,4 +199,10 @@ impl Rate {
     pub(super) const fn is_throttled_again(&self, epoch: u32) -> bool {
         self.throttled && epoch == self.epoch
     }
+}
+
+/// Calls in a second as a rate. That none were granted says of a slow rate only that it is slow.
+#[expect(clippy::cast_precision_loss, reason = "calls in a second, far below 2^52")]
+fn as_rate(calls: usize) -> f64 {
+    calls.max(1) as f64
 }

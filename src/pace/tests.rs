@@ -13,7 +13,7 @@ fn at(start: Instant, seconds: f64) -> Instant {
 /// An attempt whose request is sent at once.
 fn send(lane: &mut Lane, now: Instant) -> Result<Admitted, Duration> {
     let admitted = lane.try_admit(now)?;
-    lane.sent(now);
+    lane.sent(admitted.number, now);
     Ok(admitted)
 }
 
@@ -75,14 +75,14 @@ fn tell(lane: &mut Lane, attempt: Admitted, throttled: bool, retry_after: Option
 fn a_request_holds_its_place_until_a_second_after_it_was_sent() {
     let start = Instant::now();
     let mut lane = Lane::new(2.0, start);
-    lane.try_admit(at(start, 1.0)).unwrap();
-    lane.try_admit(at(start, 2.0)).unwrap();
+    let first = lane.try_admit(at(start, 1.0)).unwrap();
+    let second = lane.try_admit(at(start, 2.0)).unwrap();
     assert!(
         lane.try_admit(at(start, 60.0)).is_err(),
         "both may reach the vendor at any time"
     );
-    lane.sent(at(start, 60.0));
-    lane.sent(at(start, 60.5));
+    lane.sent(first.number, at(start, 60.0));
+    lane.sent(second.number, at(start, 60.5));
     assert!(lane.try_admit(at(start, 61.0)).is_err());
     lane.try_admit(at(start, 61.01)).unwrap();
 }
@@ -123,15 +123,40 @@ fn throttled_answers_lower_the_rate_once_per_epoch_and_success_restores_it() {
 }
 
 #[test]
+fn what_was_granted_is_kept_to_at_once_and_the_first_that_was_throttled_says_it() {
+    let start = Instant::now();
+    let mut lane = Lane::new(50.0, start);
+    let mut attempts = Vec::new();
+    let mut now = 0.0;
+    while attempts.len() < 35 {
+        match send(&mut lane, at(start, now)) {
+            Ok(attempt) => attempts.push(attempt),
+            Err(wait) => now += wait.as_secs_f64(),
+        }
+    }
+    // 30 were granted. The answers come in another order.
+    for (throttled, granted) in [(34, 34.0), (31, 31.0), (30, 30.0), (33, 30.0), (32, 30.0)] {
+        lane.throttled(attempts[throttled], None, at(start, 0.75));
+        assert!((rate_of(&lane) - 0.975 * granted).abs() < 1e-9, "{throttled}");
+    }
+    assert!(
+        lane.try_admit(at(start, 0.99)).is_err(),
+        "the pause is over, but not the second that began with the first call"
+    );
+    send(&mut lane, at(start, 1.01)).unwrap();
+}
+
+#[test]
 fn the_rate_has_a_floor_from_which_it_recovers_within_thirty_seconds() {
     let start = Instant::now();
     let mut rate = Rate::new(50.0, start);
+    let attempt = |epoch| Admitted { number: 1, epoch };
     for epoch in 0..5 {
-        rate.decrease(epoch, start);
+        rate.decrease(attempt(epoch), None, start);
     }
     assert!(rate.calls_per_second() <= 5.0, "a tenth after five answers in a row");
     for epoch in 5..20 {
-        rate.decrease(epoch, start);
+        rate.decrease(attempt(epoch), None, start);
     }
     assert!((rate.calls_per_second() - 0.5).abs() < 1e-9);
     for second in 1..=30 {

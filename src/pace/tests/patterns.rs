@@ -51,9 +51,9 @@ impl Pattern {
                 }
                 *came > now
             });
-            unsent.sort_by(|a: &f64, b| b.total_cmp(a));
-            while let Some(goes) = unsent.pop_if(|goes| *goes <= now) {
-                lane.sent(at(start, goes));
+            unsent.sort_by(|a: &(f64, u64), b| b.0.total_cmp(&a.0));
+            while let Some((goes, number)) = unsent.pop_if(|(goes, _)| *goes <= now) {
+                lane.sent(number, at(start, goes));
                 sent.push(goes);
             }
             match lane.try_admit(at(start, now)) {
@@ -64,7 +64,7 @@ impl Pattern {
                         0.0
                     };
                     let goes = now + random.f64() * waits;
-                    unsent.push(goes);
+                    unsent.push((goes, attempt.number));
                     let throttled = random.f64() < self.throttled;
                     answers.push((goes + random.f64() * self.latency, attempt, throttled));
                     if random.f64() < self.pauses {

@@ -4,11 +4,25 @@ use std::collections::VecDeque;
 
 use super::*;
 
-/// A vendor with a strict sliding window, which answers within 20 to 200 ms.
+/// How a vendor counts.
+#[derive(Debug, Clone, Copy)]
+enum Counts {
+    /// In any second, wherever it begins.
+    Sliding,
+    /// In each second of the clock.
+    ByTheClock,
+    /// A bucket that holds so many calls, and is filled evenly.
+    Bucket(f64),
+}
+
+/// A vendor that answers within 20 to 200 ms.
 struct Vendor {
     quota: usize,
+    counts: Counts,
     /// When the calls of the last second came that were not throttled.
     counted: VecDeque<f64>,
+    /// When the bucket is full again.
+    full_at: f64,
     /// When calls of others come, in order.
     others: VecDeque<f64>,
     /// Those of the others that were throttled.
@@ -19,6 +33,8 @@ impl Vendor {
     fn new(quota: usize, others: VecDeque<f64>) -> Self {
         Self {
             quota,
+            counts: Counts::Sliding,
+            full_at: 0.0,
             counted: VecDeque::new(),
             others,
             lost: 0,
@@ -26,12 +42,22 @@ impl Vendor {
     }
 
     fn takes(&mut self, now: f64) -> bool {
-        while self.counted.front().is_some_and(|first| first + 1.0 <= now) {
+        let quota = self.quota;
+        let gone = |first: &f64| match self.counts {
+            Counts::ByTheClock => first.floor() < now.floor(),
+            Counts::Sliding | Counts::Bucket(_) => first + 1.0 <= now,
+        };
+        while self.counted.front().is_some_and(gone) {
             self.counted.pop_front();
         }
-        let taken = self.counted.len() < self.quota;
+        let full_at = self.full_at.max(now) + 1.0 / quota as f64;
+        let taken = match self.counts {
+            Counts::Sliding | Counts::ByTheClock => self.counted.len() < quota,
+            Counts::Bucket(holds) => full_at <= now + holds / quota as f64,
+        };
         if taken {
             self.counted.push_back(now);
+            self.full_at = full_at;
         }
         taken
     }
@@ -74,17 +100,29 @@ fn throttled(calls: &[(f64, bool)]) -> usize {
 
 #[test]
 fn a_quota_that_is_lower_than_what_was_set_is_found_and_used() {
-    for (quota, seed) in [30, 10, 45].into_iter().flat_map(|quota| [(quota, 1), (quota, 2)]) {
+    let counts = [
+        Counts::Sliding,
+        Counts::ByTheClock,
+        Counts::Bucket(2.0),
+        Counts::Bucket(10.0),
+    ];
+    for (quota, (seed, counts)) in [30, 10, 45]
+        .into_iter()
+        .flat_map(|quota| (1..).zip(counts).map(move |s| (quota, s)))
+    {
         let mut vendor = Vendor::new(quota, VecDeque::new());
+        vendor.counts = counts;
         let seconds = 400.0;
         let calls = vendor.asked_at(50.0, seconds, &mut fastrand::Rng::with_seed(seed));
         let good = calls.len() - throttled(&calls);
         let used = good as f64 / seconds / quota as f64;
         let later = &calls[calls.iter().position(|call| call.0 > 10.0).unwrap()..];
         let share = throttled(later) as f64 / later.len() as f64;
-        println!("{quota} of 50: {used:.4} used, {share:.4} throttled");
-        assert!(used >= 0.95, "{quota}, seed {seed}: {used}");
-        assert!(share < 0.03, "{quota}, seed {seed}: {share}");
+        println!("{quota} of 50, {counts:?}: {used:.4} used, {share:.4} throttled");
+        // How the vendor is held to count; the others are to show that little hangs on it.
+        let least = if matches!(counts, Counts::Sliding) { 0.95 } else { 0.93 };
+        assert!(used >= least, "{quota}, {counts:?}: {used}");
+        assert!(share < 0.03, "{quota}, {counts:?}: {share}");
     }
 }
 
@@ -156,6 +194,6 @@ fn others_who_come_in_step_with_the_second_lose_next_to_nothing() {
     let runs = SEEDS as f64 * f64::from(seconds);
     let (lost, ours) = (lost as f64 / runs / f64::from(CALLS), ours as f64 / runs);
     println!("others lost {lost:.4}, we had {ours:.1} a second of 30 that are left");
-    assert!(lost < 0.018, "{lost}");
-    assert!(ours > 0.95 * 30.0, "{ours}");
+    assert!(lost < 0.013, "{lost}");
+    assert!(ours > 0.94 * 30.0, "{ours}");
 }
