@@ -14,10 +14,6 @@ SELECT transaction_id || ' has a reply in the journal that no run has fetched'
 FROM journal
 WHERE run_number NOT IN (SELECT run_number FROM runs)
 UNION ALL
-SELECT 'the highest number is ' || max(number) || ' and there are ' || count(*) || ' ids'
-FROM transactions
-HAVING max(number) <> count(*)
-UNION ALL
 SELECT path || ' has ' || rows || ' rows in the manifest and is tallied as '
     || coalesce((SELECT sum(verifications) FROM tallies WHERE tallies.path = files.path), 0)
 FROM files

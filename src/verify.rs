@@ -90,11 +90,18 @@ pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified
     let mut balance = Balance::new(reading.key);
     let files = thread::scope(|threads| {
         let others = ledger.readers();
-        let pages = threads.spawn(move || others.open()?.check_pages_and_small_tables());
+        let key = reading.key;
+        let pages = threads.spawn(move || check_pages(&others.open()?, key));
         let readers: [_; READERS] = std::array::from_fn(|_| threads.spawn(|| reading.read(&waiting)));
-        let rows = read_ledger(ledger, &mut verified, (reading.key, &mut balance));
+        let rows = read_ledger(ledger, &mut verified, (key, &mut balance));
         // What is wrong with the pages says more than what was read of them.
-        let sound = joined(pages).and(rows);
+        let sound = joined(pages).and_then(|in_indices| {
+            if rows? == in_indices {
+                Ok(())
+            } else {
+                Err(ledger.damaged("an index of the ids is not what their rows say"))
+            }
+        });
         sound.inspect_err(|_| waiting.leave())?;
         let mut files = Vec::new();
         for reader in readers {
@@ -117,14 +124,25 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Looks for what contradicts itself in the ledger, and adds every archived row to the balance.
+/// Looks for damage to the ledger's pages, and adds up what the indices of the ids hold.
+fn check_pages(ledger: &Ledger, key: Key) -> Result<u128, LedgerError> {
+    ledger.check_pages_and_small_tables()?;
+    let (mut hashes, mut indices) = (Hashes::new(key), 0_u128);
+    ledger.for_each_index_entry(&mut |entry| indices = indices.wrapping_add(hashes.of(Item::Entry(entry))))?;
+    Ok(indices)
+}
+
+/// Looks for what contradicts itself in the ledger, and adds every archived row to the balance. Gives what the indices are to hold.
 fn read_ledger(
     ledger: &Ledger,
     verified: &mut Verified,
     (key, balance): (Key, &mut Balance),
-) -> Result<(), LedgerError> {
+) -> Result<u128, LedgerError> {
     let (mut hashes, mut indices) = (Hashes::new(key), 0_u128);
-    ledger.for_each_row(&mut |row, entries| {
+    let (mut ids, mut highest) = (0, 0);
+    ledger.for_each_row(&mut |number, row, entries| {
+        ids += 1;
+        highest = number;
         for entry in entries {
             indices = indices.wrapping_add(hashes.of(Item::Entry(*entry)));
         }
@@ -137,13 +155,14 @@ fn read_ledger(
         verified.archived -= 1;
         balance.take(row.transaction_id, Item::Verification(row.into()));
     })?;
-    ledger.for_each_index_entry(&mut |entry| indices = indices.wrapping_sub(hashes.of(Item::Entry(entry))))?;
-    if indices != 0 {
-        return Err(ledger.damaged("an index of the ids is not what their rows say"));
-    }
     let found = &mut verified.differences;
+    if highest != ids {
+        let what = format!("the highest number is {highest} and there are {ids} ids");
+        found.add(Difference::Ledger(what));
+    }
     ledger.contradictions(&mut |what| found.add(Difference::Ledger(what)))?;
-    check_counts(ledger, verified.archived, found)
+    check_counts(ledger, verified.archived, found)?;
+    Ok(indices)
 }
 
 /// Adds what is wrong with each file in itself, and with its tallies.

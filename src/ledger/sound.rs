@@ -96,24 +96,25 @@ impl Ledger {
         found.pop().map_or(Ok(()), |what: String| Err(self.damaged(&what)))
     }
 
-    /// Hands every row to `each`, in the order in which they are stored, with what the indices are to hold of it. An answered
-    /// one counts as archived, which [`Ledger::for_each_journalled_row`] corrects.
-    pub fn for_each_row(&self, each: &mut dyn FnMut(&KnownRow<'_>, &[IndexEntry<'_>])) -> Result<(), LedgerError> {
+    /// Hands every row to `each`, in the order of their numbers, with its number and with what the indices are to hold of it. An
+    /// answered one counts as archived, which [`Ledger::for_each_journalled_row`] corrects.
+    pub fn for_each_row(&self, each: &mut dyn FnMut(i64, &KnownRow<'_>, &[IndexEntry<'_>])) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
             let mut statement = self.connection.prepare(include_str!("../../sql/verify_rows.sql"))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let known = known(row)?;
+                let number = row.get(9)?;
                 let id = IndexEntry {
                     index: Index::Id,
                     text: known.transaction_id,
-                    numbers: [row.get(9)?, 0, 0],
+                    numbers: [number, 0, 0],
                     last_call_code: None,
                     age_known: 0,
                 };
                 match state_entry(row, &known, id)? {
-                    None => each(&known, &[id]),
-                    Some(entry) => each(&known, &[id, entry]),
+                    None => each(number, &known, &[id]),
+                    Some(entry) => each(number, &known, &[id, entry]),
                 }
             }
             Ok(())
