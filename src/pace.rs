@@ -177,7 +177,7 @@ impl Limited {
 
     /// The rate has changed.
     fn space_anew(&mut self, now: Instant) {
-        self.window.grant(self.rate.calls_per_second());
+        self.window.hold_to(self.rate.calls_per_second());
         self.spacing = Spacing::new(self.rate.calls_per_second(), self.last, now);
     }
 }
@@ -250,7 +250,7 @@ impl Lane {
         self.load.throttled(now);
         if let Some(limited) = &mut self.limited {
             let granted = limited.window.throttled(admitted.number, now);
-            if limited.rate.decrease(admitted, granted, now) {
+            if limited.rate.decrease(admitted.epoch, granted, now) {
                 limited.space_anew(now);
             }
         }

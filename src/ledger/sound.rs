@@ -96,8 +96,8 @@ impl Ledger {
         found.pop().map_or(Ok(()), |what: String| Err(self.damaged(&what)))
     }
 
-    /// Hands every row to `each`, in the order of their numbers, with its number and with what the indices are to hold of it. An
-    /// answered one counts as archived, which [`Ledger::for_each_journalled_row`] corrects.
+    /// Hands every row to `each`, in the order in which they are stored, with its number and with what the indices are to hold of it.
+    /// An answered one counts as archived, which [`Ledger::for_each_journalled_row`] corrects.
     pub fn for_each_row(&self, each: &mut dyn FnMut(i64, &KnownRow<'_>, &[IndexEntry<'_>])) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
             let mut statement = self.connection.prepare(include_str!("../../sql/verify_rows.sql"))?;

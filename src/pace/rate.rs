@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Admitted;
+use super::window::Granted;
 
-/// What is left of the rate after a throttled answer among good ones, where as much as that was granted: it was a little too high.
+/// What is left of the rate after a throttled answer among good ones, where it is not known what was granted: it was a little too high.
 const FIRST_DECREASE: f64 = 0.94;
 
 /// What is left of it where that comes so soon after the last one that this was not enough.
 const SOON_DECREASE: f64 = 0.8;
 
-/// What is left of it after each further one, while no good one comes between, and at least after the first, however few were granted.
+/// What is left of it after each further one, while no good one comes between. Fewer than that of its calls granted in a second are no
+/// measure of what is: the second was not full of them.
 const NEXT_DECREASE: f64 = 0.5;
 
 /// How soon is soon.
@@ -62,12 +63,12 @@ const SLOWEST: f64 = 0.001;
 pub(super) struct Rate {
     set: f64,
     current: f64,
-    /// The rate at which it was throttled last, the first time in a row, and the number of the first attempt that was.
+    /// The rate at which it was throttled last, the first time in a row, and when the first attempt was sent that was.
     too_high: f64,
-    first_throttled: u64,
-    /// What was granted of that.
+    throttled_from: Instant,
+    /// What is thought to be granted.
     ceiling: f64,
-    /// What was left after that: up to there it may recover fast.
+    /// Up to there it may recover fast.
     low: f64,
     /// Since when it climbs from there, and how long it will stay below the ceiling.
     climbs_since: Instant,
@@ -87,7 +88,7 @@ impl Rate {
             set,
             current: set,
             too_high: set,
-            first_throttled: 0,
+            throttled_from: now,
             ceiling: set,
             low: set,
             climbs_since: now,
@@ -99,39 +100,22 @@ impl Rate {
         }
     }
 
-    /// A throttled answer to an attempt. `granted`: the calls of the second before it, without those that are known to have
-    /// been throttled. All attempts that were sent at one rate lower it once, but the first of them says best what was
-    /// granted, whenever its answer comes. True where the rate changed.
-    pub(super) fn decrease(&mut self, attempt: Admitted, granted: Option<usize>, now: Instant) -> bool {
-        let granted = granted.map(as_rate);
-        if attempt.epoch != self.epoch {
-            let of_this_cut = self.throttled && attempt.epoch == self.epoch.wrapping_sub(1);
-            if !of_this_cut || attempt.number > self.first_throttled {
-                return false;
-            }
-            self.first_throttled = attempt.number;
-            return granted.is_some_and(|granted| self.cut_to(granted));
+    /// A throttled answer to an attempt that was admitted in `epoch`, and what was granted before it. All attempts that were sent
+    /// at one rate lower it once, but the first of them says best what was granted, whenever its answer comes. True where
+    /// the rate changed.
+    pub(super) fn decrease(&mut self, epoch: u32, granted: Option<Granted>, now: Instant) -> bool {
+        if epoch != self.epoch {
+            let of_this_cut = self.throttled && epoch == self.epoch.wrapping_sub(1);
+            let earlier = granted.filter(|granted| of_this_cut && granted.until < self.throttled_from);
+            return earlier.is_some_and(|earlier| self.cut_to(earlier));
         }
         if self.throttled {
             // Even less is throttled, so it was not the rate.
             self.ceiling = self.too_high;
-            self.low = self.too_high * FIRST_DECREASE;
+            self.low = self.floored(self.too_high * FIRST_DECREASE);
             self.current = self.floored(self.current * NEXT_DECREASE);
         } else {
-            let found_more = self.current > self.ceiling * FOUND;
-            self.stay = if found_more || self.cut_at.is_none() {
-                SHORTEST_STAY
-            } else {
-                (self.stay * 2).min(LONGEST_STAY)
-            };
-            self.first_throttled = attempt.number;
-            self.too_high = self.current;
-            self.ceiling = self.current;
-            if !granted.is_some_and(|granted| self.cut_to(granted)) {
-                let soon = self.cut_at.is_some_and(|cut_at| now.duration_since(cut_at) < SOON);
-                self.low = self.floored(self.current * if soon { SOON_DECREASE } else { FIRST_DECREASE });
-                self.current = self.low;
-            }
+            self.first_cut(granted, now);
         }
         (self.climbs_since, self.changed_at, self.cut_at) = (now, now, Some(now));
         self.epoch = self.epoch.wrapping_add(1);
@@ -139,11 +123,29 @@ impl Rate {
         true
     }
 
-    /// Goes to nearly what was granted, where that is less than what it is held to be. True where it is.
-    fn cut_to(&mut self, granted: f64) -> bool {
-        let is_less = granted < self.ceiling;
+    /// It was throttled, and not before in a row.
+    fn first_cut(&mut self, granted: Option<Granted>, now: Instant) {
+        let found_more = self.current > self.ceiling * FOUND;
+        self.stay = if found_more || self.cut_at.is_none() {
+            SHORTEST_STAY
+        } else {
+            (self.stay * 2).min(LONGEST_STAY)
+        };
+        (self.too_high, self.ceiling, self.throttled_from) = (self.current, self.current, now);
+        if !granted.is_some_and(|granted| self.cut_to(granted)) {
+            let soon = self.cut_at.is_some_and(|cut_at| now.duration_since(cut_at) < SOON);
+            self.low = self.floored(self.current * if soon { SOON_DECREASE } else { FIRST_DECREASE });
+            self.current = self.low;
+        }
+    }
+
+    /// Goes to nearly what was granted, where that is less than was thought. True where it is.
+    fn cut_to(&mut self, granted: Granted) -> bool {
+        self.throttled_from = granted.until;
+        let granted = as_rate(granted.calls);
+        let is_less = granted < self.ceiling && granted >= self.too_high * NEXT_DECREASE;
         if is_less {
-            self.ceiling = granted.max(self.too_high * NEXT_DECREASE);
+            self.ceiling = granted;
             self.low = self.floored(self.ceiling * NEARLY);
             self.current = self.low;
         }

@@ -150,13 +150,12 @@ fn what_was_granted_is_kept_to_at_once_and_the_first_that_was_throttled_says_it(
 fn the_rate_has_a_floor_from_which_it_recovers_within_thirty_seconds() {
     let start = Instant::now();
     let mut rate = Rate::new(50.0, start);
-    let attempt = |epoch| Admitted { number: 1, epoch };
     for epoch in 0..5 {
-        rate.decrease(attempt(epoch), None, start);
+        rate.decrease(epoch, None, start);
     }
     assert!(rate.calls_per_second() <= 5.0, "a tenth after five answers in a row");
     for epoch in 5..20 {
-        rate.decrease(attempt(epoch), None, start);
+        rate.decrease(epoch, None, start);
     }
     assert!((rate.calls_per_second() - 0.5).abs() < 1e-9);
     for second in 1..=30 {

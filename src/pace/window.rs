@@ -2,6 +2,7 @@
 //! far as that is known.
 //!
 //! - [`Window`]: the attempts of the last second, and those whose requests are not sent yet
+//! - [`Granted`]: what the vendor granted before it throttled
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,14 +19,22 @@ pub(super) const GUARD: Duration = Duration::from_millis(5);
 /// For how long it is known when a request was sent: a second, and as long as most answers take.
 const KNOWN: Duration = Duration::from_secs(3);
 
+/// The calls of the second before a throttled one that were granted, those included whose answers are not known yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Granted {
+    pub(super) calls: usize,
+    /// When the throttled one was sent.
+    pub(super) until: Instant,
+}
+
 /// The attempts of the last second. When a request is sent is not known until it is: its connection may have to be set up
 /// first. Till then it may reach the vendor at any time, and holds its place.
 #[derive(Debug)]
 pub(super) struct Window {
     /// Calls in a second, by the set rate.
     limit: usize,
-    /// The same, by what the vendor grants.
-    granted_limit: usize,
+    /// The same, by the rate that the vendor's answers left.
+    held_to: usize,
     /// Attempts that passed so far.
     passed: u64,
     /// Those that are not sent.
@@ -34,7 +43,7 @@ pub(super) struct Window {
     sent: VecDeque<Instant>,
     /// The same for as long as it is [`KNOWN`], with their numbers; without those that were throttled, which take no place at
     /// the vendor.
-    granted: VecDeque<(u64, Instant)>,
+    not_throttled: VecDeque<(u64, Instant)>,
 }
 
 impl Window {
@@ -43,36 +52,39 @@ impl Window {
         let limit = calls_in_a_second(calls_per_second);
         Self {
             limit,
-            granted_limit: limit,
+            held_to: limit,
             passed: 0,
             unsent: 0,
             sent: VecDeque::new(),
-            granted: VecDeque::new(),
+            not_throttled: VecDeque::new(),
         }
     }
 
-    /// The rate that holds from now on: what the vendor granted before counts.
-    pub(super) fn grant(&mut self, calls_per_second: f64) {
-        self.granted_limit = calls_in_a_second(calls_per_second);
+    /// The rate that holds from now on. What was granted before counts, too.
+    pub(super) fn hold_to(&mut self, calls_per_second: f64) {
+        self.held_to = calls_in_a_second(calls_per_second);
     }
 
-    /// `Err`: how long it takes at least until there is room for one more.
+    /// `Err`: how long to wait before there is room for one more, as far as is known now.
     pub(super) fn room(&mut self, now: Instant) -> Result<(), Duration> {
         let guarded = SECOND + GUARD;
         while self.sent.front().is_some_and(|first| *first + guarded <= now) {
             self.sent.pop_front();
         }
-        while self.granted.front().is_some_and(|(_, first)| *first + KNOWN <= now) {
-            self.granted.pop_front();
+        while self
+            .not_throttled
+            .front()
+            .is_some_and(|(_, first)| *first + KNOWN <= now)
+        {
+            self.not_throttled.pop_front();
         }
-        let first = self.first_granted_within(guarded, now);
-        let until_gone = |sent: Option<&Instant>| Err(sent.map_or(guarded, |sent| *sent + guarded - now));
         if self.unsent + self.sent.len() >= self.limit {
-            until_gone(self.sent.front())
-        } else if self.unsent + self.granted.len() - first >= self.granted_limit {
-            until_gone(self.granted.get(first).map(|(_, sent)| sent))
-        } else {
-            Ok(())
+            return Err(self.sent.front().map_or(guarded, |first| *first + guarded - now));
+        }
+        let first = self.first_within(guarded, now);
+        match self.not_throttled.get(first) {
+            Some((_, sent)) if self.not_throttled.len() - first >= self.held_to => Err(*sent + guarded - now),
+            _ => Ok(()),
         }
     }
 
@@ -87,21 +99,24 @@ impl Window {
     pub(super) fn sent(&mut self, number: u64, now: Instant) {
         self.unsent -= 1;
         self.sent.push_back(now);
-        self.granted.push_back((number, now));
+        self.not_throttled.push_back((number, now));
     }
 
-    /// One that was sent was throttled. Gives how many were granted in the second before it, those included whose answers are
-    /// not known yet; `None` where it was sent too long ago.
-    pub(super) fn throttled(&mut self, number: u64, now: Instant) -> Option<usize> {
-        let place = self.granted.iter().rposition(|(other, _)| *other == number)?;
-        let (_, sent) = self.granted.remove(place)?;
+    /// An attempt was throttled. `None` where its request is not sent yet, or was too long ago.
+    pub(super) fn throttled(&mut self, number: u64, now: Instant) -> Option<Granted> {
+        let place = self.not_throttled.iter().rposition(|(other, _)| *other == number)?;
+        let (_, until) = self.not_throttled.remove(place)?;
         let second = SECOND + GUARD;
-        (now < sent + KNOWN - second).then(|| place - self.first_granted_within(second, sent))
+        let all_known = now < until + KNOWN - second;
+        all_known.then(|| Granted {
+            calls: place - self.first_within(second, until),
+            until,
+        })
     }
 
     /// The place of the first that was not sent longer before `now`.
-    fn first_granted_within(&self, time: Duration, now: Instant) -> usize {
-        self.granted.partition_point(|(_, sent)| *sent + time <= now)
+    fn first_within(&self, time: Duration, now: Instant) -> usize {
+        self.not_throttled.partition_point(|(_, sent)| *sent + time <= now)
     }
 }
 

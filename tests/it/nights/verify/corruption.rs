@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::super::{Place, files_below, setting};
 use super::{archive, copy_of, edit, sound};
 
-const CORRUPTIONS: u64 = 42;
+const CORRUPTIONS: u64 = 44;
 const SEED: u64 = 20_261_124;
 
 /// What is done to a folder; gives it in words.
