@@ -140,7 +140,7 @@ fn judge<R: Read>(
         .map(|at| at.map_or(Cow::Borrowed(""), |index| cell(rows, index)));
     // No field of ours goes over a line end, so its quote was meant to close before it. Without this, two missing
     // quotes could hide every id between them.
-    if values.iter().any(|value| value.trim().contains(['\n', '\r'])) {
+    if rows.runs_over() && values.iter().any(|value| value.trim().contains(['\n', '\r'])) {
         return Err(Refusal {
             reason: Fault::Unclosed.to_string(),
             runs_over: true,

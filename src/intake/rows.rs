@@ -143,6 +143,11 @@ impl<R: Read> Rows<R> {
         self.row.next == self.row.text
     }
 
+    /// Whether quotes carry the row over a line end.
+    pub(super) fn runs_over(&self) -> bool {
+        self.row.second_line.is_some()
+    }
+
     /// The row without its line end.
     pub(crate) fn text(&self) -> &[u8] {
         &self.buffer[self.start..self.start + self.row.text]
@@ -244,8 +249,7 @@ impl<R: Read> Rows<R> {
     fn plain_bytes(&self, at: usize) -> usize {
         let rest = &self.buffer[self.start + at..];
         let rest = &rest[..rest.len().min(MAX_ROW_BYTES.saturating_sub(at))];
-        let ends = |byte: &u8| *byte == self.delimiter || is_line_end(*byte);
-        rest.iter().position(ends).unwrap_or(rest.len())
+        memchr::memchr3(self.delimiter, b'\n', b'\r', rest).unwrap_or(rest.len())
     }
 
     fn finish(&mut self, text: usize, next: usize, lines: u64, second_line: Option<usize>) {

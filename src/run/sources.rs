@@ -1,7 +1,6 @@
 //! The first stage of the night: what the pending sources say goes into the ledger, or into `rejected.csv`.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use super::{Night, RunError};
 use crate::error_chain;
@@ -26,6 +25,7 @@ impl Night {
     pub(super) fn intake(&self, ledger: &mut Ledger, run: &Run, reports: &ReportDir) -> Result<IntakeTotals, RunError> {
         let file = reports.file("rejected.csv")?;
         let mut intake = Intake {
+            source: String::new(),
             admission: ledger.admission(&self.settings.defaults, run, self.clock.now()),
             rejected: RejectedReport::new(file).map_err(ReportError::from)?,
             totals: IntakeTotals::default(),
@@ -63,10 +63,10 @@ impl Night {
             Ok(source) => source,
             Err(error) => return Ok(Err(error)),
         };
-        let name: Arc<str> = source.to_string().into();
+        intake.source = source.to_string();
         // Not begun at all: what is read ahead of a pipe and dropped is lost.
         if self.stop.is_hurried() {
-            let name = name.to_string();
+            let name = intake.source.clone();
             return Ok(Err(IntakeError::Stopped { name }));
         }
         let settings = self.settings.intake.clone();
@@ -79,7 +79,7 @@ impl Night {
                 Ok(items) if items.is_empty() => return Ok(Ok(())),
                 Ok(items) => {
                     intake.totals.rows += items.len() as u64;
-                    intake.take(items.into_iter().map(|item| (name.clone(), item)).collect())?;
+                    intake.take(items)?;
                 }
                 Err(error) => return Ok(Err(error)),
             }
@@ -87,30 +87,29 @@ impl Night {
     }
 }
 
-/// A row and the name of its source.
-type Named = (Arc<str>, Item);
-
 /// Where the rows go.
 struct Intake<'a, W: Write> {
+    /// The name of the source that they come from.
+    source: String,
     admission: Admission<'a>,
     rejected: RejectedReport<W>,
     totals: IntakeTotals,
-    /// At most [`ROWS_PUT_OFF`] and a batch, in their order.
-    put_off: Vec<Named>,
+    /// At most [`ROWS_PUT_OFF`] and a batch, all of the same source, in their order.
+    put_off: Vec<Item>,
     stop: &'a Stop,
 }
 
 impl<W: Write> Intake<'_, W> {
     /// Takes rows in, or writes down why not.
-    fn take(&mut self, items: Vec<Named>) -> Result<(), RunError> {
-        let rows: Vec<&Pending> = items.iter().filter_map(|(_, item)| item.good()).collect();
+    fn take(&mut self, items: Vec<Item>) -> Result<(), RunError> {
+        let rows: Vec<&Pending> = items.iter().filter_map(Item::good).collect();
         let mut admitted = self.admission.admit(&rows)?.into_iter();
-        for (source, item) in items {
+        for item in items {
             let admitted = item.good().and_then(|_| admitted.next());
             if admitted != Some(Admitted::New) && self.admission.puts_off() {
-                self.put_off.push((source, item));
+                self.put_off.push(item);
             } else {
-                self.judge(&source, item, admitted)?;
+                self.judge(item, admitted)?;
             }
         }
         if self.put_off.len() >= ROWS_PUT_OFF {
@@ -120,7 +119,7 @@ impl<W: Write> Intake<'_, W> {
     }
 
     /// Counts a row, and names it where it was not taken.
-    fn judge(&mut self, source: &str, item: Item, admitted: Option<Admitted>) -> Result<(), RunError> {
+    fn judge(&mut self, item: Item, admitted: Option<Admitted>) -> Result<(), RunError> {
         let totals = &mut self.totals;
         let (line, id, reason) = match (item, admitted) {
             (Item::Bad(bad), _) => {
@@ -145,7 +144,7 @@ impl<W: Write> Intake<'_, W> {
                 return Ok(());
             }
         };
-        let rejected = self.rejected.add(source, line, id.as_deref(), &reason);
+        let rejected = self.rejected.add(&self.source, line, id.as_deref(), &reason);
         Ok(rejected.map_err(ReportError::from)?)
     }
 
@@ -164,7 +163,7 @@ impl<W: Write> Intake<'_, W> {
         }
         let mut put_off = std::mem::take(&mut self.put_off).into_iter();
         loop {
-            let items: Vec<Named> = put_off.by_ref().take(BATCH_ROWS).collect();
+            let items: Vec<Item> = put_off.by_ref().take(BATCH_ROWS).collect();
             if items.is_empty() {
                 return Ok(());
             }
