@@ -12,6 +12,8 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch};
@@ -75,6 +77,32 @@ fn assert_found(place: &Place, said: &str) {
     for args in [&["verify"][..], &["verify", "--read-data"]] {
         let ended = place.idvault(args).expect(9);
         assert!(ended.stdout.contains(said), "{said}: {}", ended.stdout);
+    }
+}
+
+/// It reads the ledger on several connections, which see different states of it.
+#[test]
+fn what_somebody_changes_in_the_ledger_meanwhile_is_no_damage() {
+    let place = sound();
+    assert!(place.count("SELECT count(*) FROM transactions WHERE state = 'pending'") > 0);
+    let ledger = place.data().join("ledger.sqlite");
+    let verified = AtomicBool::new(false);
+    let ended: Vec<_> = thread::scope(|threads| {
+        threads.spawn(|| {
+            let ledger = Connection::open(ledger).unwrap();
+            // As many changes as there can be; they need not last.
+            ledger.execute_batch("PRAGMA synchronous = OFF").unwrap();
+            let later = "UPDATE transactions SET next_due_at = next_due_at + 1 WHERE state = 'pending'";
+            while !verified.load(Ordering::Relaxed) {
+                ledger.execute_batch(later).unwrap();
+            }
+        });
+        let ended = (0..5).map(|_| place.idvault(&["verify"])).collect();
+        verified.store(true, Ordering::Relaxed);
+        ended
+    });
+    for ended in ended {
+        ended.expect(0);
     }
 }
 
