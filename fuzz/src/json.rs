@@ -1,6 +1,6 @@
 //! The vendor's JSON, against a reader of JSON that others keep.
 
-use idvault::vendor::json::{MAX_VALUES, Node, Value, compact, strict, tolerant, unescape};
+use idvault::vendor::json::{Kind, MAX_VALUES, Node, compact, strict, tolerant, unescape};
 
 /// What serde reads, the strict reader reads as the same; what the strict one reads, the tolerant one reads as the same;
 /// every value's text is a part of the whole, and can be read by itself.
@@ -12,36 +12,31 @@ pub fn json(bytes: &[u8]) {
         .filter(|value| count(value) <= MAX_VALUES);
     if let Some(theirs) = &theirs {
         let ours = strictly.as_ref().expect("what serde reads is read");
-        assert!(same(ours, theirs), "{text:?}: {ours:?}");
+        assert!(same(ours.root(), theirs), "{text:?}: {ours:?}");
     }
-    if let Some(node) = &strictly {
+    if let Some(json) = &strictly {
+        let raw = json.root().raw();
         let forgiving = tolerantly.as_ref().expect("what is valid is read tolerantly too");
-        assert_eq!(node.raw, forgiving.raw);
-        let compact = compact(node.raw);
+        assert_eq!(raw, forgiving.root().raw());
+        let compact = compact(raw);
         let again = strict(&compact).expect("without blanks it is still valid");
-        assert_eq!((again.raw, &*self::compact(&compact)), (&*compact, &*compact));
+        assert_eq!((again.root().raw(), &*self::compact(&compact)), (&*compact, &*compact));
         if let Some(theirs) = &theirs {
-            assert!(same(&again, theirs), "{compact:?}");
+            assert!(same(again.root(), theirs), "{compact:?}");
         }
     }
-    if let Some(node) = &tolerantly {
-        assert!(text.contains(node.raw));
+    if let Some(json) = &tolerantly {
+        let raw = json.root().raw();
+        assert!(text.contains(raw));
+        let reads_alone = |part: &str| tolerant(part).is_some_and(|again| again.root().raw() == part);
         assert!(
-            parts(node).all(
-                |part| node.raw.contains(part.raw) && tolerant(part.raw).is_some_and(|again| again.raw == part.raw)
-            )
+            json.root()
+                .items()
+                .all(|part| raw.contains(part.raw()) && reads_alone(part.raw()))
         );
     }
     if !text.contains('\\') {
         assert_eq!(unescape(&text), text);
-    }
-}
-
-fn parts<'n, 'a>(node: &'n Node<'a>) -> Box<dyn Iterator<Item = &'n Node<'a>> + 'n> {
-    match &node.value {
-        Value::Array(items) => Box::new(items.iter()),
-        Value::Object(members) => Box::new(members.iter().map(|(_, value)| value)),
-        _ => Box::new(std::iter::empty()),
     }
 }
 
@@ -54,25 +49,26 @@ fn count(value: &serde_json::Value) -> usize {
 }
 
 /// Whether both read the same. Where a name comes twice, serde keeps the last.
-fn same(ours: &Node<'_>, theirs: &serde_json::Value) -> bool {
-    match (&ours.value, theirs) {
-        (Value::Null, serde_json::Value::Null)
-        | (Value::Deep, serde_json::Value::Array(_) | serde_json::Value::Object(_)) => true,
-        (Value::Bool(ours), serde_json::Value::Bool(theirs)) => ours == theirs,
-        (Value::Number(digits), serde_json::Value::Number(theirs)) => {
+fn same(ours: Node<'_, '_>, theirs: &serde_json::Value) -> bool {
+    match (ours.kind(), theirs) {
+        (Kind::Null, serde_json::Value::Null)
+        | (Kind::Deep, serde_json::Value::Array(_) | serde_json::Value::Object(_)) => true,
+        (Kind::Bool(ours), serde_json::Value::Bool(theirs)) => ours == *theirs,
+        (Kind::Number, serde_json::Value::Number(theirs)) => {
             // serde rounds a long number in its own way.
-            let (ours, theirs) = (digits.parse().unwrap_or(f64::NAN), theirs.as_f64().unwrap_or(f64::NAN));
+            let (ours, theirs) = (
+                ours.raw().parse().unwrap_or(f64::NAN),
+                theirs.as_f64().unwrap_or(f64::NAN),
+            );
             (ours - theirs).abs() <= ours.abs() * 4.0 * f64::EPSILON
         }
-        (Value::Text(_), serde_json::Value::String(theirs)) => ours.text().is_some_and(|ours| ours == *theirs),
-        (Value::Array(ours), serde_json::Value::Array(theirs)) => {
-            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
+        (Kind::Text { .. }, serde_json::Value::String(theirs)) => ours.text().is_some_and(|ours| ours == *theirs),
+        (Kind::Array, serde_json::Value::Array(theirs)) => {
+            ours.items().count() == theirs.len() && ours.items().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
         }
-        (Value::Object(ours), serde_json::Value::Object(theirs)) => theirs.iter().all(|(name, theirs)| {
-            let mut members = ours.iter().rev();
-            members
-                .find(|(key, _)| unescape(key) == *name)
-                .is_some_and(|(_, ours)| same(ours, theirs))
+        (Kind::Object, serde_json::Value::Object(theirs)) => theirs.iter().all(|(name, theirs)| {
+            let called = ours.items().filter(|member| member.name() == *name);
+            called.last().is_some_and(|ours| same(ours, theirs))
         }),
         _ => false,
     }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::json::{self, Node, Value};
+use super::json::{self, Json, Kind, Node};
 use crate::plain::shortened;
 
 /// The longest message of the vendor's that is shown, in characters.
@@ -17,19 +17,19 @@ pub(crate) const MAX_WORD_CHARS: usize = 128;
 /// The outermost JSON object of a reply.
 #[derive(Debug)]
 pub(crate) struct Envelope<'a> {
-    root: Node<'a>,
+    json: Json<'a>,
 }
 
 impl<'a> Envelope<'a> {
     /// Reads a body; `None` where it is not a JSON object.
     pub(crate) fn read(body: &'a str) -> Option<Self> {
-        let root = json::strict(body)?;
-        matches!(root.value, Value::Object(_)).then_some(Self { root })
+        let json = json::strict(body)?;
+        (json.root().kind() == Kind::Object).then_some(Self { json })
     }
 
     /// `Code`, where there is one.
     pub(crate) fn code(&self) -> Option<String> {
-        word(self.root.get("Code")?)
+        word(self.json.root().get("Code")?)
     }
 
     /// Whether the call worked.
@@ -39,19 +39,20 @@ impl<'a> Envelope<'a> {
 
     /// `Message`, where there is one.
     pub(crate) fn message(&self) -> Option<String> {
-        message(&self.root.get("Message")?.text()?)
+        message(&self.json.root().get("Message")?.text()?)
     }
 
     /// `RequestId`, where there is one.
     pub(crate) fn request_id(&self) -> Option<String> {
-        word(self.root.get("RequestId")?)
+        word(self.json.root().get("RequestId")?)
     }
 
     /// Hands the object `Result` to `look`, whether it is an object or a string that holds one; `None` where there is
     /// none.
-    pub(crate) fn with_result<T>(&self, look: impl FnOnce(&Node<'_>) -> T) -> Option<T> {
-        let result = self.root.get("Result").or_else(|| self.root.get("ResultObject"))?;
-        let look = |node: &Node<'_>| matches!(node.value, Value::Object(_)).then(|| look(node));
+    pub(crate) fn with_result<T>(&self, look: impl FnOnce(Node<'_, '_>) -> T) -> Option<T> {
+        let root = self.json.root();
+        let result = root.get("Result").or_else(|| root.get("ResultObject"))?;
+        let look = |node: Node<'_, '_>| (node.kind() == Kind::Object).then(|| look(node));
         with_container(result, look).flatten()
     }
 }
@@ -60,22 +61,23 @@ impl<'a> Envelope<'a> {
 const MAX_ENCODINGS: usize = 4;
 
 /// Hands `node` to `look` where it is an object or array, or a string that holds one, or one that holds such a string.
-pub(crate) fn with_container<T>(node: &Node<'_>, look: impl FnOnce(&Node<'_>) -> T) -> Option<T> {
-    match node.value {
-        Value::Object(_) | Value::Array(_) => Some(look(node)),
-        Value::Text(raw) => with_container_in(&json::unescape(raw), look),
+pub(crate) fn with_container<T>(node: Node<'_, '_>, look: impl FnOnce(Node<'_, '_>) -> T) -> Option<T> {
+    match node.kind() {
+        Kind::Object | Kind::Array => Some(look(node)),
+        Kind::Text { .. } => with_container_in(&node.text()?, look),
         _ => None,
     }
 }
 
 /// The same for the text of a string.
-pub(crate) fn with_container_in<T>(text: &str, look: impl FnOnce(&Node<'_>) -> T) -> Option<T> {
+pub(crate) fn with_container_in<T>(text: &str, look: impl FnOnce(Node<'_, '_>) -> T) -> Option<T> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_ENCODINGS {
-        let inner = json::tolerant(&text)?;
-        text = match inner.value {
-            Value::Object(_) | Value::Array(_) => return Some(look(&inner)),
-            Value::Text(raw) => Cow::Owned(json::unescape(raw).into_owned()),
+        let json = json::tolerant(&text)?;
+        let inner = json.root();
+        text = match inner.kind() {
+            Kind::Object | Kind::Array => return Some(look(inner)),
+            Kind::Text { .. } => Cow::Owned(inner.text()?.into_owned()),
             _ => return None,
         };
     }
@@ -88,34 +90,26 @@ pub(crate) fn is_success(code: &str) -> bool {
 }
 
 /// What `Passed` says: `Ok` is final, `Err` is what stood there instead.
-pub(crate) fn verdict(result: &Node<'_>) -> Result<bool, Option<String>> {
-    let Some(passed) = result.get("Passed") else {
-        return Err(None);
-    };
-    match passed.value {
-        Value::Bool(passed) => return Ok(passed),
-        Value::Text(raw) => {
-            let text = json::unescape(raw);
-            match text.trim() {
-                "Y" | "y" => return Ok(true),
-                "N" | "n" => return Ok(false),
-                _ => {}
-            }
-        }
-        _ => {}
+pub(crate) fn verdict(result: Node<'_, '_>) -> Result<bool, Option<String>> {
+    let passed = result.get("Passed").ok_or(None)?;
+    let text = passed.text();
+    match (passed.kind(), text.as_deref().map(str::trim)) {
+        (Kind::Bool(passed), _) => Ok(passed),
+        (Kind::Text { .. }, Some("Y" | "y")) => Ok(true),
+        (Kind::Text { .. }, Some("N" | "n")) => Ok(false),
+        _ => Err(Some(shortened(
+            &text.unwrap_or(Cow::Borrowed(passed.raw())),
+            MAX_WORD_CHARS,
+        ))),
     }
-    Err(Some(shortened(
-        &passed.text().unwrap_or(Cow::Borrowed(passed.raw)),
-        MAX_WORD_CHARS,
-    )))
 }
 
 /// `SubCode`, empty where the vendor left it out.
-pub(crate) fn sub_code(result: &Node<'_>) -> String {
+pub(crate) fn sub_code(result: Node<'_, '_>) -> String {
     result.get("SubCode").and_then(word).unwrap_or_default()
 }
 
-fn word(node: &Node<'_>) -> Option<String> {
+fn word(node: Node<'_, '_>) -> Option<String> {
     let word = shortened(&node.text()?, MAX_WORD_CHARS);
     (!word.is_empty()).then_some(word)
 }

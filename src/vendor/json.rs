@@ -4,66 +4,139 @@
 //!
 //! The vendor's own examples hold invalid JSON, so it has two ways to read: [`strict`] and [`tolerant`].
 //!
-//! - [`Node`]: a value and its text
-//! - [`Value`]: what it is
+//! - [`strict`], [`tolerant`]: read a text into [`Json`]
+//! - [`Node`]: a value in it; [`Kind`]: what it is
+//! - [`unescape`], [`compact`]: of a value's text
 
 use std::borrow::Cow;
+use std::iter;
 
 use memchr::{memchr, memchr2};
 
 /// Nesting beyond this is kept as text only.
 pub const MAX_DEPTH: usize = 64;
 
-/// A text of more values is not read: in memory a value takes twenty times what `0,` takes as text. The vendor's longest
+/// A text of more values is not read: in memory a value takes some sixty bytes, and as text `0,` two. The vendor's longest
 /// replies have some hundreds.
 pub const MAX_VALUES: usize = 64 * 1024;
 
-/// A value and the text it came as.
-#[derive(Debug, Clone)]
-pub struct Node<'a> {
+/// Most of the vendor's texts have fewer values.
+const USUAL_VALUES: usize = 16;
+
+/// A text that was read: its values in one list, each before those within it.
+#[derive(Debug)]
+pub struct Json<'a>(Vec<Value<'a>>);
+
+#[derive(Debug)]
+struct Value<'a> {
+    /// Of a member of an object, else empty.
+    name: Chars<'a>,
     /// The text, without blanks around it.
-    pub raw: &'a str,
-    /// What it is.
-    pub value: Value<'a>,
+    raw: &'a str,
+    kind: Kind,
+    /// It and all within it.
+    values: usize,
+}
+
+/// What stands between two quotes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chars<'a> {
+    raw: &'a str,
+    escaped: bool,
 }
 
 /// What a value is.
-#[derive(Debug, Clone)]
-pub enum Value<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// The digits as they came, or `NaN` and its kind (tolerant only).
-    Number(&'a str),
-    /// The characters between the quotes, escapes and all: [`Node::text`] resolves them.
-    Text(&'a str),
+    /// A number, or `NaN` and its kind (tolerant only).
+    Number,
+    /// A string.
+    Text {
+        /// Whether there are escapes in it.
+        escaped: bool,
+    },
     /// An array.
-    Array(Vec<Node<'a>>),
-    /// An object's members, in their order; escapes in their names are resolved.
-    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    Array,
+    /// An object.
+    Object,
     /// Nested too deeply to look into.
     Deep,
 }
 
-impl<'a> Node<'a> {
-    /// The member of that name, upper or lower case; the last one that is not null.
-    pub fn get(&self, name: &str) -> Option<&Node<'a>> {
-        let Value::Object(members) = &self.value else {
-            return None;
-        };
-        let mut found = members
-            .iter()
-            .rev()
-            .filter(|(key, value)| key.eq_ignore_ascii_case(name) && !matches!(value.value, Value::Null));
-        found.next().map(|(_, value)| value)
+/// A value in a text that was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'j, 'a> {
+    /// It and all within it; never empty.
+    values: &'j [Value<'a>],
+}
+
+impl<'a> Json<'a> {
+    /// The outermost value.
+    pub fn root(&self) -> Node<'_, 'a> {
+        Node { values: &self.0 }
+    }
+}
+
+impl<'a> Chars<'a> {
+    fn resolved(self) -> Cow<'a, str> {
+        if self.escaped {
+            unescape(self.raw)
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+}
+
+impl<'j, 'a> Node<'j, 'a> {
+    /// What it is.
+    pub fn kind(self) -> Kind {
+        self.values[0].kind
     }
 
-    /// The string's characters, or a number's digits.
-    pub fn text(&self) -> Option<Cow<'a, str>> {
-        match self.value {
-            Value::Text(raw) => Some(unescape(raw)),
-            Value::Number(digits) => Some(Cow::Borrowed(digits)),
+    /// The text it came as, without blanks around it.
+    pub fn raw(self) -> &'a str {
+        self.values[0].raw
+    }
+
+    /// Its name as a member of an object, escapes resolved.
+    pub fn name(self) -> Cow<'a, str> {
+        self.values[0].name.resolved()
+    }
+
+    /// The items of an array, the members of an object, in their order.
+    pub fn items(self) -> impl Iterator<Item = Node<'j, 'a>> {
+        let mut rest = &self.values[1..];
+        iter::from_fn(move || {
+            let (values, after) = rest.split_at(rest.first()?.values);
+            rest = after;
+            Some(Node { values })
+        })
+    }
+
+    /// The member of that name, upper or lower case; the last one that is not null.
+    pub fn get(self, name: &str) -> Option<Node<'j, 'a>> {
+        let called = |node: &Node<'_, '_>| match node.values[0].name {
+            Chars { raw, escaped: false } => raw.eq_ignore_ascii_case(name),
+            escaped => escaped.resolved().eq_ignore_ascii_case(name),
+        };
+        self.items()
+            .filter(|node| called(node) && node.kind() != Kind::Null)
+            .last()
+    }
+
+    /// A string's characters, escapes resolved, or a number's digits.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let raw = self.raw();
+        match self.kind() {
+            Kind::Text { escaped } => {
+                let raw = &raw[1..raw.len() - 1];
+                Some(Chars { raw, escaped }.resolved())
+            }
+            Kind::Number => Some(Cow::Borrowed(raw)),
             _ => None,
         }
     }
@@ -77,26 +150,26 @@ pub fn text_of(body: &[u8]) -> Cow<'_, str> {
 
 /// Reads valid JSON (numbers and escapes are not checked to the letter); `None` for anything else, and for more than
 /// [`MAX_VALUES`].
-pub fn strict(text: &str) -> Option<Node<'_>> {
+pub fn strict(text: &str) -> Option<Json<'_>> {
     read(text, false)
 }
 
 /// Reads JSON that may lack commas, have trailing ones, or say `NaN`; `None` where even that fails.
-pub fn tolerant(text: &str) -> Option<Node<'_>> {
+pub fn tolerant(text: &str) -> Option<Json<'_>> {
     read(text, true)
 }
 
-fn read(text: &str, tolerant: bool) -> Option<Node<'_>> {
+fn read(text: &str, tolerant: bool) -> Option<Json<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
         text,
         at: 0,
         tolerant,
-        values: 0,
+        values: Vec::with_capacity(USUAL_VALUES),
     };
-    let node = reader.value(0)?;
+    reader.value(Chars::default(), 0)?;
     reader.blanks();
-    (reader.at == text.len()).then_some(node)
+    (reader.at == text.len()).then_some(Json(reader.values))
 }
 
 struct Reader<'a> {
@@ -105,7 +178,7 @@ struct Reader<'a> {
     at: usize,
     tolerant: bool,
     /// Read so far.
-    values: usize,
+    values: Vec<Value<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -125,26 +198,39 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    fn value(&mut self, depth: usize) -> Option<Node<'a>> {
-        self.values += 1;
-        if self.values > MAX_VALUES {
+    fn value(&mut self, name: Chars<'a>, depth: usize) -> Option<()> {
+        let place = self.values.len();
+        if place == MAX_VALUES {
             return None;
         }
         self.blanks();
         let start = self.at;
-        let value = match self.peek()? {
-            b'"' => Value::Text(self.string()?.0),
+        self.values.push(Value {
+            name,
+            raw: "",
+            kind: Kind::Null,
+            values: 1,
+        });
+        let kind = match self.peek()? {
+            b'"' => {
+                let escaped = self.string()?.escaped;
+                Kind::Text { escaped }
+            }
             b'{' | b'[' if depth >= MAX_DEPTH => self.deep()?,
             b'{' => self.object(depth)?,
             b'[' => self.array(depth)?,
             _ => self.word()?,
         };
-        let raw = &self.text[start..self.at];
-        Some(Node { raw, value })
+        let values = self.values.len() - place;
+        let value = &mut self.values[place];
+        value.raw = &self.text[start..self.at];
+        value.kind = kind;
+        value.values = values;
+        Some(())
     }
 
-    /// The characters between two quotes, and whether there are escapes among them.
-    fn string(&mut self) -> Option<(&'a str, bool)> {
+    /// The characters between two quotes.
+    fn string(&mut self) -> Option<Chars<'a>> {
         if !self.take(b'"') {
             return None;
         }
@@ -154,9 +240,9 @@ impl<'a> Reader<'a> {
         loop {
             self.at += memchr2(b'"', b'\\', &bytes[self.at..])?;
             if bytes[self.at] == b'"' {
-                let text = &self.text[start..self.at];
+                let raw = &self.text[start..self.at];
                 self.at += 1;
-                return Some((text, escaped));
+                return Some(Chars { raw, escaped });
             }
             escaped = true;
             // The escaped character may be of several bytes: step over the backslash and one whole character.
@@ -165,32 +251,29 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Option<Value<'a>> {
-        let mut members = Vec::new();
+    fn object(&mut self, depth: usize) -> Option<Kind> {
         self.at += 1;
         self.blanks();
         while !self.take(b'}') {
-            let (key, escaped) = self.string()?;
-            let key = if escaped { unescape(key) } else { Cow::Borrowed(key) };
+            let name = self.string()?;
             self.blanks();
             if !self.take(b':') {
                 return None;
             }
-            members.push((key, self.value(depth + 1)?));
+            self.value(name, depth + 1)?;
             self.separator(b'}')?;
         }
-        Some(Value::Object(members))
+        Some(Kind::Object)
     }
 
-    fn array(&mut self, depth: usize) -> Option<Value<'a>> {
-        let mut items = Vec::new();
+    fn array(&mut self, depth: usize) -> Option<Kind> {
         self.at += 1;
         self.blanks();
         while !self.take(b']') {
-            items.push(self.value(depth + 1)?);
+            self.value(Chars::default(), depth + 1)?;
             self.separator(b']')?;
         }
-        Some(Value::Array(items))
+        Some(Kind::Array)
     }
 
     /// Between two values: a comma, or the end ahead; the tolerant reader does without the first and forgives one
@@ -203,7 +286,7 @@ impl<'a> Reader<'a> {
         (self.tolerant || comma != at_end).then_some(())
     }
 
-    fn word(&mut self) -> Option<Value<'a>> {
+    fn word(&mut self) -> Option<Kind> {
         let rest = &self.text[self.at..];
         let length = rest
             .bytes()
@@ -212,17 +295,16 @@ impl<'a> Reader<'a> {
         let word = &rest[..length];
         self.at += length;
         match word {
-            "null" => Some(Value::Null),
-            "true" => Some(Value::Bool(true)),
-            "false" => Some(Value::Bool(false)),
-            _ if is_number(word) => Some(Value::Number(word)),
-            _ if self.tolerant && is_not_finite(word) => Some(Value::Number(word)),
+            "null" => Some(Kind::Null),
+            "true" => Some(Kind::Bool(true)),
+            "false" => Some(Kind::Bool(false)),
+            _ if is_number(word) || (self.tolerant && is_not_finite(word)) => Some(Kind::Number),
             _ => None,
         }
     }
 
     /// Steps over an array or object without recursion.
-    fn deep(&mut self) -> Option<Value<'a>> {
+    fn deep(&mut self) -> Option<Kind> {
         let mut open = 0_usize;
         loop {
             match self.peek()? {
@@ -236,7 +318,7 @@ impl<'a> Reader<'a> {
             }
             self.at += self.text[self.at..].chars().next()?.len_utf8();
             if open == 0 {
-                return Some(Value::Deep);
+                return Some(Kind::Deep);
             }
         }
     }

@@ -8,7 +8,7 @@
 
 use super::envelope::{self, Envelope};
 use super::image::{self, Cut};
-use super::json::{self, Node, Value};
+use super::json::{self, Kind, Node};
 use crate::record::{DuplicateFace, FaceImage, FaceInfo, ParseStatus, Record};
 
 /// Ages beyond are no ages.
@@ -42,7 +42,7 @@ pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
     record.unwrap_or(Err(NotAFinalReply::NoVerdict))
 }
 
-fn record(result: &Node<'_>, passed: bool, request_id: Option<String>) -> Record {
+fn record(result: Node<'_, '_>, passed: bool, request_id: Option<String>) -> Record {
     let mut cuts = Vec::new();
     let mut raw = |name: &str| result.get(name).map(|node| image::cut(raw_text(node), &mut cuts));
     let ext_face_info = raw("ExtFaceInfo");
@@ -75,10 +75,10 @@ fn record(result: &Node<'_>, passed: bool, request_id: Option<String>) -> Record
 }
 
 /// A string's characters; anything else as JSON without blanks.
-fn raw_text(node: &Node<'_>) -> String {
-    match node.value {
-        Value::Text(raw) => json::unescape(raw).into_owned(),
-        _ => json::compact(node.raw),
+fn raw_text(node: Node<'_, '_>) -> String {
+    match node.kind() {
+        Kind::Text { .. } => node.text().unwrap_or_default().into_owned(),
+        _ => json::compact(node.raw()),
     }
 }
 
@@ -105,7 +105,7 @@ fn read_face(text: &str) -> (FaceInfo, ParseStatus) {
     let read = envelope::with_container_in(text, |node| {
         let mut members = Members {
             node,
-            status: if matches!(node.value, Value::Object(_)) {
+            status: if node.kind() == Kind::Object {
                 ParseStatus::Ok
             } else {
                 ParseStatus::Partial
@@ -117,8 +117,8 @@ fn read_face(text: &str) -> (FaceInfo, ParseStatus) {
 }
 
 /// Reads an object's members; notes when one can't be read.
-struct Members<'n, 'a> {
-    node: &'n Node<'a>,
+struct Members<'j, 'a> {
+    node: Node<'j, 'a>,
     status: ParseStatus,
 }
 
@@ -142,8 +142,8 @@ impl Members<'_, '_> {
     /// A member read by `read`: missing, null and blank are `None`, what `read` refuses is noted.
     fn member<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let node = self.node.get(name)?;
-        let text = match node.value {
-            Value::Bool(_) => Some(node.raw.into()),
+        let text = match node.kind() {
+            Kind::Bool(_) => Some(node.raw().into()),
             _ => node.text(),
         };
         let text = text.as_deref().map(str::trim);
@@ -197,17 +197,16 @@ impl Members<'_, '_> {
             return None;
         }
         let read = envelope::with_container(node, |list| {
-            let faces = match &list.value {
-                Value::Array(faces) => faces.as_slice(),
-                _ => std::slice::from_ref(list),
-            };
             let mut status = ParseStatus::Ok;
-            let faces = faces.iter().filter_map(|face| {
+            let mut read = |face| {
                 let (face, face_status) = duplicate_face(face);
                 status = status.max(face_status);
                 face
-            });
-            let faces: Vec<_> = faces.collect();
+            };
+            let faces: Vec<_> = match list.kind() {
+                Kind::Array => list.items().filter_map(read).collect(),
+                _ => read(list).into_iter().collect(),
+            };
             (faces, status)
         });
         let (faces, status) = match read {
@@ -219,13 +218,13 @@ impl Members<'_, '_> {
     }
 }
 
-fn duplicate_face(node: &Node<'_>) -> (Option<DuplicateFace>, ParseStatus) {
+fn duplicate_face(node: Node<'_, '_>) -> (Option<DuplicateFace>, ParseStatus) {
     let read = envelope::with_container(node, |node| {
         let mut members = Members {
             node,
             status: ParseStatus::Ok,
         };
-        if !matches!(node.value, Value::Object(_)) {
+        if node.kind() != Kind::Object {
             return (None, ParseStatus::Partial);
         }
         let face = DuplicateFace {

@@ -33,12 +33,30 @@ fn strict_takes_json_and_nothing_else() {
 
 #[test]
 fn tolerant_forgives_commas_and_nan() {
-    let node = tolerant(r#"{"a": "x" "b": [1 2,], "c": NaN, "d": -Infinity,}"#).unwrap();
+    let json = tolerant(r#"{"a": "x" "b": [1 2,], "c": NaN, "d": -Infinity,}"#).unwrap();
+    let node = json.root();
     assert_eq!(node.get("A").unwrap().text().unwrap(), "x");
-    assert_eq!(node.get("b").unwrap().raw, "[1 2,]");
-    assert!(matches!(node.get("c").unwrap().value, Value::Number("NaN")));
+    assert_eq!(node.get("b").unwrap().raw(), "[1 2,]");
+    assert_eq!(node.get("c").unwrap().kind(), Kind::Number);
+    assert_eq!(node.get("c").unwrap().text().unwrap(), "NaN");
     assert!(node.get("d").is_some());
     assert!(tolerant("{\"a\":").is_none());
+}
+
+#[test]
+fn members_are_found_whatever_stands_within_the_others() {
+    let text = r#"{"a": {"b": [1, {"c": 2}], "d": {}}, "\u0062": [[], "x"], "C": null, "c": 3, "C": 4, "c": null}"#;
+    let json = strict(text).unwrap();
+    let raw = |name: &str| json.root().get(name).map(Node::raw);
+    assert_eq!(raw("a"), Some(r#"{"b": [1, {"c": 2}], "d": {}}"#));
+    assert_eq!(raw("B"), Some(r#"[[], "x"]"#), "escapes in a name are resolved");
+    assert_eq!(raw("c"), Some("4"), "the last one that is not null");
+    assert_eq!((raw("d"), raw("x")), (None, None));
+    let inner = json.root().get("a").unwrap().get("b").unwrap();
+    assert_eq!(inner.items().map(Node::raw).collect::<Vec<_>>(), ["1", r#"{"c": 2}"#]);
+    assert_eq!(inner.get("c").map(Node::raw), None, "an array has no members");
+    let names: Vec<_> = json.root().items().map(Node::name).collect();
+    assert_eq!(names, ["a", "b", "C", "c", "C", "c"]);
 }
 
 #[test]
@@ -73,8 +91,8 @@ proptest! {
     #[test]
     fn nothing_panics(text in "[\\[\\]{}:,\"\\\\a-fu0-9.éNn \\-]{0,60}") {
         let _ = tolerant(&text);
-        if let Some(node) = strict(&text) {
-            prop_assert_eq!(node.raw, text.trim_matches([' ']));
+        if let Some(json) = strict(&text) {
+            prop_assert_eq!(json.root().raw(), text.trim_matches([' ']));
         }
         let _ = (unescape(&text), compact(&text));
     }
@@ -84,9 +102,9 @@ proptest! {
         let text = serde_json::to_string(&value).unwrap();
         prop_assert!(strict(&text).is_some());
         let first = serde_json::to_string(&value.iter().map(|v| &v.0).collect::<Vec<_>>()).unwrap();
-        let node = strict(&first).unwrap();
-        let Value::Array(items) = node.value else { panic!("no array") };
-        for (item, original) in items.iter().zip(&value) {
+        let json = strict(&first).unwrap();
+        prop_assert_eq!(json.root().items().count(), value.len());
+        for (item, original) in json.root().items().zip(&value) {
             prop_assert_eq!(item.text().unwrap(), original.0.as_str());
         }
     }
