@@ -289,7 +289,7 @@ impl Fetch {
     /// One attempt; `None` where the run stops before it is answered.
     async fn exchange(&self, due: &Due, unsent: Option<Unsent>) -> Option<Result<(Reply, Room), Fault>> {
         self.counts.attempted();
-        let unsent = unsent.map(|unsent| Arc::new(unsent) as UntilSent);
+        let unsent = unsent.map(|unsent| Box::new(unsent) as UntilSent);
         tokio::select! {
             biased;
             tried = self.client.attempt(due, unsent) => Some(tried),

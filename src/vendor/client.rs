@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Body, Method};
 use secrecy::ExposeSecret;
 
 use super::credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSource};
@@ -19,7 +19,7 @@ use super::endpoint::{BaseUrl, Endpoints};
 use super::fault::Fault;
 use super::reply::Classified;
 use super::room::{Room, Rooms};
-use super::transport::{CaBundle, UntilSent};
+use super::transport::{CaBundle, Unsent, UntilSent};
 use super::{sign, transport};
 use crate::clock::Clock;
 use crate::record::{Due, Region};
@@ -186,11 +186,9 @@ impl Client {
         let query = sign::canonical_query(&parameters[..if self.want_images { 3 } else { 2 }]);
         let mut request = reqwest::Request::new(Method::POST, url.with_query(&query));
         *request.headers_mut() = self.headers(url, &query, &credentials)?;
+        *request.body_mut() = unsent.map(|until_sent| Body::wrap(Unsent { until_sent }));
         let http = if url.is_loopback() { &self.direct } else { &self.outward };
-        let sent = match unsent {
-            Some(unsent) => transport::execute(http, request, unsent).await,
-            None => http.execute(request).await,
-        };
+        let sent = http.execute(request).await;
         let response = sent.map_err(|error| Fault::of(error, url.host_header()))?;
         read(response, url.host_header(), &self.rooms).await
     }

@@ -2,22 +2,23 @@
 //! certificate off.
 //!
 //! - [`builder`]: TLS provider, no redirects, no retries of its own
-//! - [`execute`]: tells when a request is sent, by dropping something
+//! - [`Unsent`]: tells when a request is sent, by dropping something
 //! - [`CaBundle`]: CAs that are trusted beside the machine's; [`CaBundleError`]: why there are none
 //! - [`distrust`]: why a server's certificate was refused
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use futures::future::{FutureExt, poll_fn};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{CertificateError, RootCertStore};
-use tower::util::MapFutureLayer;
 
 use crate::files;
 
@@ -32,10 +33,10 @@ pub(crate) fn builder(https: bool, more: &CaBundle) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("idvault/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        // Without the zero each request is copied, for the retry that never comes.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .http1_only()
-        .tcp_nodelay(true)
-        .connector_layer(MapFutureLayer::new(set_up));
+        .tcp_nodelay(true);
     if https {
         builder.tls_certs_merge(more.0.clone())
     } else {
@@ -44,40 +45,30 @@ pub(crate) fn builder(https: bool, more: &CaBundle) -> reqwest::ClientBuilder {
 }
 
 /// Dropped when a request is sent.
-pub type UntilSent = Arc<dyn Send + Sync>;
+pub type UntilSent = Box<dyn Send + Sync>;
 
-tokio::task_local! {
-    /// That of the request which is made here.
-    static UNSENT: Weak<dyn Send + Sync>;
+/// The empty body of a request, which holds something until that is sent: as hyper writes the head to a connection, it lets go of a
+/// body that is at its end.
+pub(super) struct Unsent {
+    #[expect(dead_code, reason = "held, and nothing else")]
+    pub(super) until_sent: UntilSent,
 }
 
-/// Makes a request. The last of `unsent` is dropped when it is sent, or can't be; where a connection is set up for it, when
-/// that stands.
-pub(super) async fn execute(
-    http: &reqwest::Client,
-    request: reqwest::Request,
-    unsent: UntilSent,
-) -> reqwest::Result<reqwest::Response> {
-    let mut request = pin!(UNSENT.scope(Arc::downgrade(&unsent), http.execute(request)));
-    tokio::select! {
-        biased;
-        response = &mut request => return response,
-        // By now a connection that stood idle has the request, and its task mostly wrote it; or one is being set up.
-        () = tokio::task::yield_now() => drop(unsent),
+impl Body for Unsent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
     }
-    request.await
-}
 
-/// A connection that is being set up. The request that needs it is sent when it stands, or when another one became free
-/// before: this one is then set up to its end by a task of its own, for later.
-fn set_up<C: Future + Unpin>(mut connecting: C) -> impl Future<Output = C::Output> {
-    let mut unsent = UNSENT.try_with(Weak::upgrade).ok().flatten();
-    poll_fn(move |context| {
-        if UNSENT.try_with(|_| ()).is_err() {
-            drop(unsent.take());
-        }
-        connecting.poll_unpin(context)
-    })
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
 }
 
 /// CAs that are trusted beside the machine's own: those of a company.
@@ -197,21 +188,4 @@ fn of_certificate(error: &rustls::Error) -> Option<String> {
         }
         other => other.to_string(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::future::pending;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_connection_holds_its_request_until_that_has_found_another() {
-        let unsent: UntilSent = Arc::new(());
-        let mut connecting = Box::pin(UNSENT.sync_scope(Arc::downgrade(&unsent), || set_up(pending::<()>())));
-        UNSENT.sync_scope(Arc::downgrade(&unsent), || connecting.as_mut().now_or_never());
-        assert_eq!(Arc::strong_count(&unsent), 2, "its request is made here");
-        connecting.as_mut().now_or_never();
-        assert_eq!(Arc::strong_count(&unsent), 1, "a task of its own sets it up");
-    }
 }

@@ -141,7 +141,7 @@ async fn what_a_request_holds_until_it_is_sent_is_dropped_before_it_is_answered(
     for connection in ["new", "idle"] {
         let unsent = Arc::new(());
         *held.lock().unwrap() = Arc::downgrade(&unsent);
-        let answered = client.attempt(&due("ap-southeast-1"), Some(unsent)).await;
+        let answered = client.attempt(&due("ap-southeast-1"), Some(Box::new(unsent))).await;
         assert_eq!(answered.unwrap().0.http_status, 200, "{connection}");
     }
     assert_eq!(double.connections.load(Ordering::SeqCst), 1);
