@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 /// How long they may take to end. What still waits then, for the answer of a name server, say, is not waited for.
 const END: Duration = Duration::from_secs(1);
 
-/// Runs `future` with a thread for each core, and ends them. glibc keeps memory that a thread has let go of for that thread; only what one
-/// that has ended leaves behind is there for a new one.
+/// Runs `future` with a thread for each core, and ends them. The allocator keeps memory that a thread has let go of for that thread; what
+/// one that has ended leaves behind is there for all.
 ///
 /// Fails where the machine gives no threads or files.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {

@@ -46,13 +46,14 @@ impl Place {
         Ok(path.to_str().ok_or("a path that is not UTF-8")?.to_owned())
     }
 
-    /// The program with `args`, not started yet. It gets no environment but its credentials.
+    /// The program with `args`, not started yet. It gets no environment but its credentials, and what samples/crontab sets.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
             .env_clear()
             .env("ALIBABA_CLOUD_ACCESS_KEY_ID", SANDBOX_ACCESS_KEY_ID)
             .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SANDBOX_ACCESS_KEY_SECRET)
+            .env("MIMALLOC_PURGE_DELAY", "100")
             .current_dir(&self.dir)
             .args(args);
         if !args.contains(&"--now") {

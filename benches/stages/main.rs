@@ -12,6 +12,11 @@ mod fixture;
 mod ledger;
 
 use criterion::{criterion_group, criterion_main};
+use mimalloc::MiMalloc;
+
+// The program's own.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 criterion_group!(
     benches,

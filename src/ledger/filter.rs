@@ -3,8 +3,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-/// Bytes of a filter: of 20 million ids it is unsure about 1 in 200, of 40 million about 1 in 20. It is also just larger than what makes
-/// glibc keep as much free memory for the rest of the run as was once given back in a piece (`M_MMAP_THRESHOLD` in mallopt(3), 32 MiB).
+/// Bytes of a filter: of 20 million ids it is unsure about 1 in 200, of 40 million about 1 in 20.
 pub(super) const BYTES: usize = 32 * 1024 * 1024;
 
 /// Bits that an id sets.
