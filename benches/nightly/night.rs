@@ -53,7 +53,7 @@ impl Place {
             .env_clear()
             .env("ALIBABA_CLOUD_ACCESS_KEY_ID", SANDBOX_ACCESS_KEY_ID)
             .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SANDBOX_ACCESS_KEY_SECRET)
-            .env("MIMALLOC_PURGE_DELAY", "100")
+            .env("MIMALLOC_PURGE_DELAY", "30")
             .current_dir(&self.dir)
             .args(args);
         if !args.contains(&"--now") {
