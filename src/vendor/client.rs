@@ -19,7 +19,7 @@ use super::endpoint::{BaseUrl, Endpoints};
 use super::fault::Fault;
 use super::reply::Classified;
 use super::room::{Room, Rooms};
-use super::transport::{CaBundle, Unsent, UntilSent};
+use super::transport::{CaBundle, EmptyBody, UntilSent};
 use super::{sign, transport};
 use crate::clock::Clock;
 use crate::record::{Due, Region};
@@ -186,7 +186,7 @@ impl Client {
         let query = sign::canonical_query(&parameters[..if self.want_images { 3 } else { 2 }]);
         let mut request = reqwest::Request::new(Method::POST, url.with_query(&query));
         *request.headers_mut() = self.headers(url, &query, &credentials)?;
-        *request.body_mut() = unsent.map(|until_sent| Body::wrap(Unsent { until_sent }));
+        *request.body_mut() = unsent.map(|until_sent| Body::wrap(EmptyBody { until_sent }));
         let http = if url.is_loopback() { &self.direct } else { &self.outward };
         let sent = http.execute(request).await;
         let response = sent.map_err(|error| Fault::of(error, url.host_header()))?;

@@ -2,7 +2,7 @@
 //! certificate off.
 //!
 //! - [`builder`]: TLS provider, no redirects, no retries of its own
-//! - [`Unsent`]: tells when a request is sent, by dropping something
+//! - [`EmptyBody`]: tells when a request is sent, by dropping something
 //! - [`CaBundle`]: CAs that are trusted beside the machine's; [`CaBundleError`]: why there are none
 //! - [`distrust`]: why a server's certificate was refused
 
@@ -49,12 +49,12 @@ pub type UntilSent = Box<dyn Send + Sync>;
 
 /// The empty body of a request, which holds something until that is sent: as hyper writes the head to a connection, it lets go of a
 /// body that is at its end.
-pub(super) struct Unsent {
+pub(super) struct EmptyBody {
     #[expect(dead_code, reason = "held, and nothing else")]
     pub(super) until_sent: UntilSent,
 }
 
-impl Body for Unsent {
+impl Body for EmptyBody {
     type Data = Bytes;
     type Error = Infallible;
 
