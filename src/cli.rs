@@ -101,7 +101,7 @@ pub struct RunArgs {
     /// One rate for everything, in calls per second, in place of the quota table; `unlimited` only to a loopback address
     #[arg(long, value_name = "N|unlimited", env = "IDVAULT_QPS")]
     pub qps: Option<Qps>,
-    /// Calls in flight per product [default: 128]
+    /// Calls in flight per product [default: 256]
     #[arg(long, value_name = "N", env = "IDVAULT_CONCURRENCY")]
     pub concurrency: Option<usize>,
     /// Begin no call after this time, such as 6h

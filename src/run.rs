@@ -254,7 +254,7 @@ impl Night {
         Ok(said_all)
     }
 
-    /// Asks for what is due, with threads that end before publication starts its own.
+    /// Asks for what is due.
     fn fetch(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
         runtime::block_on(self.ask(ledger, run, story)).map_err(RunError::Start)?
     }

@@ -1,21 +1,21 @@
-//! The threads on which the network is waited for.
+//! Waiting for the network.
 //!
-//! - [`block_on`]: has them for as long as a future takes
+//! - [`block_on`]: a runtime for as long as a future takes
 
 use std::io;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
-/// How long they may take to end. What still waits then, for the answer of a name server, say, is not waited for.
+/// How long the threads may take to end. What still waits then, for the answer of a name server, say, is not waited for.
 const END: Duration = Duration::from_secs(1);
 
-/// Runs `future` with a thread for each core, and ends them. The allocator keeps memory that a thread has let go of for that thread; what
-/// one that has ended leaves behind is there for all.
+/// Runs `future` and what it spawns on this thread: a thread for each core would keep waking the others, for more CPU and no more calls
+/// (BENCHMARKS.md). What blocks has threads of its own, which end with it.
 ///
-/// Fails where the machine gives no threads or files.
+/// Fails where the machine gives no files.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
-    let runtime = Runtime::new()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let given = runtime.block_on(future);
     runtime.shutdown_timeout(END);
     Ok(given)
@@ -25,27 +25,29 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
 mod tests {
     use std::cell::RefCell;
     use std::sync::{Arc, mpsc};
+    use std::thread;
 
     use super::*;
 
     #[test]
-    fn its_threads_have_ended_when_it_returns() {
+    fn what_blocks_has_threads_that_have_ended_when_it_returns() {
         thread_local! {
             static HELD: RefCell<Option<Arc<()>>> = const { RefCell::new(None) };
         }
         let threads = Arc::new(());
-        let keep = || {
-            let held = threads.clone();
-            move || HELD.set(Some(held))
+        let held = threads.clone();
+        let blocking = move || {
+            HELD.set(Some(held));
+            thread::current().id()
         };
-        let (asked, blocking) = (keep(), keep());
-        let held = block_on(async {
-            tokio::spawn(async { asked() }).await.unwrap();
-            tokio::task::spawn_blocking(blocking).await.unwrap();
-            Arc::strong_count(&threads) - 1
-        });
-        assert_eq!(held.unwrap(), 2);
-        assert_eq!(Arc::strong_count(&threads) - 1, 0);
+        let (spawned, blocked) = block_on(async {
+            let spawned = tokio::spawn(async { thread::current().id() }).await.unwrap();
+            (spawned, tokio::task::spawn_blocking(blocking).await.unwrap())
+        })
+        .unwrap();
+        assert_eq!(spawned, thread::current().id());
+        assert_ne!(blocked, spawned);
+        assert_eq!(Arc::strong_count(&threads), 1);
     }
 
     #[test]

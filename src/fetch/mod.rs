@@ -46,7 +46,7 @@ const NEAR_TIMER: Duration = Duration::from_secs(1);
 const LANES: usize = 16;
 
 /// Calls in flight per product.
-pub const CONCURRENCY: usize = 128;
+pub const CONCURRENCY: usize = 256;
 
 /// How many calls at a time, and how often each is tried.
 #[derive(Debug, Clone)]
@@ -168,7 +168,7 @@ impl Fetch {
     }
 
     /// Attempts for one id until there is something to settle, and the room that its reply takes until then; `None` where
-    /// the run stops first.
+    /// the run stops first. What is rarely awaited is boxed: each call in flight would have its size, and be moved with it.
     async fn attempts(&self, lane: &Lane, due: &Due) -> Option<(Settlement, Room)> {
         let (mut charged, mut refreshed, mut failed) = (0, false, false);
         if !self.client.serves(&due.region) {
@@ -179,7 +179,7 @@ impl Fetch {
         loop {
             let passed = self.pass(lane, service).await?;
             if let Some(other) = passed.breaker.probes().then(|| service.probes.next()).flatten() {
-                self.probe(lane, service, passed, other).await?;
+                Box::pin(self.probe(lane, service, passed, other)).await?;
                 continue;
             }
             let tried = self.exchange(due, passed.unsent).await?;
@@ -208,14 +208,14 @@ impl Fetch {
                 Step::Again { .. } if outage => {
                     if let Some((other, record)) = passed.breaker.probes().then(|| lane.unheard_of(service)).flatten() {
                         let passed = self.pass(lane, &other).await?;
-                        self.probe(lane, &other, passed, &record).await?;
+                        Box::pin(self.probe(lane, &other, passed, &record)).await?;
                     }
                     lane.give_up_unanswered(&due.region, service);
                 }
                 Step::Again { answered } => {
                     charged += 1;
                     if charged >= self.settings.retry.attempts_per_call || !self.budget.take() {
-                        let answered = answered && self.answers_others(lane, service).await?;
+                        let answered = answered && Box::pin(self.answers_others(lane, service)).await?;
                         let settled = self.settings.limits.give_up(due, answered);
                         return Some((settlement(charged, settled), Room::default()));
                     }
