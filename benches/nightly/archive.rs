@@ -23,29 +23,30 @@ pub(crate) fn reports(bench: &mut Bench, place: &Place, rows: u64) -> BenchResul
     Ok(())
 }
 
-pub(crate) fn verify(bench: &mut Bench, place: &Place) -> BenchResult<()> {
+/// `archive` says what is in it.
+pub(crate) fn verify(bench: &mut Bench, place: &Place, archive: &str) -> BenchResult<()> {
     let (_, bytes) = place.archive();
     let ended = place.run(&["verify", "--read-data"])?;
-    let figure = float(bytes) / ended.wall.as_secs_f64();
+    let (of_a_core, whole) = (per_second(bytes, ended.cpu), per_second(bytes, ended.wall));
     let (_, read) = bench.floors.disk(&bench.base)?;
     let sha256 = bench.floors.sha256()?;
     let decoding = decoded_alone(place)?;
     let row = Row::new(
-        "verify --read-data",
+        format!("verify --read-data, {archive}, a second of CPU"),
         Goal::AtLeast(1_000.0),
-        figure / 1e6,
+        of_a_core / 1e6,
         megabytes_per_second,
     );
     bench.table.add(row.beside(format!(
-        "{} read; {} of the parquet crate's decoding alone on one core ({}), {} of the disk's reading, {} of SHA-256 \
-         alone on one core; {:.2} s of CPU in {}, {}",
-        mib(float(bytes) / 1_048_576.0),
-        percent(figure / decoding),
+        "{} of the parquet crate's decoding alone ({}), {} of SHA-256 alone, each on one core; {} read in {}: {}, {} of the \
+         disk's reading; {}",
+        percent(of_a_core / decoding),
         megabytes_per_second(decoding / 1e6),
-        percent(figure / read),
-        percent(figure / sha256),
-        ended.cpu.as_secs_f64(),
+        percent(of_a_core / sha256),
+        mib(float(bytes) / 1_048_576.0),
         seconds(ended.wall.as_secs_f64()),
+        megabytes_per_second(whole / 1e6),
+        percent(whole / read),
         mib(ended.peak_mib())
     )));
     Ok(())

@@ -35,7 +35,7 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
     published(bench, &night, ids)?;
     against_pyarrow(bench, &place)?;
     archive::reports(bench, &place, ids)?;
-    archive::verify(bench, &place)
+    archive::verify(bench, &place, &format!("{} rows", count(float(ids))))
 }
 
 fn row(bench: &mut Bench, place: &Place, night: &Night, ids: u64) -> BenchResult<()> {

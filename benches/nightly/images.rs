@@ -1,6 +1,7 @@
 //! Runs that fetch face images of 100 kB with every record.
 
 use crate::Bench;
+use crate::archive;
 use crate::night::{BenchResult, NOW};
 use crate::server::{Load, LoadServer};
 use crate::source::Source;
@@ -51,5 +52,5 @@ pub(crate) fn measure(bench: &mut Bench) -> BenchResult<()> {
         night.ended.peak_mib(),
         mib,
     ));
-    Ok(())
+    archive::verify(bench, &place, &what)
 }

@@ -54,6 +54,7 @@ impl Place {
             .env("ALIBABA_CLOUD_ACCESS_KEY_ID", SANDBOX_ACCESS_KEY_ID)
             .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SANDBOX_ACCESS_KEY_SECRET)
             .env("MIMALLOC_PURGE_DELAY", "30")
+            .env("MALLOC_ARENA_MAX", "1")
             .current_dir(&self.dir)
             .args(args);
         if !args.contains(&"--now") {
