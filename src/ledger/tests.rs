@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{Admitted, Defaults, Ledger, LedgerError, Lock};
-use crate::record::{Pending, ProductCode, Region, TransactionId};
+use crate::record::{MerchantBizId, Pending, ProductCode, Region, TransactionId, expires_at};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
@@ -303,6 +303,63 @@ fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
         );
         ledger.check_integrity().unwrap();
     }
+}
+
+#[test]
+fn a_filled_ledger_says_of_each_row_what_the_source_said_however_many_a_statement_takes() {
+    let given = |number: i64| Pending {
+        transaction_id: TransactionId::parse(&format!("t{number}")).unwrap(),
+        merchant_biz_id: (number % 2 == 0).then(|| MerchantBizId::parse(&format!("m{number}")).unwrap()),
+        product_code: (number % 3 == 0).then(|| ProductCode::parse("eKYC").unwrap()),
+        region: (number % 5 == 0).then(|| Region::parse("eu-central-1").unwrap()),
+        verified_at: (number % 7 != 0).then(|| jiff::Timestamp::from_microsecond(number).unwrap()),
+    };
+    let given: Vec<Pending> = (0..100).map(given).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(folder.path());
+    let now = jiff::Timestamp::from_second(1_000).unwrap();
+    let run = ledger.begin_run(now, None).unwrap();
+    let defaults = defaults();
+    let mut admission = ledger.admission(&defaults, &run, now);
+    // With and without some that are too few for a statement that takes many; the last one is not new.
+    for rows in [&given[..64], &given[64..100], &given[99..]] {
+        admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
+    }
+    assert!(admission.make_indices(|| false).unwrap());
+    admission.commit().unwrap();
+    drop(admission);
+    let mut stored = ledger
+        .connection
+        .prepare("SELECT * FROM transactions ORDER BY number")
+        .unwrap();
+    let mut stored = stored.query([]).unwrap();
+    for (row, number) in given.iter().zip(1..) {
+        let stored = stored.next().unwrap().unwrap();
+        let text = |name| stored.get::<_, Option<String>>(name).unwrap();
+        let whole = |name| stored.get::<_, Option<i64>>(name).unwrap();
+        assert_eq!(whole("number"), Some(number));
+        assert_eq!(text("transaction_id").unwrap(), row.transaction_id.as_str());
+        assert_eq!(
+            text("merchant_biz_id").as_deref(),
+            row.merchant_biz_id.as_ref().map(MerchantBizId::as_str)
+        );
+        let product_code = row.product_code.as_ref().unwrap_or(&defaults.product_code);
+        assert_eq!(text("product_code").unwrap(), product_code.as_str());
+        assert_eq!(whole("product_assumed"), Some(row.product_code.is_none().into()));
+        let region = row.region.as_ref().unwrap_or(&defaults.region);
+        assert_eq!(text("region").unwrap(), region.as_str());
+        assert_eq!(whole("region_assumed"), Some(row.region.is_none().into()));
+        assert_eq!(
+            whole("verified_at"),
+            row.verified_at.map(jiff::Timestamp::as_microsecond)
+        );
+        assert_eq!(whole("first_seen_at"), Some(now.as_microsecond()));
+        assert_eq!(whole("first_run"), Some(run.number));
+        let deleted_from = row.verified_at.map_or(now, expires_at);
+        assert_eq!(whole("deleted_from"), Some(deleted_from.as_microsecond()));
+        assert_eq!(whole("age_known"), Some(row.verified_at.is_some().into()));
+    }
+    assert!(stored.next().unwrap().is_none());
 }
 
 fn mode(ledger: &Ledger) -> String {
