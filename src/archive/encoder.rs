@@ -30,7 +30,7 @@ use crate::files::{self, FileError};
 use crate::record::hex;
 
 /// Steps that wait for the encoding thread: what they hold is bounded by [`Limits`].
-const STEPS_AHEAD: usize = 1;
+const STEPS_AHEAD: usize = 2;
 
 /// The two threads. They end when this and all files that were begun with it are dropped.
 #[derive(Debug, Clone)]

@@ -13,11 +13,13 @@ use jiff::Timestamp;
 use crate::ledger::{JournalledRow, Ledger, LedgerError, Place};
 use crate::record::sha256_hex;
 
-/// Batches that wait for the publisher, beside the one that it works on and the one that is being read.
-pub(super) const BATCHES_AHEAD: usize = 1;
+/// Batches that wait for the publisher, beside the one that it works on and the one that is being read: enough that it goes on while
+/// the encoder has the reader's core. Many small ones leave the allocator less to keep than a few large ones. Of the longest replies
+/// that are read, 8 MiB, they hold one each.
+pub(super) const BATCHES_AHEAD: usize = 16;
 
 /// Rows of a batch.
-const BATCH_ROWS: usize = 256;
+const BATCH_ROWS: usize = 64;
 
 /// Bytes of the replies of a batch; the last may be on top.
 const BATCH_BYTES: usize = 256 * 1024;
