@@ -174,6 +174,7 @@ fn filling(dir: &Path, rows: u64) -> BenchResult<f64> {
         .collect::<Result<_, _>>()?;
     ledger.execute_batch(include_str!("../../sql/admit_indices_drop.sql"))?;
     let mut insert = ledger.prepare(include_str!("../../sql/admit_insert_many.sql"))?;
+    // A few rows at the end that fill no statement are left out.
     let (many, _) = made.as_chunks::<16>();
     for rows in many {
         insert.raw_bind_parameter(1, now.as_microsecond())?;

@@ -29,7 +29,8 @@ use super::{ArchiveError, Dataset};
 use crate::files::{self, FileError};
 use crate::record::hex;
 
-/// Steps that wait for the encoding thread: what they hold is bounded by [`Limits`].
+/// Steps that wait for the encoding thread, so that it goes on while whoever hands them in waits for a core: what they hold is
+/// bounded by [`Limits`].
 const STEPS_AHEAD: usize = 2;
 
 /// The two threads. They end when this and all files that were begun with it are dropped.
