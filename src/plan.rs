@@ -161,18 +161,17 @@ impl Forecaster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{MerchantBizId, ProductCode, Region, TransactionId};
+    use crate::record::{ProductCode, Region, TransactionId};
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
     fn due(verified_at: &str, not_completed_runs: u32) -> Due {
-        let transaction_id = TransactionId::parse("t1").unwrap();
         Due {
             number: 1,
-            merchant_biz_id: MerchantBizId::derive(&transaction_id),
-            transaction_id,
+            transaction_id: TransactionId::parse("t1").unwrap(),
+            merchant_biz_id: None,
             product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
             region: Region::parse("ap-southeast-1").unwrap(),
             verified_at: Some(time(verified_at)),

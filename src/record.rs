@@ -219,8 +219,8 @@ pub struct Due {
     pub number: i64,
     /// The transaction.
     pub transaction_id: TransactionId,
-    /// The company's own id, derived where none was given.
-    pub merchant_biz_id: MerchantBizId,
+    /// The company's own id, where one was given.
+    pub merchant_biz_id: Option<MerchantBizId>,
     /// The product.
     pub product_code: ProductCode,
     /// The region it was made in.
@@ -236,6 +236,12 @@ pub struct Due {
 }
 
 impl Due {
+    /// The company's own id, derived where none was given.
+    pub fn merchant_biz_id(&self) -> MerchantBizId {
+        let given = self.merchant_biz_id.clone();
+        given.unwrap_or_else(|| MerchantBizId::derive(&self.transaction_id))
+    }
+
     /// When the result is gone at the latest: 30 days after it was made, or after it was first seen where its age
     /// is unknown.
     pub fn deadline(&self) -> Timestamp {

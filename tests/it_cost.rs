@@ -20,7 +20,7 @@ use idvault::config::ConfigFile;
 use idvault::exit::Exit;
 use idvault::files;
 use idvault::host::Host;
-use idvault::ledger::{Defaults, Ledger, Lock, Settled, Settlement, Writer};
+use idvault::ledger::{Cursor, Defaults, Ledger, Lock, Phase, Settled, Settlement, Writer};
 use idvault::record::{Pending, ProductCode, Region, TransactionId};
 use idvault::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET};
 use jiff::Timestamp;
@@ -172,7 +172,7 @@ fn commits(wal: &Path) -> usize {
 #[test]
 fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
     // No more than the writer takes at once.
-    const IDS: i64 = 500;
+    const IDS: usize = 500;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let lock = Lock::acquire(folder.path()).unwrap();
@@ -183,7 +183,7 @@ fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
         product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
         region: Region::parse("ap-southeast-1").unwrap(),
     };
-    let row = |number: i64| Pending {
+    let row = |number: usize| Pending {
         transaction_id: TransactionId::parse(&format!("id-{number:04}")).unwrap(),
         merchant_biz_id: None,
         product_code: None,
@@ -197,6 +197,8 @@ fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
     admission.commit().unwrap();
     drop(admission);
 
+    let due = ledger.due_page(&defaults.product_code, Phase::Live, &Cursor::start(), now, IDS);
+    let due = due.unwrap();
     let wal = folder.path().join("ledger.sqlite-wal");
     assert_eq!(wal.metadata().unwrap().len(), 0, "an empty ledger is filled past it");
     // Somebody else's, as a disk that takes its time.
@@ -204,8 +206,8 @@ fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
     busy.execute_batch("BEGIN IMMEDIATE").unwrap();
     let writer = Writer::start(ledger, run.number, || panic!("a commit failed"));
     let handle = writer.handle();
-    let settlement = |number| Settlement {
-        number,
+    let settlement = |due| Settlement {
+        due,
         attempts: 1,
         call_code: "Success".to_owned(),
         message: None,
@@ -218,7 +220,7 @@ fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
     };
     // Tokio would let 128 of them begin, and the others only when the disk is no longer busy.
     let mut all = Box::pin(unconstrained(join_all(
-        (1..=IDS).map(|number| handle.settle(settlement(number))),
+        due.rows.into_iter().map(|due| handle.settle(settlement(due))),
     )));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let settled = runtime.block_on(async {

@@ -31,7 +31,8 @@ fn journal(rows: usize, with_faces: bool) -> TempDir {
     let data_dir = tempfile::tempdir().expect("a folder");
     let (mut ledger, _lock) = fixture::open(data_dir.path());
     let run = fixture::admit(&mut ledger, &fixture::pending(rows));
-    let ledger = fixture::settle(ledger, &run, fixture::settlements(rows, with_faces));
+    let settlements = fixture::settlements(&ledger, rows, with_faces);
+    let ledger = fixture::settle(ledger, &run, settlements);
     ledger.close().expect("a ledger");
     data_dir
 }

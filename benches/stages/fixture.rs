@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use idvault::ledger::{Defaults, Ledger, Lock, Run, Settled, Settlement, Writer};
-use idvault::record::{Pending, ProductCode, Region, TransactionId, sha256_hex};
+use idvault::ledger::{Cursor, Defaults, Ledger, Lock, Phase, Run, Settled, Settlement, Writer};
+use idvault::record::{Due, Pending, ProductCode, Region, TransactionId, sha256_hex};
 use idvault::sandbox::Mix;
 use idvault::vendor::normalize;
 use jiff::Timestamp;
@@ -81,8 +81,11 @@ pub(crate) fn copy(data_dir: &Path) -> TempDir {
 }
 
 /// The final replies of all rows.
-pub(crate) fn settlements(rows: usize, with_faces: bool) -> impl Iterator<Item = Settlement> {
-    (0..rows).map(move |number| settlement(number, with_faces))
+pub(crate) fn settlements(ledger: &Ledger, rows: usize, with_faces: bool) -> impl Iterator<Item = Settlement> + use<> {
+    let now = verified_at(rows, rows);
+    let due = ledger.due_page(&product(), Phase::Live, &Cursor::start(), now, rows);
+    let due = due.expect("the plan").rows.into_iter();
+    due.map(move |due| settlement(due, with_faces))
 }
 
 /// Hands them to the ledger's writer.
@@ -107,15 +110,14 @@ pub(crate) fn settle(ledger: Ledger, run: &Run, mut settlements: impl Iterator<I
     }
 }
 
-fn settlement(number: usize, with_faces: bool) -> Settlement {
+fn settlement(due: Due, with_faces: bool) -> Settlement {
     let body = Mix::AllFinal
-        .answer_for(id(number).as_str(), with_faces)
+        .answer_for(due.transaction_id.as_str(), with_faces)
         .body
         .into_bytes();
     let record = normalize(&body).expect("a final reply");
     Settlement {
-        // The ledger numbers from 1.
-        number: number.cast_signed() as i64 + 1,
+        due,
         attempts: 1,
         call_code: "Success".to_owned(),
         message: None,

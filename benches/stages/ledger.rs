@@ -55,7 +55,7 @@ pub(crate) fn ledger(criterion: &mut Criterion) {
             let data_dir = fixture::copy(pending.path());
             let (mut ledger, lock) = fixture::open(data_dir.path());
             let run = ledger.begin_run(Timestamp::UNIX_EPOCH, None).expect("a run");
-            let replies: Vec<_> = fixture::settlements(ROWS, false).collect();
+            let replies: Vec<_> = fixture::settlements(&ledger, ROWS, false).collect();
             ((data_dir, lock), ledger, run, replies)
         };
         bench.iter_batched(

@@ -190,7 +190,7 @@ impl Fetch {
             let new_id = !seen.reached && !std::mem::replace(&mut failed, true);
             let outage = service.tell(&seen, passed.breaker, new_id);
             let settlement = |attempts, settled| Settlement {
-                number: due.number,
+                due: due.clone(),
                 attempts,
                 call_code: seen.call_code,
                 message: seen.message,
@@ -264,7 +264,7 @@ impl Fetch {
     /// A record whose region has lost its endpoint since it came in: nothing can be asked.
     fn unserved(&self, due: &Due) -> Settlement {
         Settlement {
-            number: due.number,
+            due: due.clone(),
             attempts: 0,
             call_code: "no_endpoint".to_owned(),
             message: Some(format!("no endpoint is known for the region {}", due.region)),

@@ -93,14 +93,13 @@ pub fn step(answer: &Answer, due: &Due, now: Timestamp, limits: &Limits) -> Step
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{MerchantBizId, ProductCode, Region, TransactionId};
+    use crate::record::{ProductCode, Region, TransactionId};
 
     fn due(failed_runs: u32) -> Due {
-        let transaction_id = TransactionId::parse("t1").unwrap();
         Due {
             number: 1,
-            merchant_biz_id: MerchantBizId::derive(&transaction_id),
-            transaction_id,
+            transaction_id: TransactionId::parse("t1").unwrap(),
+            merchant_biz_id: None,
             product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
             region: Region::parse("ap-southeast-1").unwrap(),
             verified_at: Some("2026-11-01T00:00:00Z".parse().unwrap()),

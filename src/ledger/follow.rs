@@ -109,7 +109,7 @@ impl Ledger {
 fn said(settlement: Settlement) -> Option<Said> {
     match settlement.settled {
         Settled::Journalled { passed, sub_code, .. } => Some(Said {
-            number: settlement.number,
+            number: settlement.due.number,
             attempts: settlement.attempts,
             call_code: settlement.call_code,
             called_at: settlement.called_at.as_microsecond(),

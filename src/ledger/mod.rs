@@ -234,12 +234,22 @@ fn checked<'a, T>(text: &'a str, parse: fn(&'a str) -> Result<T, crate::record::
     parse(text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
 }
 
+/// The same of a cell that may be null.
+fn optional<T>(
+    row: &rusqlite::Row<'_>,
+    at: usize,
+    parse: fn(&str) -> Result<T, crate::record::InvalidField>,
+) -> rusqlite::Result<Option<T>> {
+    row.get_ref(at)?
+        .as_str_or_null()?
+        .map(|text| checked(text, parse))
+        .transpose()
+}
+
 /// The ids that a row begins with: `transaction_id` and `merchant_biz_id`, which is derived where none was given.
 fn ids(row: &rusqlite::Row<'_>) -> rusqlite::Result<(TransactionId, MerchantBizId)> {
     let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::parse)?;
-    let merchant_biz_id = match row.get_ref(1)?.as_str_or_null()? {
-        Some(given) => checked(given, MerchantBizId::parse)?,
-        None => MerchantBizId::derive(&transaction_id),
-    };
+    let merchant_biz_id =
+        optional(row, 1, MerchantBizId::parse)?.unwrap_or_else(|| MerchantBizId::derive(&transaction_id));
     Ok((transaction_id, merchant_biz_id))
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Row, ToSql, named_params};
 
-use super::{Ledger, LedgerError, checked, ids, optional_timestamp, timestamp};
-use crate::record::{Due, ProductCode, Region};
+use super::{Ledger, LedgerError, checked, optional, optional_timestamp, timestamp};
+use crate::record::{Due, MerchantBizId, ProductCode, Region, TransactionId};
 
 /// Which of the due rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,11 +172,10 @@ impl Ledger {
 }
 
 fn due(row: &Row<'_>) -> rusqlite::Result<Due> {
-    let (transaction_id, merchant_biz_id) = ids(row)?;
     Ok(Due {
         number: row.get(8)?,
-        merchant_biz_id,
-        transaction_id,
+        transaction_id: checked(row.get_ref(0)?.as_str()?, TransactionId::parse)?,
+        merchant_biz_id: optional(row, 1, MerchantBizId::parse)?,
         product_code: checked(row.get_ref(2)?.as_str()?, ProductCode::parse)?,
         region: checked(row.get_ref(3)?.as_str()?, Region::parse)?,
         verified_at: optional_timestamp(row.get(4)?)?,

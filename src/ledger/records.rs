@@ -10,7 +10,7 @@
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use super::reconcile::month_row;
-use super::{Admitted, Defaults, Ledger, LedgerError, MonthRow, Run, checked, timestamp};
+use super::{Admitted, Defaults, Ledger, LedgerError, MonthRow, Run, checked, optional, timestamp};
 use crate::record::{MerchantBizId, Pending, ProductCode, Region, TransactionId};
 use jiff::Timestamp;
 
@@ -242,16 +242,6 @@ impl Ledger {
 
 /// The seven columns of a record from `at` on.
 fn vendor_record(row: &Row<'_>, at: usize) -> rusqlite::Result<VendorRecord> {
-    fn optional<T>(
-        row: &Row<'_>,
-        at: usize,
-        parse: fn(&str) -> Result<T, crate::record::InvalidField>,
-    ) -> rusqlite::Result<Option<T>> {
-        row.get_ref(at)?
-            .as_str_or_null()?
-            .map(|text| checked(text, parse))
-            .transpose()
-    }
     Ok(VendorRecord {
         transaction_id: checked(row.get_ref(at)?.as_str()?, TransactionId::parse)?,
         merchant_biz_id: optional(row, at + 1, MerchantBizId::parse)?,

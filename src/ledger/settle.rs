@@ -3,18 +3,18 @@
 //! A final reply is kept in the journal, page after page as they come. The row of its transaction follows later (`follow`).
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, TransactionBehavior, named_params, params};
 
 use super::follow::Behind;
 use super::replies::{Replies, Span};
 use super::{Ledger, LedgerError};
-use crate::record::State;
+use crate::record::{Due, MerchantBizId, State};
 
 /// How one call ended: all attempts for one id in one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
-    /// The transaction's number in the ledger.
-    pub number: i64,
+    /// The transaction, as the plan gave it.
+    pub due: Due,
     /// Attempts charged to it.
     pub attempts: u32,
     /// The last call code, or a word for the fault.
@@ -89,22 +89,18 @@ impl Ledger {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(&failed)?;
         if let Some(settlement) = write_down(&commit, run_number, batch, &spans).map_err(&failed)? {
-            let id: Option<String> = commit
-                .query_row(include_str!("../../sql/settle_id.sql"), [settlement.number], |row| {
-                    row.get(0)
-                })
-                .optional()
-                .map_err(&failed)?;
             drop(commit);
-            let id = id.unwrap_or_else(|| format!("number {}", settlement.number));
-            return Err(self.inconsistent(format!("{id} was answered and is not pending")));
+            let id = &settlement.due.transaction_id;
+            return Err(self.inconsistent(format!(
+                "{id} was answered and is not pending, or not as it was when the run began"
+            )));
         }
         behind.follow(&commit, batch.len()).map_err(&failed)?;
         commit.commit().map_err(&failed)
     }
 }
 
-/// Writes settlements down, and gives the first whose transaction is not pending.
+/// Writes settlements down, and gives the first whose transaction is not pending, or not as the plan gave it.
 fn write_down<'a>(
     commit: &Connection,
     run_number: i64,
@@ -113,10 +109,16 @@ fn write_down<'a>(
 ) -> rusqlite::Result<Option<&'a Settlement>> {
     let mut journal = commit.prepare_cached(include_str!("../../sql/journal_insert.sql"))?;
     for (settlement, span) in batch.iter().zip(spans) {
+        let due = &settlement.due;
         let written = match &settlement.settled {
             // The values are in the statement's order: to look for their names takes as long as to write them.
             Settled::Journalled { passed, sub_code, body } => journal.execute(params![
-                settlement.number,
+                due.number,
+                due.transaction_id.as_str(),
+                due.merchant_biz_id.as_ref().map(MerchantBizId::as_str),
+                due.product_code.as_str(),
+                due.verified_at.map(Timestamp::as_microsecond),
+                due.region.as_str(),
                 run_number,
                 settlement.called_at.as_microsecond(),
                 settlement.attempts,
@@ -127,6 +129,7 @@ fn write_down<'a>(
                 span.map(|span| span.start),
                 span.map(|span| span.bytes),
                 span.map(|span| span.crc32),
+                due.first_seen_at.as_microsecond(),
             ])?,
             _ => settle_one(commit, settlement)?,
         };
@@ -146,7 +149,7 @@ fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<
     commit
         .prepare_cached(include_str!("../../sql/settle.sql"))?
         .execute(named_params! {
-            ":number": settlement.number,
+            ":number": settlement.due.number,
             ":state": settlement.settled.state().as_str(),
             ":attempts": settlement.attempts,
             ":not_completed": matches!(settlement.settled, Settled::Postponed { .. }),

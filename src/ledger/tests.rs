@@ -2,9 +2,13 @@
 //! alike by each of the ways that make it fast.
 
 use std::path::Path;
+use std::slice;
 
-use super::{Admitted, Defaults, Ledger, LedgerError, Lock};
-use crate::record::{MerchantBizId, Pending, ProductCode, Region, TransactionId, expires_at};
+use super::follow::Behind;
+use super::replies::Replies;
+use super::{Admitted, Cursor, Defaults, Ledger, LedgerError, Lock, Phase, Settled, Settlement};
+use crate::error_chain;
+use crate::record::{Due, MerchantBizId, Pending, ProductCode, Region, TransactionId, expires_at};
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
@@ -153,8 +157,8 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 26] = [
     (
         "journal_insert",
         include_str!("../../sql/journal_insert.sql"),
-        false,
-        &["INTEGER PRIMARY KEY (rowid=?)"],
+        true,
+        &["transactions_pending (product_code=? AND deleted_from=? AND number=?)"],
     ),
     (
         "admit_follow",
@@ -360,6 +364,81 @@ fn a_filled_ledger_says_of_each_row_what_the_source_said_however_many_a_statemen
         assert_eq!(whole("age_known"), Some(row.verified_at.is_some().into()));
     }
     assert!(stored.next().unwrap().is_none());
+}
+
+/// What the journal says of its rows, each beside what the rows themselves say.
+const KEPT: &str = "
+    SELECT count(*) FROM journal
+    JOIN transactions AS t USING (number)
+    WHERE journal.transaction_id = t.transaction_id AND journal.merchant_biz_id IS t.merchant_biz_id
+      AND journal.product_code = t.product_code AND journal.region = t.region
+      AND journal.verified_order = coalesce(t.verified_at, 9223372036854775807)
+      AND journal.body = CAST(t.transaction_id AS BLOB)";
+
+#[test]
+fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = open(folder.path());
+    let mut ids = rows(&["a", "b!", "c", "d", "e", "f"]);
+    ids[0].merchant_biz_id = Some(MerchantBizId::parse("m1").unwrap());
+    ids[1].verified_at = Some("2026-11-21T00:00:00Z".parse().unwrap());
+    let now = "2026-11-22T00:00:00Z".parse().unwrap();
+    let run = ledger.begin_run(now, None).unwrap();
+    let defaults = defaults();
+    let mut admission = ledger.admission(&defaults, &run, now);
+    admission.admit(&ids.iter().collect::<Vec<_>>()).unwrap();
+    assert!(admission.make_indices(|| false).unwrap());
+    admission.commit().unwrap();
+    drop(admission);
+    let plan = ledger.due_page(&defaults.product_code, Phase::Live, &Cursor::start(), now, 10);
+    let answered = |due: Due| Settlement {
+        attempts: 1,
+        call_code: "Success".to_owned(),
+        message: None,
+        called_at: now,
+        settled: Settled::Journalled {
+            passed: true,
+            sub_code: "200".to_owned(),
+            body: due.transaction_id.as_str().into(),
+        },
+        due,
+    };
+    let answered: Vec<Settlement> = plan.unwrap().rows.into_iter().map(answered).collect();
+    let (mut large, mut behind) = (Replies::of(&ledger).unwrap(), Behind::default());
+    let mut settle = |ledger: &mut Ledger, answered: &[Settlement]| {
+        let settled = ledger.settle(run.number, answered, &mut large, &mut behind);
+        let kept: usize = ledger.connection.query_row(KEPT, [], |row| row.get(0)).unwrap();
+        (settled.map_err(|error| error_chain(&error)), kept)
+    };
+    // As the plan has it: those of unknown age first.
+    let [first, next, lost, other_product, other_age, dated] = answered.as_slice() else {
+        panic!("{answered:?}");
+    };
+    assert_eq!(settle(&mut ledger, &[first.clone(), dated.clone()]), (Ok(()), 2));
+    let edited = [
+        (lost, "state = 'lost'"),
+        (other_product, "product_code = 'eKYC'"),
+        (
+            other_age,
+            "verified_at = 0, age_known = 1, deleted_from = 2592000000000",
+        ),
+    ];
+    for (settlement, edit) in edited {
+        let id = &settlement.due.transaction_id;
+        let edit = format!("UPDATE transactions SET {edit} WHERE transaction_id = ?1");
+        ledger.connection.execute(&edit, [id.as_str()]).unwrap();
+        let (settled, kept) = settle(&mut ledger, &[next.clone(), settlement.clone()]);
+        let refused = settled.unwrap_err();
+        assert!(
+            refused.contains(&format!("{id} was answered and is not pending")),
+            "{refused}"
+        );
+        assert_eq!(kept, 2, "nothing of a commit with {edit}");
+    }
+    let (twice, kept) = settle(&mut ledger, slice::from_ref(first));
+    assert!(twice.unwrap_err().contains("UNIQUE"));
+    assert_eq!(kept, 2);
+    assert_eq!(settle(&mut ledger, slice::from_ref(next)), (Ok(()), 3));
 }
 
 fn mode(ledger: &Ledger) -> String {

@@ -178,8 +178,9 @@ impl Client {
             return Err(Fault::NoEndpoint { region });
         };
         let credentials = self.credentials.get().await?;
+        let merchant_biz_id = due.merchant_biz_id();
         let parameters = [
-            ("MerchantBizId", due.merchant_biz_id.as_str()),
+            ("MerchantBizId", merchant_biz_id.as_str()),
             ("TransactionId", due.transaction_id.as_str()),
             ("IsReturnImage", "Y"),
         ];

@@ -16,7 +16,7 @@ fn due(region: &str) -> Due {
     Due {
         number: 1,
         transaction_id: TransactionId::parse("hks0123").unwrap(),
-        merchant_biz_id: MerchantBizId::parse("biz9").unwrap(),
+        merchant_biz_id: Some(MerchantBizId::parse("biz9").unwrap()),
         product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
         region: Region::parse(region).unwrap(),
         verified_at: None,

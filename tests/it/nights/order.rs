@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use idvault::ledger::{Cursor, Defaults, Ledger, Lock, Phase, Settled, Settlement, Writer};
-use idvault::record::{Pending, ProductCode, Region, TransactionId};
+use idvault::record::{Due, Pending, ProductCode, Region, TransactionId};
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;
 use proptest::option;
@@ -90,14 +90,24 @@ fn ledger_with(folder: &std::path::Path, rows: &[(TransactionId, Drawn)]) -> Led
     assert!(admission.make_indices(|| false).unwrap());
     admission.commit().unwrap();
     drop(admission);
+    let products = PRODUCTS.map(|product| ProductCode::parse(product).unwrap());
+    let mut due: BTreeMap<String, Due> = products
+        .iter()
+        .flat_map(|product| [(product, Phase::Live), (product, Phase::Overdue)])
+        .flat_map(|(product, phase)| {
+            let page = ledger.due_page(product, phase, &Cursor::start(), now(), rows.len());
+            page.unwrap().rows
+        })
+        .map(|due| (due.transaction_id.to_string(), due))
+        .collect();
     let writer = Writer::start(ledger, run.number, || panic!("a commit failed"));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = writer.handle();
-    for (number, (_, row)) in (1..).zip(rows) {
+    for (id, row) in rows {
         if let Some(next_due_at) = row.next_due_at {
             runtime
                 .block_on(handle.settle(Settlement {
-                    number,
+                    due: due.remove(id.as_str()).unwrap(),
                     attempts: 1,
                     call_code: "ProcessNotCompleted".to_owned(),
                     message: None,
