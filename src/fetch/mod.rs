@@ -1,7 +1,8 @@
 //! The only place where vendor, pace and retry meet: admit, one attempt, classify, decide.
 //!
-//! Every product has a lane of its own, so none waits for another. A lane is one stream: the plan's rows, page by page,
-//! one concurrent stage, and the writer's acknowledgement. Memory is bounded by three pages and the calls in flight.
+//! Every product has a lane of its own, so none waits for another. A lane is one stream of the plan's rows, page by page, and as
+//! many callers as calls may be in flight: each takes a row, asks, and waits for the writer's acknowledgement before it takes
+//! the next. Memory is bounded by three pages and the calls in flight.
 //!
 //! - [`Fetch`]: all lanes of a run; [`Lane`]: a product's gates (`lane`)
 //! - [`FetchSettings`]: how many at a time, how often
@@ -15,11 +16,13 @@ mod pages;
 mod step;
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use counts::Outcome;
 pub use counts::{Counts, Totals};
@@ -137,13 +140,30 @@ impl Fetch {
         for last in reader.last_records(&lane.product_code)? {
             lane.service(&last.region).probes.last(last);
         }
-        plan(reader, lane.product_code.clone(), &*self.clock)
+        let rows = plan(reader, lane.product_code.clone(), &*self.clock)
             .take_until(self.stop.requested())
             .take_until(lane.gave_up())
-            .map_ok(|due| self.call(&lane, due, &writer))
-            .try_buffer_unordered(self.settings.concurrency) // the one concurrent stage
-            .try_for_each(|()| futures::future::ready(Ok(())))
-            .await
+            .fuse();
+        let rows = pin!(rows);
+        let rows = Mutex::new(rows);
+        // The one concurrent stage. A future for each call would be made, moved and freed again with each.
+        let callers = (0..self.settings.concurrency).map(|_| self.calls(&lane, &rows, &writer));
+        futures::future::try_join_all(callers).await.map(drop)
+    }
+
+    /// Calls one after another, each for the row that is the plan's next.
+    async fn calls(
+        &self,
+        lane: &Lane,
+        rows: &Mutex<impl Stream<Item = Result<Due, LedgerError>> + Unpin>,
+        writer: &WriterHandle,
+    ) -> Result<(), LedgerError> {
+        loop {
+            let Some(due) = rows.lock().await.try_next().await? else {
+                return Ok(());
+            };
+            self.call(lane, due, writer).await?;
+        }
     }
 
     /// One call, from the plan's row to the committed settlement. It holds its place among the calls in flight until

@@ -12,6 +12,10 @@ use crate::record::{Due, ProductCode};
 /// writer's next commit: the more rows, the more of them share what is read.
 const PAGE_ROWS: usize = 2_048;
 
+/// After so many rows it is the turn of all else on the thread: connections send the calls for these, and the vendor is at work, while
+/// more are begun (BENCHMARKS.md).
+const TURN_ROWS: usize = 16;
+
 /// The due rows of a product in the order in which they are to be asked for: first those that the vendor should still
 /// have, earliest deletion first, then those past their deadline. What is due, and what is past, is decided
 /// once for the whole lane: a row whose deadline passes meanwhile must not come in both parts.
@@ -39,4 +43,11 @@ pub(super) fn plan(
     let end = futures::stream::once(reading).map(|ended| ended.unwrap_or(Err(LedgerError::LanePanicked)));
     rows.map(Ok)
         .chain(end.filter_map(|ended| futures::future::ready(ended.err().map(Err))))
+        .enumerate()
+        .then(async |(place, row)| {
+            if place.is_multiple_of(TURN_ROWS) {
+                tokio::task::yield_now().await;
+            }
+            row
+        })
 }
