@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::{Body, Method};
 use secrecy::ExposeSecret;
 
@@ -238,10 +240,12 @@ impl Client {
             payload_sha256: sign::EMPTY_BODY_SHA256,
         };
         let authorization = sign::authorization(&request, id, credentials.access_key_secret().expose_secret());
-        // Room for the client's own, too: user agent and accepted encodings.
+        // Room for the client's own, too: its name.
         let mut headers = HeaderMap::with_capacity(signed.len() + 5);
         headers.extend(signed);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // The client would add it to a copy, which has no room for more.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(AUTHORIZATION, header_value(&authorization)?);
         Ok(headers)
