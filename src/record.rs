@@ -237,7 +237,7 @@ pub struct Due {
 
 impl Due {
     /// The company's own id, derived where none was given.
-    pub fn merchant_biz_id(&self) -> MerchantBizId {
+    pub fn merchant_biz_id_or_derived(&self) -> MerchantBizId {
         let given = self.merchant_biz_id.clone();
         given.unwrap_or_else(|| MerchantBizId::derive(&self.transaction_id))
     }

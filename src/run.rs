@@ -280,7 +280,7 @@ impl Night {
         for product in products {
             let own = self.settings.pace.of(product.product_code.as_str());
             let pacer = own.map_or_else(|| shared.clone(), |rate| Arc::new(Pacer::new(rate)));
-            lanes.push(Arc::new(Lane::new(product.product_code, pacer)));
+            lanes.push(Arc::new(Lane::new(product, pacer)));
         }
         let counts = Arc::new(Counts::default());
         let fetch = Arc::new(Fetch::new(

@@ -34,8 +34,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const NOW: &str = "2026-11-22T02:00:00Z";
 
 /// Allocations that a record may cost, from its line of CSV to its row in Parquet, but for those of SQLite and zstd: measured
-/// 93, and a third on top for other versions of the libraries.
-const ALLOCATIONS: usize = 124;
+/// 86, and a third on top for other versions of the libraries.
+const ALLOCATIONS: usize = 114;
 
 /// Held by the test that runs: the allocations of another one would count.
 static ALONE: Mutex<()> = Mutex::new(());

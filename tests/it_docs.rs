@@ -95,7 +95,7 @@ fn every_option_that_the_readme_names_is_there() {
         there.extend(options(&help(command)));
     }
     // cargo's own, in the two commands and the installation.
-    there.extend(["--release", "--locked", "--profile", "--path"].map(str::to_owned));
+    there.extend(["--release", "--locked", "--path"].map(str::to_owned));
     let unknown: Vec<_> = options(README).difference(&there).cloned().collect();
     assert!(unknown.is_empty(), "README.md names {unknown:?}");
 }

@@ -84,8 +84,9 @@ pub(crate) fn copy(data_dir: &Path) -> TempDir {
 pub(crate) fn settlements(ledger: &Ledger, rows: usize, with_faces: bool) -> impl Iterator<Item = Settlement> + use<> {
     let now = verified_at(rows, rows);
     let due = ledger.due_page(&product(), Phase::Live, &Cursor::start(), now, rows);
-    let due = due.expect("the plan").rows.into_iter();
-    due.map(move |due| settlement(due, with_faces))
+    let due = due.expect("the plan").rows;
+    assert_eq!(due.len(), rows);
+    due.into_iter().map(move |due| settlement(due, with_faces))
 }
 
 /// Hands them to the ledger's writer.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::Seen;
 use crate::breaker::{Breaker, Passage};
+use crate::ledger::ProductDue;
 use crate::pace::{Admitted, Pacer, Unsent};
 use crate::record::{Due, ProductCode, Region};
 
@@ -28,6 +29,8 @@ const PATIENCE_BESIDE_OTHERS: Duration = Duration::from_secs(10);
 pub struct Lane {
     /// The product.
     pub product_code: ProductCode,
+    /// Rows that it has for this run, as far as is known at its beginning.
+    pub(super) due: u64,
     /// Keeps the pace; lanes share it where one rate is set for everything.
     pub pacer: Arc<Pacer>,
     services: Mutex<BTreeMap<Region, Arc<Service>>>,
@@ -149,10 +152,11 @@ fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Lane {
-    /// A lane with its gates.
-    pub fn new(product_code: ProductCode, pacer: Arc<Pacer>) -> Self {
+    /// A product's lane with its gates.
+    pub fn new(product: ProductDue, pacer: Arc<Pacer>) -> Self {
         Self {
-            product_code,
+            product_code: product.product_code,
+            due: product.due,
             pacer,
             services: Mutex::default(),
             gave_up: Flag::default(),
@@ -245,7 +249,13 @@ mod tests {
     fn lane() -> (Arc<Lane>, [Region; 2]) {
         let product_code = ProductCode::parse("FACE_LIVENESS").unwrap();
         let regions = ["ap-southeast-1", "ap-southeast-5"].map(|region| Region::parse(region).unwrap());
-        (Arc::new(Lane::new(product_code, Arc::new(Pacer::unlimited()))), regions)
+        (
+            Arc::new(Lane::new(
+                ProductDue { product_code, due: 1 },
+                Arc::new(Pacer::unlimited()),
+            )),
+            regions,
+        )
     }
 
     async fn outage(service: &Service) {

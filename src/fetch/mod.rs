@@ -2,7 +2,7 @@
 //!
 //! Every product has a lane of its own, so none waits for another. A lane is one stream of the plan's rows, page by page, and as
 //! many callers as calls may be in flight: each takes a row, asks, and waits for the writer's acknowledgement before it takes
-//! the next. Memory is bounded by three pages and the calls in flight.
+//! the next. Memory is bounded by three pages and the calls that may be in flight.
 //!
 //! - [`Fetch`]: all lanes of a run; [`Lane`]: a product's gates (`lane`)
 //! - [`FetchSettings`]: how many at a time, how often
@@ -20,6 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::FuturesUnordered;
 use futures::{Stream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -147,8 +148,12 @@ impl Fetch {
         let rows = pin!(rows);
         let rows = Mutex::new(rows);
         // The one concurrent stage. A future for each call would be made, moved and freed again with each.
-        let callers = (0..self.settings.concurrency).map(|_| self.calls(&lane, &rows, &writer));
-        futures::future::try_join_all(callers).await.map(drop)
+        let callers = self
+            .settings
+            .concurrency
+            .min(usize::try_from(lane.due).unwrap_or(usize::MAX));
+        let callers: FuturesUnordered<_> = (0..callers).map(|_| self.calls(&lane, &rows, &writer)).collect();
+        callers.try_collect().await
     }
 
     /// Calls one after another, each for the row that is the plan's next.
@@ -188,7 +193,7 @@ impl Fetch {
     }
 
     /// Attempts for one id until there is something to settle, and the room that its reply takes until then; `None` where
-    /// the run stops first. What is rarely awaited is boxed: each call in flight would have its size, and be moved with it.
+    /// the run stops first. What is rarely awaited is boxed: each caller would have its size.
     async fn attempts(&self, lane: &Lane, due: &Due) -> Option<(Settlement, Room)> {
         let (mut charged, mut refreshed, mut failed) = (0, false, false);
         if !self.client.serves(&due.region) {

@@ -51,3 +51,60 @@ pub(super) fn plan(
             row
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::clock::FixedClock;
+    use crate::ledger::{Defaults, Lock};
+    use crate::record::{Pending, Region, TransactionId};
+
+    #[tokio::test]
+    async fn others_have_their_turn_while_rows_are_taken_that_are_there() {
+        const TURNS: usize = 4;
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(folder.path(), &Lock::acquire(folder.path()).unwrap()).unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let run = ledger.begin_run(now, None).unwrap();
+        let defaults = Defaults {
+            product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
+            region: Region::parse("ap-southeast-1").unwrap(),
+        };
+        let pending = |number| Pending {
+            transaction_id: TransactionId::parse(&format!("t{number}")).unwrap(),
+            merchant_biz_id: None,
+            product_code: None,
+            region: None,
+            verified_at: None,
+        };
+        let pending: Vec<Pending> = (0..=TURNS * TURN_ROWS).map(pending).collect();
+        let mut admission = ledger.admission(&defaults, &run, now);
+        admission.admit(&pending.iter().collect::<Vec<_>>()).unwrap();
+        assert!(admission.make_indices(|| false).unwrap());
+        admission.commit().unwrap();
+        drop(admission);
+
+        let turns = Arc::new(AtomicUsize::new(0));
+        let others = turns.clone();
+        tokio::spawn(async move {
+            loop {
+                others.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let clock = FixedClock(now);
+        let mut rows = pin!(plan(ledger, defaults.product_code, &clock));
+        rows.next().await.unwrap().unwrap();
+        let before = turns.load(Ordering::Relaxed);
+        for _ in 0..TURNS * TURN_ROWS {
+            rows.next().await.unwrap().unwrap();
+        }
+        assert!(turns.load(Ordering::Relaxed) >= before + TURNS);
+    }
+}

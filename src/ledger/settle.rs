@@ -92,7 +92,7 @@ impl Ledger {
             drop(commit);
             let id = &settlement.due.transaction_id;
             return Err(self.inconsistent(format!(
-                "{id} was answered and is not pending, or not as it was when the run began"
+                "{id} was answered and is not pending, or not of the product and age that the plan gave"
             )));
         }
         behind.follow(&commit, batch.len()).map_err(&failed)?;
@@ -100,7 +100,8 @@ impl Ledger {
     }
 }
 
-/// Writes settlements down, and gives the first whose transaction is not pending, or not as the plan gave it.
+/// Writes settlements down, and gives the first whose transaction is not pending, or not of the product and age that
+/// the plan gave.
 fn write_down<'a>(
     commit: &Connection,
     run_number: i64,

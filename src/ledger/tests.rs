@@ -366,14 +366,17 @@ fn a_filled_ledger_says_of_each_row_what_the_source_said_however_many_a_statemen
     assert!(stored.next().unwrap().is_none());
 }
 
-/// What the journal says of its rows, each beside what the rows themselves say.
+/// Replies in the journal, and those that say what the test's settlements and their own rows say.
 const KEPT: &str = "
-    SELECT count(*) FROM journal
-    JOIN transactions AS t USING (number)
-    WHERE journal.transaction_id = t.transaction_id AND journal.merchant_biz_id IS t.merchant_biz_id
-      AND journal.product_code = t.product_code AND journal.region = t.region
-      AND journal.verified_order = coalesce(t.verified_at, 9223372036854775807)
-      AND journal.body = CAST(t.transaction_id AS BLOB)";
+    SELECT count(*), count(*) FILTER (
+        WHERE journal.transaction_id = t.transaction_id AND journal.merchant_biz_id IS t.merchant_biz_id
+          AND journal.product_code = t.product_code AND journal.region = t.region
+          AND journal.verified_order = coalesce(t.verified_at, 9223372036854775807)
+          AND (run_number, fetched_at, journal.attempts, call_code) = (?1, ?2, 3, 'Success')
+          AND (journal.passed, journal.sub_code, body) = (1, '205', CAST(t.transaction_id AS BLOB))
+          AND (reply_start, reply_bytes, reply_crc32) IS (NULL, NULL, NULL))
+    FROM journal
+    LEFT JOIN transactions AS t USING (number)";
 
 #[test]
 fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() {
@@ -382,7 +385,7 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
     let mut ids = rows(&["a", "b!", "c", "d", "e", "f"]);
     ids[0].merchant_biz_id = Some(MerchantBizId::parse("m1").unwrap());
     ids[1].verified_at = Some("2026-11-21T00:00:00Z".parse().unwrap());
-    let now = "2026-11-22T00:00:00Z".parse().unwrap();
+    let now: jiff::Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
     let run = ledger.begin_run(now, None).unwrap();
     let defaults = defaults();
     let mut admission = ledger.admission(&defaults, &run, now);
@@ -392,13 +395,13 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
     drop(admission);
     let plan = ledger.due_page(&defaults.product_code, Phase::Live, &Cursor::start(), now, 10);
     let answered = |due: Due| Settlement {
-        attempts: 1,
+        attempts: 3,
         call_code: "Success".to_owned(),
         message: None,
         called_at: now,
         settled: Settled::Journalled {
             passed: true,
-            sub_code: "200".to_owned(),
+            sub_code: "205".to_owned(),
             body: due.transaction_id.as_str().into(),
         },
         due,
@@ -407,7 +410,13 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
     let (mut large, mut behind) = (Replies::of(&ledger).unwrap(), Behind::default());
     let mut settle = |ledger: &mut Ledger, answered: &[Settlement]| {
         let settled = ledger.settle(run.number, answered, &mut large, &mut behind);
-        let kept: usize = ledger.connection.query_row(KEPT, [], |row| row.get(0)).unwrap();
+        let kept = ledger
+            .connection
+            .query_row(KEPT, [run.number, now.as_microsecond()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            });
+        let (kept, right): (usize, usize) = kept.unwrap();
+        assert_eq!(kept, right);
         (settled.map_err(|error| error_chain(&error)), kept)
     };
     // As the plan has it: those of unknown age first.

@@ -180,7 +180,7 @@ impl Client {
             return Err(Fault::NoEndpoint { region });
         };
         let credentials = self.credentials.get().await?;
-        let merchant_biz_id = due.merchant_biz_id();
+        let merchant_biz_id = due.merchant_biz_id_or_derived();
         let parameters = [
             ("MerchantBizId", merchant_biz_id.as_str()),
             ("TransactionId", due.transaction_id.as_str()),
