@@ -35,8 +35,8 @@ const ZSTD_LEVEL: i32 = 1;
 /// How often the bloom filter may say "perhaps" of an id that is not there: 1 % of the row groups read in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
-/// When rows are encoded, and when a row group is cut: what bounds the memory of a day, whatever its rows. The bytes are
-/// chosen by measurement.
+/// When rows are encoded, and when a row group is cut: what bounds the memory of a day, whatever its rows. Rows that
+/// wait and bytes are chosen by measurement: fewer cost time, more cost memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Rows that wait to be encoded.
