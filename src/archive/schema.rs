@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_are_those_of_the_design() {
+    fn a_row_group_is_that_of_the_design_and_what_waits_is_bounded() {
         let limits = Limits::ARCHIVE;
         assert_eq!(limits.row_group_rows, 131_072);
         assert!(limits.batch_rows <= 8192);
