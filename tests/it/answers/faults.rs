@@ -1,8 +1,10 @@
 //! Nothing that can be relied on: retried with a backoff, a few times, then left for the next run.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::server::{Answer, Manner};
+use crate::common::server::{Answer, Manner, serve};
 use crate::common::vendor::{Vendor, error, verdict};
 use crate::common::{FRESH, Idvault};
 
@@ -218,7 +220,17 @@ fn what_fails_costs_no_more_retries_than_the_runs_budget() {
 
 #[test]
 fn in_an_outage_one_attempt_at_a_time_asks_whether_it_is_over() {
-    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    // The first answer comes when every id was asked about: else those that were not yet would wait for the end of the outage.
+    let (all, calls) = (Barrier::new(90), AtomicUsize::new(0));
+    let vendor = Vendor::start_as(|answer| {
+        serve(move |request| {
+            if calls.fetch_add(1, Ordering::Relaxed) < 90 {
+                all.wait();
+            }
+            answer(request)
+        })
+    });
+    let idvault = Idvault::new();
     vendor.otherwise(error(500, "InternalError"));
     let ids: Vec<String> = (0..90).map(|number| format!("t{number:02}")).collect();
     idvault.pending(&ids.iter().map(|id| (id.as_str(), FRESH)).collect::<Vec<_>>());
