@@ -221,18 +221,24 @@ pub fn take_after(new: &Path, replaced: &[PathBuf]) -> Result<(), FileError> {
 
 /// The length of a file and the SHA-256 of its bytes in lower-case hex.
 pub fn sha256_of(path: &Path) -> Result<(u64, String), FileError> {
+    let mut hasher = Sha256::new();
+    let bytes = read_through(path, |chunk| hasher.update(chunk))?;
+    Ok((bytes, hex(&hasher.finalize())))
+}
+
+/// Hands a file's bytes over, piece by piece; gives its length.
+pub fn read_through(path: &Path, mut take: impl FnMut(&[u8])) -> Result<u64, FileError> {
     let mut file = File::open(path).map_err(FileError::because("open", path))?;
-    let (mut bytes, mut hasher) = (0, Sha256::new());
+    let mut bytes = 0;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let read = file.read(&mut chunk).map_err(FileError::because("read", path))?;
         if read == 0 {
-            break;
+            return Ok(bytes);
         }
-        hasher.update(&chunk[..read]);
+        take(&chunk[..read]);
         bytes += read as u64;
     }
-    Ok((bytes, hex(&hasher.finalize())))
 }
 
 /// Makes a file or folder durable.

@@ -70,8 +70,8 @@ pub(super) struct Written {
     pub(super) ids: IdDigest,
     /// Its length.
     pub(super) bytes: u64,
-    /// The SHA-256 of its bytes in lower-case hex.
-    pub(super) sha256: String,
+    /// The CRC-32 of its bytes. It need not be proof against ill will, only tell that the disk has something else.
+    pub(super) crc32: u32,
 }
 
 /// Transaction ids, counted and hashed in their order: two sequences can be compared without keeping either.
@@ -100,17 +100,21 @@ impl IdDigest {
 }
 
 /// Reads the file at `path` from the disk and compares it with what was written: first its bytes, then its rows.
-pub(super) fn read_back(path: &Path, written: &Written) -> Result<(), ArchiveError> {
+pub(super) fn read_back(path: &Path, written: &Written) -> Result<CheckedFile, ArchiveError> {
     let different = |what: String| ArchiveError::ReadBack {
         path: path.to_owned(),
         what,
     };
-    let found = check(path)?;
-    if found.bytes != written.bytes || found.sha256 != written.sha256 {
-        let (bytes, length) = (found.bytes, written.bytes);
+    let (mut crc32, mut sha256) = (crc32fast::Hasher::new(), Sha256::new());
+    let bytes = files::read_through(path, |chunk| {
+        crc32.update(chunk);
+        sha256.update(chunk);
+    })?;
+    let crc32 = crc32.finalize();
+    if (bytes, crc32) != (written.bytes, written.crc32) {
         return Err(different(format!(
-            "{bytes} bytes with SHA-256 {} were read, {length} bytes with {} were written",
-            found.sha256, written.sha256
+            "{bytes} bytes with CRC-32 {crc32:08x} were read, {} bytes with {:08x} were written",
+            written.bytes, written.crc32
         )));
     }
     let mut ids = IdDigest::default();
@@ -122,7 +126,10 @@ pub(super) fn read_back(path: &Path, written: &Written) -> Result<(), ArchiveErr
     if ids.sha256() != written.ids.sha256() {
         return Err(different("its transaction ids are others than were written".to_owned()));
     }
-    Ok(())
+    Ok(CheckedFile {
+        bytes,
+        sha256: hex(&sha256.finalize()),
+    })
 }
 
 /// The length and the hash of the file at `path`.

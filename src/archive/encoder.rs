@@ -5,7 +5,7 @@
 //! - [`Encoding`]: the two threads
 //! - [`Encoder`]: a file while it is encoded
 //! - [`Scratch`]: a file in the staging folder that goes away unless it is published
-//! - `Hashed`: a file that takes the SHA-256 of what passes through it
+//! - `Summed`: a file that takes the CRC-32 of what passes through it
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,15 +19,13 @@ use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
-use sha2::{Digest, Sha256};
 
-use super::check::{IdDigest, Written, read_back};
+use super::check::{CheckedFile, IdDigest, Written, read_back};
 use super::pages::Pages;
 use super::publish::{Place, StagedFile};
 use super::schema::{self, Limits};
 use super::{ArchiveError, Dataset};
 use crate::files::{self, FileError};
-use crate::record::hex;
 
 /// Steps that wait for the encoding thread, so that it goes on while whoever hands them in waits for a core: what they hold is
 /// bounded by [`Limits`].
@@ -58,20 +56,28 @@ enum Action {
 #[derive(Debug)]
 struct Open {
     scratch: Scratch,
-    writer: ArrowWriter<Hashed>,
+    writer: ArrowWriter<Summed>,
     ended: Sender<Ended>,
 }
 
 /// A file that has all its bytes, some of them perhaps not on the disk yet.
 struct Encoded {
     scratch: Scratch,
-    hashed: Hashed,
+    summed: Summed,
     ids: IdDigest,
     ended: Sender<Ended>,
 }
 
+/// A file that is durable and read back well.
+#[derive(Debug)]
+pub(super) struct Complete {
+    pub(super) scratch: Scratch,
+    pub(super) rows: u64,
+    pub(super) found: CheckedFile,
+}
+
 /// A complete file, or why it can't be completed.
-type Ended = Result<(Scratch, Written), ArchiveError>;
+type Ended = Result<Complete, ArchiveError>;
 
 impl Encoding {
     /// Starts the threads, for files in the folder `staging`.
@@ -123,7 +129,7 @@ impl Encoder {
             options = options.with_page_store_factory(Arc::new(pages));
         }
         let columns = schema::columns(dataset).clone();
-        let writer = ArrowWriter::try_new_with_options(Hashed::new(file), columns, options)
+        let writer = ArrowWriter::try_new_with_options(Summed::new(file), columns, options)
             .map_err(ArchiveError::writing(&path))?;
         let (sender, ended) = channel();
         let encoder = Self {
@@ -158,8 +164,8 @@ impl Encoder {
 
     /// Waits for the complete file: durable, and read back from the disk.
     pub(super) fn wait(self) -> Result<StagedFile, ArchiveError> {
-        let (scratch, written) = self.ended.recv().unwrap_or_else(|_| Err(self.left_off()))?;
-        Ok(StagedFile::new(self.dataset, &self.place, scratch, &written))
+        let complete = self.ended.recv().unwrap_or_else(|_| Err(self.left_off()))?;
+        Ok(StagedFile::new(self.dataset, &self.place, complete))
     }
 
     fn tell(&self, action: Action) {
@@ -209,10 +215,10 @@ fn encode(steps: &Receiver<Step>, encoded: &Sender<Encoded>) {
                 let Open { scratch, writer, ended } = *file;
                 match writer.into_inner() {
                     Err(error) => scratch.give_up(error, &ended),
-                    Ok(hashed) => {
+                    Ok(summed) => {
                         let file = Encoded {
                             scratch,
-                            hashed,
+                            summed,
                             ids,
                             ended,
                         };
@@ -231,26 +237,30 @@ fn encode(steps: &Receiver<Step>, encoded: &Sender<Encoded>) {
 fn complete(completing: &Receiver<Encoded>) {
     for Encoded {
         scratch,
-        hashed,
+        summed,
         ids,
         ended,
     } in completing
     {
         // Nobody may wait for it any more: then the file goes away.
-        let _ = ended.send(completed(scratch, hashed, ids));
+        let _ = ended.send(completed(scratch, summed, ids));
     }
 }
 
-fn completed(scratch: Scratch, hashed: Hashed, ids: IdDigest) -> Ended {
+fn completed(scratch: Scratch, summed: Summed, ids: IdDigest) -> Ended {
     let path = &scratch.0;
-    files::sync_out(&hashed.file, path)?;
+    files::sync_out(&summed.file, path)?;
     let written = Written {
         ids,
-        bytes: hashed.bytes,
-        sha256: hex(&hashed.hasher.finalize()),
+        bytes: summed.bytes,
+        crc32: summed.crc32.finalize(),
     };
-    read_back(path, &written)?;
-    Ok((scratch, written))
+    let found = read_back(path, &written)?;
+    Ok(Complete {
+        rows: written.ids.rows(),
+        scratch,
+        found,
+    })
 }
 
 /// A file in the staging folder. Dropped before it was published, it goes away.
@@ -274,26 +284,26 @@ impl Drop for Scratch {
 }
 
 #[derive(Debug)]
-struct Hashed {
+struct Summed {
     file: File,
     bytes: u64,
-    hasher: Sha256,
+    crc32: crc32fast::Hasher,
 }
 
-impl Hashed {
+impl Summed {
     fn new(file: File) -> Self {
         Self {
             file,
             bytes: 0,
-            hasher: Sha256::new(),
+            crc32: crc32fast::Hasher::new(),
         }
     }
 }
 
-impl Write for Hashed {
+impl Write for Summed {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = self.file.write(buffer)?;
-        self.hasher.update(&buffer[..written]);
+        self.crc32.update(&buffer[..written]);
         self.bytes += written as u64;
         Ok(written)
     }

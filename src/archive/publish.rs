@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::check::{IdDigest, Written};
+use super::check::IdDigest;
 use super::encode::{Addressed as _, Columns, Face, FaceImages, Verification, Verifications, hashes};
-use super::encoder::{Encoder, Encoding, Scratch};
+use super::encoder::{Complete, Encoder, Encoding, Scratch};
 use super::schema::Limits;
 use super::{ArchiveError, Dataset, Row};
 use crate::files;
@@ -70,8 +70,8 @@ impl StagedDay {
 pub struct CompletingDay(Vec<Encoder>);
 
 impl CompletingDay {
-    /// The complete files, durable and read back: the bytes of each hash, and its rows count and name, as what was
-    /// appended. A dataset without rows has no file.
+    /// The complete files, durable and read back: the bytes of each are those that were written, and its rows count and
+    /// name as those that were appended. A dataset without rows has no file.
     pub fn wait(self) -> Result<Vec<StagedFile>, ArchiveError> {
         self.0.into_iter().map(Encoder::wait).collect()
     }
@@ -95,13 +95,14 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    pub(super) fn new(dataset: Dataset, place: &Place, scratch: Scratch, written: &Written) -> Self {
+    pub(super) fn new(dataset: Dataset, place: &Place, complete: Complete) -> Self {
+        let Complete { scratch, rows, found } = complete;
         Self {
             dataset,
             relative_path: place.relative_path(dataset),
-            rows: written.ids.rows(),
-            bytes: written.bytes,
-            sha256: written.sha256.clone(),
+            rows,
+            bytes: found.bytes,
+            sha256: found.sha256,
             scratch,
             root: place.root.clone(),
         }
