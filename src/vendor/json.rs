@@ -117,15 +117,22 @@ impl<'j, 'a> Node<'j, 'a> {
         })
     }
 
-    /// The member of that name, upper or lower case; the last one that is not null.
+    /// The members of these names, upper or lower case; of several the last one that is not null.
+    pub fn members<const N: usize>(self, names: [&str; N]) -> [Option<Node<'j, 'a>>; N] {
+        let mut members = [None; N];
+        for node in self.items().filter(|node| node.kind() != Kind::Null) {
+            let name = node.name();
+            if let Some(at) = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted)) {
+                members[at] = Some(node);
+            }
+        }
+        members
+    }
+
+    /// The one member of that name.
     pub fn get(self, name: &str) -> Option<Node<'j, 'a>> {
-        let called = |node: &Node<'_, '_>| match node.values[0].name {
-            Chars { raw, escaped: false } => raw.eq_ignore_ascii_case(name),
-            escaped => escaped.resolved().eq_ignore_ascii_case(name),
-        };
-        self.items()
-            .filter(|node| called(node) && node.kind() != Kind::Null)
-            .last()
+        let [member] = self.members([name]);
+        member
     }
 
     /// A string's characters, escapes resolved, or a number's digits.

@@ -43,15 +43,27 @@ pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
 }
 
 fn record(result: Node<'_, '_>, passed: bool, request_id: Option<String>) -> Record {
+    let names = [
+        "ExtFaceInfo",
+        "EkycResult",
+        "ExtBasicInfo",
+        "ExtIdInfo",
+        "ExtInfo",
+        "ExtRiskInfo",
+        "ExtSourceInfo",
+    ];
     let mut cuts = Vec::new();
-    let mut raw = |name: &str| result.get(name).map(|node| image::cut(raw_text(node), &mut cuts));
-    let ext_face_info = raw("ExtFaceInfo");
-    let ekyc_result = raw("EkycResult");
-    let ext_basic_info = raw("ExtBasicInfo");
-    let ext_id_info = raw("ExtIdInfo");
-    let ext_info = raw("ExtInfo");
-    let ext_risk_info = raw("ExtRiskInfo");
-    let ext_source_info = raw("ExtSourceInfo");
+    let texts = result.members(names);
+    let texts = texts.map(|node| node.map(|node| image::cut(raw_text(node), &mut cuts)));
+    let [
+        ext_face_info,
+        ekyc_result,
+        ext_basic_info,
+        ext_id_info,
+        ext_info,
+        ext_risk_info,
+        ext_source_info,
+    ] = texts;
     let (face, face_status) = match &ext_face_info {
         Some(text) => read_face(text),
         None => (FaceInfo::default(), ParseStatus::Ok),
@@ -102,46 +114,67 @@ fn read_face(text: &str) -> (FaceInfo, ParseStatus) {
     if matches!(text.trim(), "" | "null") {
         return (FaceInfo::default(), ParseStatus::Ok);
     }
-    let read = envelope::with_container_in(text, |node| {
-        let mut members = Members {
-            node,
-            status: if node.kind() == Kind::Object {
-                ParseStatus::Ok
-            } else {
-                ParseStatus::Partial
-            },
-        };
-        (members.face(), members.status)
+    let read = envelope::with_container_in(text, |node| match node.kind() {
+        Kind::Object => face(node),
+        _ => (FaceInfo::default(), ParseStatus::Partial),
     });
     read.unwrap_or((FaceInfo::default(), ParseStatus::Unparsed))
 }
 
+fn face(node: Node<'_, '_>) -> (FaceInfo, ParseStatus) {
+    let names = [
+        "faceAttack",
+        "faceRegistrationResult",
+        "faceAttackScore",
+        "guardRiskScore",
+        "faceComparisonScore",
+        "faceAge",
+        "faceGender",
+        "faceRegistrationID",
+        "deviceToken",
+        "docVideoUrl",
+        "duplicateFace",
+    ];
+    let [
+        attack,
+        registered,
+        attack_score,
+        guard_risk_score,
+        comparison_score,
+        age,
+        gender,
+        registration_id,
+        device_token,
+        video_url,
+        duplicate_faces,
+    ] = node.members(names);
+    let mut members = Members::default();
+    let face = FaceInfo {
+        attack: members.read(attack, flag),
+        registered: members.read(registered, flag),
+        attack_score: members.read(attack_score, score),
+        guard_risk_score: members.read(guard_risk_score, score),
+        comparison_score: members.read(comparison_score, score),
+        age: members.read(age, years),
+        gender: members.read(gender, gender_of),
+        registration_id: members.text(registration_id),
+        device_token: members.text(device_token),
+        video_url: members.text(video_url),
+        duplicate_faces: members.duplicate_faces(duplicate_faces),
+    };
+    (face, members.status)
+}
+
 /// Reads an object's members; notes when one can't be read.
-struct Members<'j, 'a> {
-    node: Node<'j, 'a>,
+#[derive(Default)]
+struct Members {
     status: ParseStatus,
 }
 
-impl Members<'_, '_> {
-    fn face(&mut self) -> FaceInfo {
-        FaceInfo {
-            attack: self.flag("faceAttack"),
-            registered: self.flag("faceRegistrationResult"),
-            attack_score: self.score("faceAttackScore"),
-            guard_risk_score: self.score("guardRiskScore"),
-            comparison_score: self.score("faceComparisonScore"),
-            age: self.age("faceAge"),
-            gender: self.gender("faceGender"),
-            registration_id: self.text("faceRegistrationID"),
-            device_token: self.text("deviceToken"),
-            video_url: self.text("docVideoUrl"),
-            duplicate_faces: self.duplicate_faces("duplicateFace"),
-        }
-    }
-
+impl Members {
     /// A member read by `read`: missing, null and blank are `None`, what `read` refuses is noted.
-    fn member<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let node = self.node.get(name)?;
+    fn read<T>(&mut self, node: Option<Node<'_, '_>>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let node = node?;
         let text = match node.kind() {
             Kind::Bool(_) => Some(node.raw().into()),
             _ => node.text(),
@@ -157,42 +190,13 @@ impl Members<'_, '_> {
         value
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
-        self.member(name, |text| Some(text.to_owned()))
-    }
-
-    fn flag(&mut self, name: &str) -> Option<bool> {
-        let is = |text: &str, words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-        self.member(name, |text| match text {
-            _ if is(text, ["y", "yes", "true", "1"]) => Some(true),
-            _ if is(text, ["n", "no", "false", "0"]) => Some(false),
-            _ => None,
-        })
-    }
-
-    fn score(&mut self, name: &str) -> Option<f64> {
-        self.member(name, |text| number(text, 100.0))
-    }
-
-    fn age(&mut self, name: &str) -> Option<i16> {
-        self.member(name, |text| {
-            let years = number(text, MAX_AGE_YEARS)?;
-            #[expect(clippy::cast_possible_truncation, reason = "whole and in range, both checked")]
-            (years.fract() == 0.0).then_some(years as i16)
-        })
-    }
-
-    fn gender(&mut self, name: &str) -> Option<String> {
-        self.member(name, |text| match text {
-            "M" | "m" => Some("M".to_owned()),
-            "F" | "f" => Some("F".to_owned()),
-            _ => None,
-        })
+    fn text(&mut self, node: Option<Node<'_, '_>>) -> Option<String> {
+        self.read(node, |text| Some(text.to_owned()))
     }
 
     /// An array, a string that holds one, or a single face.
-    fn duplicate_faces(&mut self, name: &str) -> Option<Vec<DuplicateFace>> {
-        let node = self.node.get(name)?;
+    fn duplicate_faces(&mut self, node: Option<Node<'_, '_>>) -> Option<Vec<DuplicateFace>> {
+        let node = node?;
         if node.text().is_some_and(|text| matches!(text.trim(), "" | "null")) {
             return None;
         }
@@ -220,22 +224,48 @@ impl Members<'_, '_> {
 
 fn duplicate_face(node: Node<'_, '_>) -> (Option<DuplicateFace>, ParseStatus) {
     let read = envelope::with_container(node, |node| {
-        let mut members = Members {
-            node,
-            status: ParseStatus::Ok,
-        };
         if node.kind() != Kind::Object {
             return (None, ParseStatus::Partial);
         }
+        let [group_code, id, user_id, face_score] =
+            node.members(["faceGroupCode", "faceId", "merchantUserId", "score"]);
+        let mut members = Members::default();
         let face = DuplicateFace {
-            face_group_code: members.text("faceGroupCode"),
-            face_id: members.text("faceId"),
-            merchant_user_id: members.text("merchantUserId"),
-            score: members.score("score"),
+            face_group_code: members.text(group_code),
+            face_id: members.text(id),
+            merchant_user_id: members.text(user_id),
+            score: members.read(face_score, score),
         };
         (Some(face), members.status)
     });
     read.unwrap_or((None, ParseStatus::Partial))
+}
+
+fn flag(text: &str) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match text {
+        _ if is(["y", "yes", "true", "1"]) => Some(true),
+        _ if is(["n", "no", "false", "0"]) => Some(false),
+        _ => None,
+    }
+}
+
+fn score(text: &str) -> Option<f64> {
+    number(text, 100.0)
+}
+
+fn years(text: &str) -> Option<i16> {
+    let years = number(text, MAX_AGE_YEARS)?;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and in range, both checked")]
+    (years.fract() == 0.0).then_some(years as i16)
+}
+
+fn gender_of(text: &str) -> Option<String> {
+    match text {
+        "M" | "m" => Some("M".to_owned()),
+        "F" | "f" => Some("F".to_owned()),
+        _ => None,
+    }
 }
 
 /// A number from 0 to `limit`; not a number and infinity are outside.

@@ -61,6 +61,30 @@ fn the_pages_own_example_is_read_though_it_is_not_json() {
 }
 
 #[test]
+fn each_member_has_its_own_place() {
+    let texts =
+        r#""EkycResult":"a","ExtBasicInfo":"b","ExtIdInfo":"c","ExtInfo":"d","ExtRiskInfo":"e","ExtSourceInfo":"f""#;
+    let record = with_result(&format!(r#"{{"Passed":"Y",{texts}}}"#));
+    let texts = [
+        &record.ekyc_result,
+        &record.ext_basic_info,
+        &record.ext_id_info,
+        &record.ext_info,
+        &record.ext_risk_info,
+        &record.ext_source_info,
+    ];
+    assert_eq!(
+        texts.map(|text| text.as_deref().unwrap()),
+        ["a", "b", "c", "d", "e", "f"]
+    );
+    let face = with_face(r#"{"faceAttackScore":1,"guardRiskScore":2,"faceComparisonScore":3}"#).face;
+    assert_eq!(
+        [face.attack_score, face.guard_risk_score, face.comparison_score],
+        [Some(1.0), Some(2.0), Some(3.0)]
+    );
+}
+
+#[test]
 fn every_form_of_the_face_info_reads_alike() {
     let plain = r#"{"FaceAttack":"Y","faceAttackScore":"12.50","FaceAge":30,"faceRegistrationResult":1,"new":{}}"#;
     let twice = quoted(plain);
