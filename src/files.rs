@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::record::hex;
 
-/// Bytes read at a time for a hash.
+/// Bytes of a file that are read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A file operation that failed, and the file it was about.

@@ -134,7 +134,7 @@ fn reading_back_notices_every_flipped_byte() {
         overwrite(&path, &damaged);
         let error = read_back(&path, &written(&rows, &bytes)).unwrap_err();
         assert!(matches!(error, ArchiveError::ReadBack { .. }), "{index}: {error}");
-        // Without the hash it is up to the decoder, which must fail or answer, not panic.
+        // Without the checksum it is up to the decoder, which must fail or answer, not panic.
         let _ = read_back(&path, &written(&rows, &damaged));
     }
     overwrite(&path, &bytes[..bytes.len() / 2]);
