@@ -351,10 +351,9 @@ pub struct FaceImage {
 }
 
 /// How much of a reply could be read. Ordered from good to bad.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ParseStatus {
     /// All of it.
-    #[default]
     Ok,
     /// A member could not be read; its column is null, the raw string is kept.
     Partial,

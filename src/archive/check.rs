@@ -99,7 +99,8 @@ impl IdDigest {
     }
 }
 
-/// Reads the file at `path` from the disk and compares it with what was written: first its bytes, then its rows.
+/// Reads the file at `path` from the disk and compares it with what was written: first its bytes, then its rows. Gives its length and
+/// its SHA-256, as they were read.
 pub(super) fn read_back(path: &Path, written: &Written) -> Result<CheckedFile, ArchiveError> {
     let different = |what: String| ArchiveError::ReadBack {
         path: path.to_owned(),

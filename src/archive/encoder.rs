@@ -3,7 +3,7 @@
 //! memory stays with it.
 //!
 //! - [`Encoding`]: the two threads
-//! - [`Encoder`]: a file while it is encoded
+//! - [`Encoder`]: a file while it is encoded; [`Completed`]: one that is durable and read back well
 //! - [`Scratch`]: a file in the staging folder that goes away unless it is published
 //! - `Summed`: a file that takes the CRC-32 of what passes through it
 
@@ -70,14 +70,14 @@ struct Encoded {
 
 /// A file that is durable and read back well.
 #[derive(Debug)]
-pub(super) struct Complete {
+pub(super) struct Completed {
     pub(super) scratch: Scratch,
     pub(super) rows: u64,
     pub(super) found: CheckedFile,
 }
 
 /// A complete file, or why it can't be completed.
-type Ended = Result<Complete, ArchiveError>;
+type Ended = Result<Completed, ArchiveError>;
 
 impl Encoding {
     /// Starts the threads, for files in the folder `staging`.
@@ -164,8 +164,8 @@ impl Encoder {
 
     /// Waits for the complete file: durable, and read back from the disk.
     pub(super) fn wait(self) -> Result<StagedFile, ArchiveError> {
-        let complete = self.ended.recv().unwrap_or_else(|_| Err(self.left_off()))?;
-        Ok(StagedFile::new(self.dataset, &self.place, complete))
+        let completed = self.ended.recv().unwrap_or_else(|_| Err(self.left_off()))?;
+        Ok(StagedFile::new(self.dataset, &self.place, completed))
     }
 
     fn tell(&self, action: Action) {
@@ -256,7 +256,7 @@ fn completed(scratch: Scratch, summed: Summed, ids: IdDigest) -> Ended {
         crc32: summed.crc32.finalize(),
     };
     let found = read_back(path, &written)?;
-    Ok(Complete {
+    Ok(Completed {
         rows: written.ids.rows(),
         scratch,
         found,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::check::IdDigest;
 use super::encode::{Addressed as _, Columns, Face, FaceImages, Verification, Verifications, hashes};
-use super::encoder::{Complete, Encoder, Encoding, Scratch};
+use super::encoder::{Completed, Encoder, Encoding, Scratch};
 use super::schema::Limits;
 use super::{ArchiveError, Dataset, Row};
 use crate::files;
@@ -95,8 +95,8 @@ pub struct StagedFile {
 }
 
 impl StagedFile {
-    pub(super) fn new(dataset: Dataset, place: &Place, complete: Complete) -> Self {
-        let Complete { scratch, rows, found } = complete;
+    pub(super) fn new(dataset: Dataset, place: &Place, completed: Completed) -> Self {
+        let Completed { scratch, rows, found } = completed;
         Self {
             dataset,
             relative_path: place.relative_path(dataset),

@@ -129,7 +129,7 @@ impl<'j, 'a> Node<'j, 'a> {
         members
     }
 
-    /// The one member of that name.
+    /// The member of that name, as [`Node::members`] finds it.
     pub fn get(self, name: &str) -> Option<Node<'j, 'a>> {
         let [member] = self.members([name]);
         member

@@ -148,30 +148,31 @@ fn face(node: Node<'_, '_>) -> (FaceInfo, ParseStatus) {
         video_url,
         duplicate_faces,
     ] = node.members(names);
-    let mut members = Members::default();
-    let face = FaceInfo {
-        attack: members.read(attack, flag),
-        registered: members.read(registered, flag),
-        attack_score: members.read(attack_score, score),
-        guard_risk_score: members.read(guard_risk_score, score),
-        comparison_score: members.read(comparison_score, score),
-        age: members.read(age, years),
-        gender: members.read(gender, gender_of),
-        registration_id: members.text(registration_id),
-        device_token: members.text(device_token),
-        video_url: members.text(video_url),
-        duplicate_faces: members.duplicate_faces(duplicate_faces),
+    let mut reading = Reading {
+        status: ParseStatus::Ok,
     };
-    (face, members.status)
+    let face = FaceInfo {
+        attack: reading.read(attack, flag),
+        registered: reading.read(registered, flag),
+        attack_score: reading.read(attack_score, score),
+        guard_risk_score: reading.read(guard_risk_score, score),
+        comparison_score: reading.read(comparison_score, score),
+        age: reading.read(age, years),
+        gender: reading.read(gender, gender_of),
+        registration_id: reading.text(registration_id),
+        device_token: reading.text(device_token),
+        video_url: reading.text(video_url),
+        duplicate_faces: reading.duplicate_faces(duplicate_faces),
+    };
+    (face, reading.status)
 }
 
-/// Reads an object's members; notes when one can't be read.
-#[derive(Default)]
-struct Members {
+/// Reads members of an object; notes when one can't be read.
+struct Reading {
     status: ParseStatus,
 }
 
-impl Members {
+impl Reading {
     /// A member read by `read`: missing, null and blank are `None`, what `read` refuses is noted.
     fn read<T>(&mut self, node: Option<Node<'_, '_>>, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let node = node?;
@@ -229,14 +230,16 @@ fn duplicate_face(node: Node<'_, '_>) -> (Option<DuplicateFace>, ParseStatus) {
         }
         let [group_code, id, user_id, face_score] =
             node.members(["faceGroupCode", "faceId", "merchantUserId", "score"]);
-        let mut members = Members::default();
-        let face = DuplicateFace {
-            face_group_code: members.text(group_code),
-            face_id: members.text(id),
-            merchant_user_id: members.text(user_id),
-            score: members.read(face_score, score),
+        let mut reading = Reading {
+            status: ParseStatus::Ok,
         };
-        (Some(face), members.status)
+        let face = DuplicateFace {
+            face_group_code: reading.text(group_code),
+            face_id: reading.text(id),
+            merchant_user_id: reading.text(user_id),
+            score: reading.read(face_score, score),
+        };
+        (Some(face), reading.status)
     });
     read.unwrap_or((None, ParseStatus::Partial))
 }
