@@ -129,7 +129,13 @@ fn print(summary: &Summary, json: bool, table: bool) -> io::Result<()> {
 /// What needs a look, and a line on the run.
 fn log(summary: &Summary) {
     for reason in &summary.reasons {
-        tracing::warn!(exit_code = reason.exit_code.code(), "{}", reason.reason);
+        tracing::warn!(
+            reason = reason.id.as_str(),
+            count = reason.count,
+            exit_code = reason.exit_code.code(),
+            "{}",
+            reason.reason
+        );
     }
     tracing::info!(
         run_id = summary.run_id,

@@ -4,6 +4,7 @@
 //! - [`ReportError`]: why a report can't be written
 //! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
 //! - [`cause`]: why a record is lost or endangered
+//! - [`reason`]: why a run needs a look, by stable ids
 //! - [`subcodes`]: what is known of sub codes
 //! - [`reconcile`]: the vendor's bill against the archive
 //! - [`summary`]: the run in one object, as JSON and as a table
@@ -19,6 +20,7 @@ pub mod forecast;
 pub mod page;
 pub mod plan;
 pub mod quarantine;
+pub mod reason;
 pub mod reconcile;
 pub mod rejected;
 pub mod subcodes;

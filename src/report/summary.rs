@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::billing::{BillingTotals, SubCodeTotal};
 use super::expiry::{ExpiryTotals, Loss};
 use super::forecast::{BacklogForecast, SetPace};
+use super::reason::Reason;
 use crate::exit::Exit;
 use crate::fetch::{Lane, Totals};
 use crate::ledger::StateCounts;
@@ -39,15 +40,6 @@ pub struct IntakeTotals {
     pub failed_sources: Vec<String>,
     /// Sources that were left where they were, because the run had to end.
     pub cut_short: Vec<String>,
-}
-
-/// Why a run ended with the exit code that it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reason {
-    /// The exit code that this alone would give.
-    pub exit_code: Exit,
-    /// A sentence.
-    pub reason: String,
 }
 
 /// Seconds by stage.
@@ -79,9 +71,14 @@ impl fmt::Display for StageSeconds {
     }
 }
 
+/// The version of `summary.json`. A member that is renamed, removed or changes its meaning makes a new one; a new member doesn't.
+pub const VERSION: u32 = 1;
+
 /// Everything that is to be said of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
+    /// [`VERSION`].
+    pub version: u32,
     /// The version of idvault.
     pub idvault: &'static str,
     /// The run.
@@ -94,7 +91,7 @@ pub struct Summary {
     pub stages: StageSeconds,
     /// The exit code.
     pub exit_code: Exit,
-    /// What the exit code is made of; empty for 0.
+    /// What the exit code is made of, and warnings, which have the exit code 0.
     pub reasons: Vec<Reason>,
     /// The pending sources.
     pub intake: IntakeTotals,
@@ -246,7 +243,12 @@ impl fmt::Display for Summary {
         table.line("archive", &self.paths.archive.display().to_string());
         table.line("reports", &self.paths.reports.display().to_string());
         for reason in &self.reasons {
-            table.line("look", &format!("{} (exit {})", reason.reason, reason.exit_code.code()));
+            let name = if reason.exit_code == Exit::Done {
+                "warning"
+            } else {
+                "look"
+            };
+            table.line(name, &reason.to_string());
         }
         f.write_str(&table.text)
     }

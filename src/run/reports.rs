@@ -15,7 +15,7 @@ use crate::record::State;
 use crate::report::forecast::BacklogForecast;
 use crate::report::page::{self, Details, Page};
 use crate::report::quarantine::Quarantined;
-use crate::report::summary::{Backlog, Paths, Summary};
+use crate::report::summary::{self, Backlog, Paths, Summary};
 use crate::report::{ReportDir, ReportError, billing, expiry, quarantine};
 
 /// The reports that are left to the next run where this one has to end.
@@ -62,6 +62,7 @@ impl Night {
         let (backlog, quarantined) = unfetched.map(|it| (it.backlog, it.quarantined.first)).unzip();
         let due_now = backlog.as_ref().map_or(0, |backlog| backlog.forecast.due);
         let summary = Summary {
+            version: summary::VERSION,
             idvault: env!("CARGO_PKG_VERSION"),
             run_id: run.id.to_string(),
             started_at: story.started_at,

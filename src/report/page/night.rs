@@ -38,7 +38,7 @@ impl Page {
         let mut reasons: Vec<String> = summary
             .reasons
             .iter()
-            .map(|reason| clean(&format!("{} (exit {})", reason.reason, reason.exit_code.code())))
+            .map(|reason| clean(&reason.to_string()))
             .collect();
         if reasons.len() > MOST_NAMED {
             let more = reasons.len() - MOST_NAMED;
