@@ -1,19 +1,17 @@
-//! From the journal to the archive, in turns: stage the files of some billing days, write the intent down, rename, commit. A
-//! large day has several files, and a large journal takes several turns.
+//! From the journal to the archive, batch by batch: stage the files of some billing days, write the intent down, rename,
+//! commit. A large day has several files, and a large journal takes several batches.
 //!
 //! Whenever it is cut off, every row is either still journalled or in a file of the manifest: a file gets its name only
 //! after the ledger says that it might, so what a crash leaves under that name is known to be a left-over.
 //!
 //! - [`Publisher`]: publishes what is journalled, unless the run has to end first
 //! - [`Published`]: what it wrote
-//! - `reading`: rows on their way out of the journal; `turn`: into files
+//! - `batch`: rows on their way into files
 //! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
 
-mod reading;
-mod turn;
+mod batch;
 
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
@@ -24,9 +22,8 @@ use crate::ledger::{Ledger, LedgerError, NewFile, Run};
 use crate::record::State;
 use crate::stop::Stop;
 use crate::tables::SubCodes;
-use reading::Batch;
-pub use turn::new_file;
-use turn::{Part, Target, Turn};
+pub use batch::new_file;
+use batch::{Part, PublishBatch, Target};
 
 /// Rows of one file of verifications. What was begun is synced, read back and committed before the run can end.
 pub const FILE_ROWS: u64 = 128 * 1024;
@@ -170,54 +167,27 @@ impl Publisher<'_> {
         }
     }
 
-    /// A turn's rows in complete files, after `parts` of earlier turns; and whether the run has to end now.
+    /// A batch's rows in complete files, after `parts` of earlier batches; and whether the run has to end now.
     fn stage(&mut self, parts: u32) -> Result<(Vec<Part>, bool), PublishError> {
-        let Self {
-            ledger,
-            archive,
-            run,
-            zone,
-            sub_codes,
-            stop,
-            ..
-        } = self;
         let target = Target {
-            archive,
-            run,
-            zone,
-            sub_codes,
+            archive: self.archive,
+            run: self.run,
+            zone: self.zone,
+            sub_codes: self.sub_codes,
         };
-        let turn = Turn::new(target, parts);
-        let (sender, batches) = sync_channel(reading::BATCHES_AHEAD);
-        thread::scope(|scope| {
-            let reading = thread::Builder::new().name("journal".to_owned());
-            let path = ledger.path().to_owned();
-            let reading = reading.spawn_scoped(scope, move || reading::read(ledger, &sender));
-            let reading = reading.map_err(FileError::because("start a thread to read", &path))?;
-            let staged = stage(batches, turn, stop);
-            match reading.join() {
-                Ok(read) => read?,
-                Err(panic) => std::panic::resume_unwind(panic),
+        let (stop, mut overdue) = (self.stop, false);
+        let mut batch = PublishBatch::new(target, parts);
+        self.ledger.for_each_journalled(|place, row| {
+            overdue = stop.is_overdue();
+            if overdue || !batch.takes(&row, stop.is_hurried()) {
+                return Ok::<_, PublishError>(ControlFlow::Break(()));
             }
-            Ok(staged?)
-        })
+            batch.append(place, row)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let parts = if overdue { batch.cut_off() } else { batch.finish()? };
+        Ok((parts, overdue))
     }
-}
-
-/// Puts rows into files until the turn is full, the journal ends, or the run has to.
-fn stage(batches: Receiver<Batch>, mut turn: Turn<'_>, stop: &Stop) -> Result<(Vec<Part>, bool), ArchiveError> {
-    for batch in batches {
-        for (row, reply_sha256) in batch.rows() {
-            if stop.is_overdue() {
-                return Ok((turn.cut_off()?, true));
-            }
-            if !turn.takes(&row, stop.is_hurried()) {
-                return Ok((turn.finish()?, false));
-            }
-            turn.append(&row, reply_sha256)?;
-        }
-    }
-    Ok((turn.finish()?, false))
 }
 
 impl Published {

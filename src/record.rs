@@ -6,8 +6,10 @@
 //! - [`Pending`]: one good row of a pending source
 //! - [`Due`]: a transaction that the plan wants asked for
 //! - [`Record`]: a reply, normalized; [`FaceInfo`], [`DuplicateFace`], [`FaceImage`], [`ParseStatus`] are its parts
+//! - [`Verification`]: a final reply and whose it is, on its way into the archive
 //! - [`RETENTION`], [`expires_at`]: the vendor's 30 days
 
+use std::borrow::Cow;
 use std::fmt;
 
 use arrayvec::ArrayString;
@@ -301,6 +303,32 @@ impl Record {
     }
 }
 
+/// A final verdict on its way from the journal to the archive. The journal knows whose it is; `record` is what the reply
+/// says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verification<'a> {
+    /// The transaction.
+    pub transaction_id: Cow<'a, str>,
+    /// The company's own id, derived where none was given.
+    pub merchant_biz_id: Cow<'a, str>,
+    /// The product.
+    pub product_code: Cow<'a, str>,
+    /// The region it was made in.
+    pub region: Cow<'a, str>,
+    /// When it was made, where that is known.
+    pub verified_at: Option<Timestamp>,
+    /// When the vendor's reply came.
+    pub fetched_at: Timestamp,
+    /// The run that fetched it.
+    pub run_id: Cow<'a, str>,
+    /// The reply as it came.
+    pub body: Cow<'a, [u8]>,
+    /// Whether the vendor bills it; `None` where the table of sub codes doesn't know.
+    pub billed: Option<bool>,
+    /// The reply, normalized. As it comes from the journal, only the verdict.
+    pub record: Record,
+}
+
 /// The members of `ExtFaceInfo`; `None` is missing, null or unreadable ([`ParseStatus`] tells which).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaceInfo {
@@ -346,8 +374,22 @@ pub struct DuplicateFace {
 pub struct FaceImage {
     /// The image file's bytes.
     pub bytes: Vec<u8>,
+    /// Their SHA-256 in lower-case hex.
+    pub sha256: String,
     /// What the bytes look like: `image/jpeg`, `image/png`, `image/webp`, else `application/octet-stream`.
     pub media_type: &'static str,
+}
+
+impl FaceImage {
+    /// An image of these bytes.
+    pub fn new(bytes: Vec<u8>, media_type: &'static str) -> Self {
+        let sha256 = sha256_hex(&bytes);
+        Self {
+            bytes,
+            sha256,
+            media_type,
+        }
+    }
 }
 
 /// How much of a reply could be read. Ordered from good to bad.

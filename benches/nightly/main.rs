@@ -11,7 +11,6 @@
 mod archive;
 mod check;
 mod curve;
-mod encode;
 mod floors;
 mod images;
 mod intake;
@@ -98,8 +97,6 @@ enum Topic {
     Intake,
     /// From 10^3 to 10^6 ids; then publication, reports and verify over the largest
     Curve,
-    /// The encoding alone, and pyarrow's writer over the same rows
-    Encode,
     /// Runs with face images
     Images,
     /// Night after night on one ledger
@@ -141,7 +138,6 @@ impl Bench {
             Topic::Products => pace::products(self),
             Topic::Intake => intake::measure(self),
             Topic::Curve => curve::measure(self),
-            Topic::Encode => encode::measure(self),
             Topic::Images => images::measure(self),
             Topic::Year => year::measure(self),
         }

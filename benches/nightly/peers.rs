@@ -141,8 +141,6 @@ fn night_by(mut script: Command, place: &Place, server: &LoadServer, ids: u64) -
 pub(crate) struct Rewritten {
     /// Rows a second.
     pub(crate) rate: f64,
-    /// Rows a second of its CPU.
-    pub(crate) by_cpu: f64,
     pub(crate) bytes: f64,
 }
 
@@ -158,9 +156,11 @@ pub(crate) fn rewritten(bench: &Bench, place: &Place) -> BenchResult<Option<Rewr
         .split_whitespace()
         .filter_map(|number| number.parse().ok())
         .collect();
-    let [rows, spent, cpu, bytes] = printed[..] else {
+    let [rows, spent, _cpu, bytes] = printed[..] else {
         return Err(format!("pyarrow failed: {}", ended.stderr).into());
     };
-    let (rate, by_cpu) = (rows / spent, rows / cpu);
-    Ok(Some(Rewritten { rate, by_cpu, bytes }))
+    Ok(Some(Rewritten {
+        rate: rows / spent,
+        bytes,
+    }))
 }

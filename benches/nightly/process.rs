@@ -2,7 +2,6 @@
 //!
 //! - [`measure`], [`measure_until`]: run a program to its end
 //! - [`Ended`]: what it took
-//! - [`cpu_of_thread`]: what one of the bench's own threads took
 
 use std::fs;
 use std::io::{self, Read};
@@ -128,18 +127,6 @@ fn peak_of(pid: Pid) -> Option<u64> {
 
 fn cpu_of(pid: Pid) -> io::Result<Duration> {
     cpu_in(Path::new(&format!("/proc/{}/stat", pid.as_raw_nonzero())))
-}
-
-/// User and system time so far of this process's thread of that name, to 10 ms.
-pub(crate) fn cpu_of_thread(name: &str) -> io::Result<Duration> {
-    for thread in fs::read_dir("/proc/self/task")? {
-        let thread = thread?.path();
-        // One that has just ended has no name any more.
-        if fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.trim_end() == name) {
-            return cpu_in(&thread.join("stat"));
-        }
-    }
-    Err(io::Error::other(format!("no thread is called {name}")))
 }
 
 fn cpu_in(stat: &Path) -> io::Result<Duration> {

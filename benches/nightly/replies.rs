@@ -85,14 +85,6 @@ impl Replies {
             out.extend_from_slice(&tail);
         }
     }
-
-    /// The reply's body alone.
-    pub(crate) fn body(&self, transaction_id: &str, call: u64) -> Vec<u8> {
-        let mut reply = Vec::new();
-        self.write(transaction_id, call, &mut reply);
-        let head = reply.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-        reply.split_off(head.map_or(0, |head| head + 4))
-    }
 }
 
 impl Template {

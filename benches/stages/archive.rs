@@ -5,11 +5,11 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use idvault::archive::{Archive, CompletingDay, Row, StagedFile};
+use idvault::archive::{Archive, StagedFile};
 use idvault::day::BillingZone;
 use idvault::ledger::{Ledger, Lock};
 use idvault::publish::{Published, Publisher};
-use idvault::record::sha256_hex;
+use idvault::record::{Verification, sha256_hex};
 use idvault::sandbox::Mix;
 use idvault::stop::Stop;
 use idvault::tables::SubCodes;
@@ -96,7 +96,7 @@ pub(crate) fn verifications(criterion: &mut Criterion) {
     group.bench_function("publish", |bench| {
         bench.iter_batched(|| Night::begin(&journal), Night::publish, BatchSize::PerIteration);
     });
-    let day: Vec<Row<'_>> = (0..rows).map(|number| row(number, rows)).collect();
+    let day: Vec<Verification<'_>> = (0..rows).map(|number| row(number, rows)).collect();
     group.bench_function("stage", |bench| {
         let setup = || tempfile::tempdir().expect("a folder");
         bench.iter_batched(setup, |dir| stage(dir, &day), BatchSize::PerIteration);
@@ -128,10 +128,10 @@ pub(crate) fn verifications(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn row(number: usize, rows: usize) -> Row<'static> {
+fn row(number: usize, rows: usize) -> Verification<'static> {
     let id = id(number);
     let body = Mix::AllFinal.answer_for(id.as_str(), false).body.into_bytes();
-    Row {
+    Verification {
         transaction_id: id.as_str().to_owned().into(),
         merchant_biz_id: sha256_hex(id.as_str().as_bytes())[..32].to_owned().into(),
         product_code: "FACE_LIVENESS".into(),
@@ -139,19 +139,19 @@ fn row(number: usize, rows: usize) -> Row<'static> {
         verified_at: Some(verified_at(number, rows)),
         fetched_at: Timestamp::UNIX_EPOCH,
         run_id: "bench".into(),
-        reply_sha256: sha256_hex(&body).into(),
         billed: Some(true),
         record: normalize(&body).expect("a final reply"),
+        body: body.into(),
     }
 }
 
-fn stage(dir: TempDir, rows: &[Row<'_>]) -> TempDir {
+fn stage(dir: TempDir, rows: &[Verification<'_>]) -> TempDir {
     let archive = Archive::open(dir.path()).expect("an archive");
     let mut day = archive.stage(None, "bench", 1).expect("a day");
     for row in rows {
         day.append(row).expect("a row");
     }
-    let files = day.complete().and_then(CompletingDay::wait).expect("the files");
+    let files = day.finish().expect("the files");
     StagedFile::publish(&files).expect("their names");
     dir
 }

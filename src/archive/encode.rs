@@ -1,8 +1,7 @@
 //! Rows to columns: every conversion is here, one line a column, in the order of the schema.
 //!
-//! - [`Columns`]: the columns of a dataset while rows are added
+//! - [`Columns`]: the columns of a dataset while rows are added; [`Row`]: what is added
 //! - [`Verifications`] of a [`Verification`] each, [`FaceImages`] of a [`Face`] each
-//! - [`hashes`]: of a row's faces
 
 use std::sync::Arc;
 
@@ -15,8 +14,8 @@ use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
 use jiff::Timestamp;
 
-use super::{Dataset, Row, schema};
-use crate::record::{DuplicateFace, FaceImage, expires_at, sha256_hex};
+use super::{Dataset, schema};
+use crate::record::{DuplicateFace, FaceImage, Verification, expires_at, sha256_hex};
 
 /// What the short fields of a row take in memory, in bytes; a round guess for the batch limit.
 const SHORT_FIELDS_BYTES: usize = 1024;
@@ -24,7 +23,7 @@ const SHORT_FIELDS_BYTES: usize = 1024;
 /// The columns of a dataset while rows are added. What is added is copied once, to where it stays.
 pub(super) trait Columns: Default {
     /// What is added.
-    type Row<'a>: Addressed;
+    type Row<'a>: Row;
 
     /// The dataset.
     const DATASET: Dataset;
@@ -37,7 +36,7 @@ pub(super) trait Columns: Default {
 }
 
 /// A row that says whose it is.
-pub(super) trait Addressed {
+pub(super) trait Row {
     /// The transaction.
     fn transaction_id(&self) -> &str;
 
@@ -45,36 +44,20 @@ pub(super) trait Addressed {
     fn bytes(&self) -> usize;
 }
 
-/// A row of `verifications`.
-#[derive(Debug)]
-pub(super) struct Verification<'a> {
-    /// What was handed in; its images stand apart.
-    pub(super) row: &'a Row<'a>,
-    /// The hash of the first of them.
-    pub(super) face_image_sha256: Option<&'a str>,
-}
-
 /// A row of `face_images`.
 #[derive(Debug)]
 pub(super) struct Face<'a> {
     pub(super) transaction_id: &'a str,
     pub(super) image: &'a FaceImage,
-    pub(super) sha256: &'a str,
 }
 
-/// The SHA-256 of each of a row's faces, in their order.
-pub(super) fn hashes(row: &Row<'_>) -> Vec<String> {
-    let images = row.record.images.iter();
-    images.map(|image| sha256_hex(&image.bytes)).collect()
-}
-
-impl Addressed for Verification<'_> {
+impl Row for Verification<'_> {
     fn transaction_id(&self) -> &str {
-        &self.row.transaction_id
+        &self.transaction_id
     }
 
     fn bytes(&self) -> usize {
-        let record = &self.row.record;
+        let record = &self.record;
         let unbounded = [
             &record.ext_face_info,
             &record.ekyc_result,
@@ -92,7 +75,7 @@ impl Addressed for Verification<'_> {
     }
 }
 
-impl Addressed for Face<'_> {
+impl Row for Face<'_> {
     fn transaction_id(&self) -> &str {
         self.transaction_id
     }
@@ -131,39 +114,39 @@ macro_rules! columns {
 columns! {
     /// Those of `verifications`.
     Verifications: |r: Verification| {
-        transaction_id: StringBuilder = Some(&r.row.transaction_id),
-        merchant_biz_id: StringBuilder = Some(&r.row.merchant_biz_id),
-        product_code: StringBuilder = Some(&r.row.product_code),
-        region: StringBuilder = Some(&r.row.region),
-        verified_at: Instants = r.row.verified_at,
-        expires_at: Instants = r.row.verified_at.map(expires_at),
-        fetched_at: Instants = Some(r.row.fetched_at),
-        request_id: StringBuilder = r.row.record.request_id.as_deref(),
-        passed: BooleanBuilder = Some(r.row.record.passed),
-        sub_code: StringBuilder = Some(&r.row.record.sub_code),
-        billed: BooleanBuilder = r.row.billed,
-        face_attack: BooleanBuilder = r.row.record.face.attack,
-        face_registered: BooleanBuilder = r.row.record.face.registered,
-        face_attack_score: Float64Builder = r.row.record.face.attack_score,
-        guard_risk_score: Float64Builder = r.row.record.face.guard_risk_score,
-        face_comparison_score: Float64Builder = r.row.record.face.comparison_score,
-        face_age: Int16Builder = r.row.record.face.age,
-        face_gender: StringBuilder = r.row.record.face.gender.as_deref(),
-        face_registration_id: StringBuilder = r.row.record.face.registration_id.as_deref(),
-        device_token: StringBuilder = r.row.record.face.device_token.as_deref(),
-        video_url: StringBuilder = r.row.record.face.video_url.as_deref(),
-        duplicate_faces: FaceLists = r.row.record.face.duplicate_faces.as_deref(),
-        face_image_sha256: StringBuilder = r.face_image_sha256,
-        ext_face_info: StringBuilder = r.row.record.ext_face_info.as_deref(),
-        ekyc_result: StringBuilder = r.row.record.ekyc_result.as_deref(),
-        ext_basic_info: StringBuilder = r.row.record.ext_basic_info.as_deref(),
-        ext_id_info: StringBuilder = r.row.record.ext_id_info.as_deref(),
-        ext_info: StringBuilder = r.row.record.ext_info.as_deref(),
-        ext_risk_info: StringBuilder = r.row.record.ext_risk_info.as_deref(),
-        ext_source_info: StringBuilder = r.row.record.ext_source_info.as_deref(),
-        parse_status: StringBuilder = Some(r.row.record.parse_status.as_str()),
-        reply_sha256: StringBuilder = Some(&r.row.reply_sha256),
-        run_id: StringBuilder = Some(&r.row.run_id),
+        transaction_id: StringBuilder = Some(&r.transaction_id),
+        merchant_biz_id: StringBuilder = Some(&r.merchant_biz_id),
+        product_code: StringBuilder = Some(&r.product_code),
+        region: StringBuilder = Some(&r.region),
+        verified_at: Instants = r.verified_at,
+        expires_at: Instants = r.verified_at.map(expires_at),
+        fetched_at: Instants = Some(r.fetched_at),
+        request_id: StringBuilder = r.record.request_id.as_deref(),
+        passed: BooleanBuilder = Some(r.record.passed),
+        sub_code: StringBuilder = Some(&r.record.sub_code),
+        billed: BooleanBuilder = r.billed,
+        face_attack: BooleanBuilder = r.record.face.attack,
+        face_registered: BooleanBuilder = r.record.face.registered,
+        face_attack_score: Float64Builder = r.record.face.attack_score,
+        guard_risk_score: Float64Builder = r.record.face.guard_risk_score,
+        face_comparison_score: Float64Builder = r.record.face.comparison_score,
+        face_age: Int16Builder = r.record.face.age,
+        face_gender: StringBuilder = r.record.face.gender.as_deref(),
+        face_registration_id: StringBuilder = r.record.face.registration_id.as_deref(),
+        device_token: StringBuilder = r.record.face.device_token.as_deref(),
+        video_url: StringBuilder = r.record.face.video_url.as_deref(),
+        duplicate_faces: FaceLists = r.record.face.duplicate_faces.as_deref(),
+        face_image_sha256: StringBuilder = r.record.images.first().map(|image| &image.sha256),
+        ext_face_info: StringBuilder = r.record.ext_face_info.as_deref(),
+        ekyc_result: StringBuilder = r.record.ekyc_result.as_deref(),
+        ext_basic_info: StringBuilder = r.record.ext_basic_info.as_deref(),
+        ext_id_info: StringBuilder = r.record.ext_id_info.as_deref(),
+        ext_info: StringBuilder = r.record.ext_info.as_deref(),
+        ext_risk_info: StringBuilder = r.record.ext_risk_info.as_deref(),
+        ext_source_info: StringBuilder = r.record.ext_source_info.as_deref(),
+        parse_status: StringBuilder = Some(r.record.parse_status.as_str()),
+        reply_sha256: StringBuilder = Some(sha256_hex(&r.body)),
+        run_id: StringBuilder = Some(&r.run_id),
     }
 }
 
@@ -172,7 +155,7 @@ columns! {
     FaceImages: |r: Face| {
         transaction_id: StringBuilder = Some(r.transaction_id),
         image: BinaryBuilder = Some(&r.image.bytes),
-        sha256: StringBuilder = Some(r.sha256),
+        sha256: StringBuilder = Some(&r.image.sha256),
         media_type: StringBuilder = Some(r.image.media_type),
     }
 }

@@ -18,10 +18,10 @@ use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
 
 use super::check::IdDigest;
-use super::encoder::Encoder;
-use super::publish::StagedFile;
 use super::rows::{Batches, column};
 use super::schema::{self, Limits};
+use super::staged::StagedFile;
+use super::writer::FileWriter;
 use super::{Archive, ArchiveError, Dataset};
 
 impl Archive {
@@ -36,10 +36,10 @@ impl Archive {
     ) -> Result<StagedFile, ArchiveError> {
         let place = self.place(day, run_id, sequence)?;
         let mut merged = Merged {
-            encoder: Encoder::start(self.encoding()?, &place, dataset, Limits::ARCHIVE)?,
+            file: FileWriter::create(&place, dataset, Limits::ARCHIVE)?,
             ids: IdDigest::default(),
         };
-        let mut read = RowSum::new(dataset).map_err(|error| merged.encoder.writing(error.into()))?;
+        let mut read = RowSum::new(dataset).map_err(|error| merged.file.failed(error.into()))?;
         match dataset {
             Dataset::Verifications => {
                 let open = |file: &&str| Source::open(&self.locate(file)?, dataset, &mut read);
@@ -56,8 +56,7 @@ impl Archive {
                 }
             }
         }
-        merged.encoder.complete(merged.ids);
-        let file = merged.encoder.wait()?;
+        let file = merged.file.finish(merged.ids)?;
         let written = RowSum::of_file(file.staged_at(), dataset)?;
         if written.rows == read.rows && written.sum == read.sum {
             return Ok(file);
@@ -74,7 +73,7 @@ impl Archive {
 
 /// The one file, while it is written.
 struct Merged {
-    encoder: Encoder,
+    file: FileWriter,
     ids: IdDigest,
 }
 
@@ -94,7 +93,7 @@ impl Merged {
             }
             let batches: Vec<&RecordBatch> = sources.iter().map(|source| &source.batch).collect();
             let rows = interleave_record_batch(&batches, &taken);
-            self.write(rows.map_err(|error| self.encoder.writing(error.into()))?)?;
+            self.write(rows.map_err(|error| self.file.failed(error.into()))?)?;
             taken.clear();
             if used_up && let Some(source) = sources.remove(at).refill(read)? {
                 sources.insert(at, source);
@@ -103,9 +102,9 @@ impl Merged {
     }
 
     fn write(&mut self, rows: RecordBatch) -> Result<(), ArchiveError> {
-        let ids = column::<StringArray>(&rows, "transaction_id").map_err(|error| self.encoder.writing(error))?;
+        let ids = column::<StringArray>(&rows, "transaction_id").map_err(|error| self.file.failed(error))?;
         ids.iter().flatten().for_each(|id| self.ids.add(id));
-        self.encoder.encode(rows)
+        self.file.write(rows)
     }
 }
 

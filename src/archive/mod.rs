@@ -1,56 +1,52 @@
 //! The Parquet archive: rows are handed in, facts of files are handed out.
 //!
 //! - [`Archive`]: the folder `archive/` of a data folder, and `.staging/` beside it
-//! - [`Row`]: one final verdict on its way in; [`Dataset`]: the two kinds of files
-//! - [`StagedDay`]: the files of one billing day while they are written; [`CompletingDay`]: once all rows are there;
-//!   [`StagedFile`]: one that may be published; [`StagedFolder`]: a day's folder with one file in the place of several
+//! - [`Dataset`]: the two kinds of files
+//! - [`StagedDay`]: the files of one billing day while they are written; [`StagedFile`]: one that may be published;
+//!   [`StagedFolder`]: a day's folder with one file in the place of several
 //! - [`Found`], [`FoundFile`], [`CheckedFile`]: what is on the disk; [`StoredRow`], [`StoredFace`]: what is in it
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
-//! The rooms: `schema` (what the files look like), `publish` (staging), `encode` (rows to columns), `encoder` (columns to
-//! bytes), `pages` (where a row group waits), `check` and `rows` (reading back). A file passes through them in that order, and
-//! is never changed once it is published. `merge` writes many files into one, which `swap` puts in their place. `mend` puts
-//! files that were moved back where they belong.
+//! The modules: `schema` (what the files look like), `publish` (a day's rows), `encode` (rows to columns), `writer` (columns
+//! to a file), `staged` (a complete file, and how it becomes visible), `check` and `rows` (reading back). A file passes
+//! through them in that order, and is never changed once it is published. `merge` writes many files into one, which `swap`
+//! puts in their place. `mend` puts files that were moved back where they belong.
 
 mod billing;
 mod check;
 mod encode;
-mod encoder;
 mod mend;
 mod merge;
-mod pages;
 mod publish;
 mod rows;
 mod schema;
+mod staged;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::OnceLock;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use parquet::errors::ParquetError;
 
 pub use billing::write_billing;
 pub use check::{CheckedFile, Found, FoundFile, UnreadableFolder};
 pub use mend::{Room, Stray};
-pub use publish::{CompletingDay, StagedDay, StagedFile};
+pub use publish::StagedDay;
 pub use rows::{Columns, StoredFace, StoredRow};
+pub use staged::StagedFile;
 pub use swap::StagedFolder;
 
 use crate::files::{self, FileError};
-use crate::record::Record;
 use crate::tally::Counted;
-use encoder::Encoding;
-use publish::Place;
 use schema::Limits;
+use staged::Place;
 
 /// The partition of rows whose billing day is unknown: Hive's own name for null, which readers know.
 const UNKNOWN_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -84,31 +80,6 @@ impl Dataset {
         let all = [Self::Verifications, Self::FaceImages];
         all.into_iter().find(|dataset| dataset.as_str() == word)
     }
-}
-
-/// One final verdict, to be archived.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row<'a> {
-    /// The transaction.
-    pub transaction_id: Cow<'a, str>,
-    /// The company's own id.
-    pub merchant_biz_id: Cow<'a, str>,
-    /// The product.
-    pub product_code: Cow<'a, str>,
-    /// The region it was made in.
-    pub region: Cow<'a, str>,
-    /// When it was made, where that is known.
-    pub verified_at: Option<Timestamp>,
-    /// When the vendor's reply came.
-    pub fetched_at: Timestamp,
-    /// The run that fetched it.
-    pub run_id: Cow<'a, str>,
-    /// The SHA-256 of the raw reply in lower-case hex.
-    pub reply_sha256: Cow<'a, str>,
-    /// Whether the vendor bills it; `None` where the table of sub codes doesn't know.
-    pub billed: Option<bool>,
-    /// The reply, normalized.
-    pub record: Record,
 }
 
 /// Why the archive can't be written or read. None of these is worth a retry within a run.
@@ -199,7 +170,6 @@ pub struct Archive {
     root: PathBuf,
     staging: PathBuf,
     set_aside: PathBuf,
-    encoding: OnceLock<Encoding>,
 }
 
 impl Archive {
@@ -223,7 +193,6 @@ impl Archive {
             root: data_dir.join("archive"),
             staging: data_dir.join(".staging"),
             set_aside: data_dir.join("set-aside"),
-            encoding: OnceLock::new(),
         }
     }
 
@@ -256,20 +225,11 @@ impl Archive {
         Ok(kept.and(removed)?)
     }
 
-    /// The threads that encode its files, the same for all of them: each new one would take memory of its own.
-    fn encoding(&self) -> Result<&Encoding, FileError> {
-        if let Some(started) = self.encoding.get() {
-            return Ok(started);
-        }
-        let started = Encoding::start(&self.staging)?;
-        Ok(self.encoding.get_or_init(|| started))
-    }
-
     /// Begins the files of one billing day; `None` is the unknown day. `sequence` tells the files of one run and day
     /// apart.
     pub fn stage(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<StagedDay, ArchiveError> {
         let place = self.place(day, run_id, sequence)?;
-        Ok(StagedDay::new(self.encoding()?, &place, Limits::ARCHIVE))
+        Ok(StagedDay::new(&place, Limits::ARCHIVE))
     }
 
     fn place(&self, day: Option<Date>, run_id: &str, sequence: u32) -> Result<Place, ArchiveError> {

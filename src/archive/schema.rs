@@ -47,10 +47,8 @@ pub(super) struct Limits {
     pub(super) row_group_rows: usize,
     /// Bytes of a page before it is compressed; each column holds one, and what its compressor needs for one.
     pub(super) page_bytes: usize,
-    /// Encoded bytes of a row group, which wait on the disk until the group is complete.
+    /// Encoded bytes of a row group, which wait in memory until the group is complete.
     pub(super) row_group_bytes: usize,
-    /// The same for faces, which wait in memory.
-    pub(super) face_group_bytes: usize,
 }
 
 impl Limits {
@@ -58,10 +56,9 @@ impl Limits {
     pub(super) const ARCHIVE: Self = Self {
         batch_rows: 512,
         batch_bytes: 2 * 1024 * 1024,
-        row_group_rows: 128 * 1024,
+        row_group_rows: 64 * 1024,
         page_bytes: 64 * 1024,
-        row_group_bytes: 16 * 1024 * 1024,
-        face_group_bytes: 8 * 1024 * 1024,
+        row_group_bytes: 8 * 1024 * 1024,
     };
 }
 
@@ -159,10 +156,6 @@ pub(super) fn duplicate_face_fields() -> &'static Fields {
 
 /// How the columns of `dataset` are stored. Fails only if zstd does not know its own level.
 pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<WriterProperties, ParquetError> {
-    let row_group_bytes = match dataset {
-        Dataset::Verifications => limits.row_group_bytes,
-        Dataset::FaceImages => limits.face_group_bytes,
-    };
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_key_value_metadata(Some(vec![KeyValue::new(
@@ -171,12 +164,12 @@ pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<Writ
         )]))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(limits.row_group_rows))
-        .set_max_row_group_bytes(Some(row_group_bytes))
+        .set_max_row_group_bytes(Some(limits.row_group_bytes))
         .set_data_page_size_limit(limits.page_bytes)
         // Off for ids, hashes, addresses and raw strings: no two rows share a value.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Page)
-        // The filter is folded down to the ids that are there; this is what it takes in memory meanwhile, 256 KiB.
+        // The filter is folded down to the ids that are there; this is what it takes in memory meanwhile, 128 KiB.
         .set_column_bloom_filter_enabled(transaction_id(), true)
         .set_column_bloom_filter_fpp(transaction_id(), BLOOM_FALSE_POSITIVES)
         .set_column_bloom_filter_max_ndv(transaction_id(), limits.row_group_rows as u64);
@@ -326,8 +319,8 @@ mod tests {
     #[test]
     fn a_row_group_is_that_of_the_design_and_what_waits_is_bounded() {
         let limits = Limits::ARCHIVE;
-        assert_eq!(limits.row_group_rows, 131_072);
+        assert_eq!(limits.row_group_rows, 65_536);
         assert!(limits.batch_rows <= 8192);
-        assert!(limits.batch_bytes <= 8 * 1024 * 1024 && limits.row_group_bytes <= 32 * 1024 * 1024);
+        assert!(limits.batch_bytes <= 8 * 1024 * 1024 && limits.row_group_bytes <= 8 * 1024 * 1024);
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::publish::StagedFile;
+use super::staged::StagedFile;
 use super::{Archive, ArchiveError};
 use crate::files::{self, FileError};
 

@@ -17,8 +17,8 @@ use jiff::civil::{Date, date};
 use tempfile::TempDir;
 
 use super::schema::Limits;
-use super::{Archive, ArchiveError, Row, StagedDay, StagedFile};
-use crate::record::{DuplicateFace, FaceImage, FaceInfo, ParseStatus, Record, sha256_hex};
+use super::{Archive, ArchiveError, StagedDay, StagedFile};
+use crate::record::{DuplicateFace, FaceImage, FaceInfo, ParseStatus, Record, Verification, sha256_hex};
 
 /// 2026-11-20T16:00:00Z: where the vendor's 21 November begins.
 const DAY_BEGINS_SECONDS: i64 = 1_795_190_400;
@@ -47,7 +47,7 @@ impl Fixture {
 
     fn stage_within(&self, limits: Limits) -> StagedDay {
         let place = self.archive.place(Some(DAY), "run", 1).unwrap();
-        StagedDay::new(self.archive.encoding().unwrap(), &place, limits)
+        StagedDay::new(&place, limits)
     }
 
     /// The path of what was published.
@@ -64,11 +64,11 @@ impl Fixture {
     }
 }
 
-fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Row<'static>>) -> Vec<StagedFile> {
+fn finish(mut day: StagedDay, rows: impl IntoIterator<Item = Verification<'static>>) -> Vec<StagedFile> {
     for row in rows {
         day.append(&row).unwrap();
     }
-    day.complete().unwrap().wait().unwrap()
+    day.finish().unwrap()
 }
 
 /// Publishes everything, and returns the relative paths.
@@ -78,10 +78,10 @@ fn publish(files: Vec<StagedFile>) -> Vec<String> {
 }
 
 /// The `index`th row of the day: what the vendor says of a face that passed.
-fn row(index: u32) -> Row<'static> {
+fn row(index: u32) -> Verification<'static> {
     let verified_at = Timestamp::from_second(DAY_BEGINS_SECONDS + i64::from(index)).unwrap();
     let noise = sha256_hex(&index.to_le_bytes());
-    Row {
+    Verification {
         transaction_id: format!("hks{}", &noise[..29]).into(),
         merchant_biz_id: noise[32..].to_owned().into(),
         product_code: "FACE_LIVENESS".into(),
@@ -89,7 +89,7 @@ fn row(index: u32) -> Row<'static> {
         verified_at: Some(verified_at),
         fetched_at: Timestamp::from_second(DAY_BEGINS_SECONDS + 172_800).unwrap(),
         run_id: "20261122T020000Z-1a2b".into(),
-        reply_sha256: noise.clone().into(),
+        body: noise.clone().into_bytes().into(),
         billed: Some(true),
         record: Record {
             request_id: Some(noise[..36].to_uppercase()),
@@ -120,7 +120,7 @@ fn row(index: u32) -> Row<'static> {
 }
 
 /// A row in which everything is there.
-fn full_row(index: u32) -> Row<'static> {
+fn full_row(index: u32) -> Verification<'static> {
     let mut row = row(index);
     row.record.face = FaceInfo {
         attack: Some(true),
@@ -153,7 +153,7 @@ fn full_row(index: u32) -> Row<'static> {
 }
 
 /// A row of which nothing is known but what must be.
-fn bare_row() -> Row<'static> {
+fn bare_row() -> Verification<'static> {
     let mut row = row(0);
     row.verified_at = None;
     row.billed = None;
@@ -170,8 +170,5 @@ fn image(seed: u32, bytes: usize) -> FaceImage {
     let mut random = fastrand::Rng::with_seed(u64::from(seed));
     let mut image = vec![0; bytes];
     random.fill(&mut image);
-    FaceImage {
-        bytes: image,
-        media_type: "image/jpeg",
-    }
+    FaceImage::new(image, "image/jpeg")
 }

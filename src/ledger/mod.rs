@@ -45,7 +45,7 @@ pub use compact::Replacement;
 pub use error::LedgerError;
 pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
-pub use publish::{JournalledRow, ManifestFile, NewFile, Place, Tally};
+pub use publish::{ManifestFile, NewFile, Place, Tally};
 pub use quarantine::Decision;
 pub use reconcile::MonthRow;
 pub use records::{Adopted, HeldRecords, Kept, VendorRecord};

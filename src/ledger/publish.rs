@@ -1,6 +1,6 @@
 //! From the journal to the manifest: which rows are to be published, and the commit that makes them archived.
 //!
-//! - [`JournalledRow`]: a row that waits; [`Place`]: its place in the order of publication
+//! - [`Place`]: a journalled row's place in the order of publication
 //! - [`NewFile`]: a file that is about to get its name; [`Tally`]: what is in it
 //! - [`ManifestFile`]: one that has it
 
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::replies::{Reader, Span};
 use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
-use crate::record::{MerchantBizId, TransactionId};
+use crate::record::{MerchantBizId, Record, TransactionId, Verification};
 
 /// `verified_order` of what has no `verified_at`: the very end of the order.
 const UNKNOWN: i64 = i64::MAX;
@@ -23,33 +23,6 @@ const UNKNOWN: i64 = i64::MAX;
 pub struct Place {
     order: i64,
     number: i64,
-}
-
-/// A journalled reply and what the ledger knows of its transaction.
-#[derive(Debug)]
-pub struct JournalledRow<'row> {
-    /// Its place in the order of publication.
-    pub place: Place,
-    /// The transaction.
-    pub transaction_id: &'row str,
-    /// The company's own id, derived where none was given.
-    pub merchant_biz_id: Cow<'row, str>,
-    /// The product.
-    pub product_code: &'row str,
-    /// The region.
-    pub region: &'row str,
-    /// When it was made.
-    pub verified_at: Option<Timestamp>,
-    /// The verdict, as it was read when the reply came.
-    pub passed: bool,
-    /// The sub code, likewise.
-    pub sub_code: &'row str,
-    /// The run that fetched it.
-    pub run_id: &'row str,
-    /// When it was fetched.
-    pub fetched_at: Timestamp,
-    /// The reply as it came.
-    pub body: &'row [u8],
 }
 
 /// A file that is about to get its name.
@@ -118,10 +91,11 @@ pub struct ManifestFile {
 }
 
 impl Ledger {
-    /// Calls `each` with the journalled rows in the order of publication, until it breaks off.
+    /// Calls `each` with the journalled rows in the order of publication, until it breaks off. Of what a reply says they
+    /// have only the verdict, as it was read when the reply came.
     pub fn for_each_journalled<E: From<LedgerError>>(
         &self,
-        mut each: impl FnMut(JournalledRow<'_>) -> Result<ControlFlow<()>, E>,
+        mut each: impl FnMut(Place, Verification<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         let failed = self.failed("read the journal");
         let sql = include_str!("../../sql/publish_rows.sql");
@@ -129,11 +103,11 @@ impl Ledger {
         let mut rows = statement.query([]).map_err(&failed)?;
         let mut large = Reader::of(self);
         while let Some(row) = rows.next().map_err(&failed)? {
-            let mut journalled = journalled(row).map_err(&failed)?;
+            let (place, mut journalled) = journalled(row).map_err(&failed)?;
             if let Some(span) = Span::of(row, 11).map_err(&failed)? {
-                journalled.body = large.read(span, journalled.transaction_id)?;
+                journalled.body = Cow::Borrowed(large.read(span, &journalled.transaction_id)?);
             }
-            if each(journalled)?.is_break() {
+            if each(place, journalled)?.is_break() {
                 break;
             }
         }
@@ -256,7 +230,7 @@ fn drop_replies(commit: &Connection, last: Place) -> rusqlite::Result<(usize, bo
     Ok((dropped, more))
 }
 
-fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<JournalledRow<'row>> {
+fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<(Place, Verification<'row>)> {
     let transaction_id = checked(row.get_ref(0)?.as_str()?, TransactionId::check)?;
     let merchant_biz_id = if let Some(given) = row.get_ref(1)?.as_str_or_null()? {
         Cow::Borrowed(checked(given, MerchantBizId::check)?)
@@ -266,20 +240,22 @@ fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<JournalledRow<'row>>
     };
     let order: i64 = row.get(4)?;
     let verified_at = (order != UNKNOWN).then_some(order);
-    Ok(JournalledRow {
-        place: Place {
-            order,
-            number: row.get(10)?,
-        },
-        transaction_id,
+    let text = |column| Ok::<_, rusqlite::Error>(Cow::Borrowed(row.get_ref(column)?.as_str()?));
+    let place = Place {
+        order,
+        number: row.get(10)?,
+    };
+    let verification = Verification {
+        transaction_id: Cow::Borrowed(transaction_id),
         merchant_biz_id,
-        product_code: row.get_ref(2)?.as_str()?,
-        region: row.get_ref(3)?.as_str()?,
+        product_code: text(2)?,
+        region: text(3)?,
         verified_at: optional_timestamp(verified_at)?,
-        passed: row.get(5)?,
-        sub_code: row.get_ref(6)?.as_str()?,
-        run_id: row.get_ref(7)?.as_str()?,
         fetched_at: timestamp(row.get(8)?)?,
-        body: row.get_ref(9)?.as_blob()?,
-    })
+        run_id: text(7)?,
+        body: Cow::Borrowed(row.get_ref(9)?.as_blob()?),
+        billed: None,
+        record: Record::unparsed(row.get(5)?, text(6)?.into_owned()),
+    };
+    Ok((place, verification))
 }

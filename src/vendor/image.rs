@@ -282,7 +282,7 @@ pub(crate) fn decode(text: &str) -> (FaceImage, bool) {
     let good = decoded.is_ok();
     let bytes = decoded.unwrap_or_else(|_| text.as_bytes().to_vec());
     let media_type = if good { media_type(&bytes) } else { UNKNOWN };
-    (FaceImage { bytes, media_type }, good)
+    (FaceImage::new(bytes, media_type), good)
 }
 
 fn media_type(bytes: &[u8]) -> &'static str {

@@ -1,13 +1,13 @@
 //! What the comparison with the ledger reads.
 
 use super::{Fixture, finish, full_row, publish, row};
-use crate::archive::{Archive, ArchiveError, Columns, Row, StoredFace, StoredRow};
-use crate::record::{expires_at, sha256_hex};
+use crate::archive::{Archive, ArchiveError, Columns, StoredFace, StoredRow};
+use crate::record::{Verification, expires_at, sha256_hex};
 
 #[test]
 fn ids_and_what_a_comparison_needs_are_read_in_order() {
     let fixture = Fixture::new();
-    let rows: Vec<Row> = (0..1500).map(row).collect();
+    let rows: Vec<Verification> = (0..1500).map(row).collect();
     let files = finish(fixture.stage(), rows.clone());
     assert_eq!(files.len(), 1);
     let path = &publish(files)[0];

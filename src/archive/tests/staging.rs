@@ -7,14 +7,15 @@ use std::path::Path;
 use super::{DAY, Fixture, bare_row, finish, full_row, publish, row};
 use crate::archive::check::{IdDigest, Written, read_back};
 use crate::archive::schema::Limits;
-use crate::archive::{Archive, ArchiveError, CompletingDay, Room, Row, StagedDay, StagedFile};
+use crate::archive::{Archive, ArchiveError, Room, StagedDay, StagedFile};
+use crate::record::Verification;
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 /// What `rows` must read back as from a file of `bytes`.
-fn written(rows: &[Row], bytes: &[u8]) -> Written {
+fn written(rows: &[Verification], bytes: &[u8]) -> Written {
     let mut ids = IdDigest::default();
     for row in rows {
         ids.add(&row.transaction_id);
@@ -63,7 +64,7 @@ fn unknown_days_have_hives_partition_and_days_without_rows_no_files() {
     let paths = publish(finish(day, [bare_row(), bare_row()]));
     let expected = "verifications/billing_day=__HIVE_DEFAULT_PARTITION__/r-0012.parquet";
     assert_eq!(paths, [expected]);
-    assert!(fixture.stage().complete().unwrap().wait().unwrap().is_empty());
+    assert!(fixture.stage().finish().unwrap().is_empty());
     assert!(fixture.staged().is_empty());
 }
 
@@ -123,7 +124,7 @@ fn what_is_dropped_unpublished_goes_away_and_what_a_crash_left_is_cleared() {
 #[test]
 fn reading_back_notices_every_flipped_byte() {
     let fixture = Fixture::new();
-    let rows: Vec<Row> = (0..3).map(full_row).collect();
+    let rows: Vec<Verification> = (0..3).map(full_row).collect();
     let path = &publish(finish(fixture.stage(), rows.clone()))[0];
     let path = fixture.published(path);
     let bytes = fs::read(&path).unwrap();
@@ -145,11 +146,11 @@ fn reading_back_notices_every_flipped_byte() {
 #[test]
 fn reading_back_notices_missing_and_exchanged_rows() {
     let fixture = Fixture::new();
-    let rows: Vec<Row> = (0..3).map(row).collect();
+    let rows: Vec<Verification> = (0..3).map(row).collect();
     let path = &publish(finish(fixture.stage(), rows.clone()))[0];
     let path = fixture.published(path);
     let bytes = fs::read(&path).unwrap();
-    let four: Vec<Row> = (0..4).map(row).collect();
+    let four: Vec<Verification> = (0..4).map(row).collect();
     let other = [row(0), row(1), row(9)];
     for (expected, what) in [(four.as_slice(), "3 rows were read, 4"), (&other, "transaction ids")] {
         let error = read_back(&path, &written(expected, &bytes)).unwrap_err();
@@ -174,7 +175,7 @@ fn a_file_that_is_damaged_while_it_is_staged_is_not_handed_out() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[40] ^= 1;
     overwrite(&path, &bytes);
-    let error = day.complete().and_then(CompletingDay::wait).unwrap_err();
+    let error = day.finish().unwrap_err();
     assert!(matches!(error, ArchiveError::ReadBack { .. }), "{error}");
     assert!(fixture.staged().is_empty());
 }

@@ -10,7 +10,8 @@ use parquet::file::serialized_reader::ReadOptionsBuilder;
 
 use super::{Fixture, finish, full_row, image, publish, row};
 use crate::archive::schema::Limits;
-use crate::archive::{Dataset, Row, StagedFile};
+use crate::archive::{Dataset, StagedFile};
+use crate::record::Verification;
 
 const SMALL: Limits = Limits {
     batch_rows: 64,
@@ -18,7 +19,6 @@ const SMALL: Limits = Limits {
     row_group_rows: 500,
     page_bytes: 64 * 1024,
     row_group_bytes: 1024 * 1024,
-    face_group_bytes: 1024 * 1024,
 };
 
 /// Publishes, and opens the files of both datasets, bloom filters too.
@@ -118,7 +118,7 @@ fn random_columns_have_their_lengths_apart_and_neither_they_nor_personal_ones_a_
 #[test]
 fn the_bloom_filter_knows_every_id_and_hardly_another_one() {
     let fixture = Fixture::new();
-    let rows: Vec<Row> = (0..2000).map(full_row).collect();
+    let rows: Vec<Verification> = (0..2000).map(full_row).collect();
     let readers = open(&fixture, finish(fixture.stage(), rows.clone()));
     assert_eq!(readers.len(), 2);
     for reader in readers {
