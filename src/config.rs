@@ -176,9 +176,9 @@ impl Settings {
         let to_loopback = over.sandbox || all_loopback(&endpoints);
         let pace = pace(over.qps.or(file.qps), file.quota_share, quotas, to_loopback)?;
         let regions: BTreeSet<String> = endpoints.regions().map(ToString::to_string).collect();
-        let bill = bill::bill(&file.bill, &known_products, &regions)?;
         let billing_zone =
             zone("billing_zone", file.billing_zone.as_deref())?.map_or_else(BillingZone::default, BillingZone::new);
+        let bill = bill::bill(&file.bill, &known_products, &regions, &billing_zone)?;
         let records = bill::records(&file.records, bill.names(), &billing_zone)?;
         let pending = if over.pending.is_empty() {
             file.pending

@@ -28,6 +28,7 @@ pub(super) fn bill(
     config: &BillConfig,
     known_products: &BTreeSet<String>,
     known_regions: &BTreeSet<String>,
+    billing_zone: &BillingZone,
 ) -> Result<BillSettings, ConfigError> {
     let wrong =
         |table: &str, name: &str, error: InvalidField| ConfigError::value(&format!("bill.{table}.{name:?}"), error);
@@ -44,6 +45,7 @@ pub(super) fn bill(
         regions,
         known_products,
         known_regions,
+        billing_zone.clone(),
     ))
 }
 

@@ -5,6 +5,7 @@
 //! - [`BillSettings`], [`BillColumns`]: how the configuration names things
 //! - [`read`]: the files to a bill, row by row (`row`)
 
+mod day;
 mod row;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use super::names::{Names, by_name};
 use super::table::{Cells as _, SourceError, Table, Wanted, find};
+use crate::day::BillingZone;
 
 /// Lines of all files together: many times what a month has with a line a day, product and region.
 const MAX_LINES: usize = 500_000;
@@ -182,17 +184,20 @@ pub struct BillSettings {
     /// By what matters of their names.
     kinds: BTreeMap<String, LineKind>,
     names: Names,
+    zone: BillingZone,
 }
 
 impl BillSettings {
     /// `products` maps billing items to products, and those of other services to `-`. A billing item that has the name of
-    /// one of `known_products` is that product; so is a region that has the id of one of `known_regions`.
+    /// one of `known_products` is that product; so is a region that has the id of one of `known_regions`. A day begins when
+    /// it does in `zone`.
     pub fn new(
         columns: &BillColumns,
         products: &BTreeMap<String, String>,
         regions: &BTreeMap<String, String>,
         known_products: &BTreeSet<String>,
         known_regions: &BTreeSet<String>,
+        zone: BillingZone,
     ) -> Self {
         let built_in = BuiltIn::new();
         let wanted = COLUMNS
@@ -219,6 +224,7 @@ impl BillSettings {
             wanted: wanted.collect(),
             kinds: by_name(kinds),
             names: Names::new(products, regions, built_in.regions, known_products, known_regions),
+            zone,
         }
     }
 

@@ -129,6 +129,12 @@ pub(super) fn find(
     wanted.iter().map(place).collect()
 }
 
+/// How many of the `wanted` columns a header has.
+fn count_known(header: &[String], wanted: &[Wanted]) -> usize {
+    let is_there = |wanted: &&Wanted| header.iter().any(|name| wanted.is(name));
+    wanted.iter().filter(is_there).count()
+}
+
 /// A table that stands on one row at a time; its header is read.
 pub(super) trait Cells {
     /// The file, as it was named, and the sheet of a workbook.
@@ -175,7 +181,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads the header. The delimiter is the one under which most of the `wanted` columns are there.
+    /// Reads the header. The delimiter is the one under which most of the `wanted` columns are there; one under which the
+    /// header can't be split has none.
     pub(super) fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, SourceError> {
         let file = path.display().to_string();
         let opened = File::open(path).map_err(|source| SourceError::Open {
@@ -193,9 +200,12 @@ impl Table {
         let mut best = (0, DELIMITERS[0]);
         for delimiter in DELIMITERS {
             table.rows.set_delimiter(delimiter);
-            let header = table.read_header()?;
-            let known = wanted.iter().filter(|wanted| header.iter().any(|name| wanted.is(name)));
-            let known = known.count();
+            let known = match table.read_header() {
+                Ok(header) => count_known(&header, wanted),
+                // Cells in quotes can't be split at what does not stand between them.
+                Err(SourceError::Row { .. }) => 0,
+                Err(error) => return Err(error),
+            };
             if known > best.0 {
                 best = (known, delimiter);
             }

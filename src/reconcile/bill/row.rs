@@ -7,15 +7,13 @@ use std::borrow::Cow;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+use super::day::day_of;
 use super::{
     BillLine, BillSettings, COUPON, CURRENCY, DAY, DEDUCTED, DISCOUNT, GROSS, ITEM, ITEM_CODE, KIND, LIST_PRICE,
     LineKind, NET, QUANTITY, REGION, REQUIRED,
 };
 use crate::reconcile::number;
 use crate::reconcile::table::{Cells as _, SourceError, Table, shown, significant};
-
-/// Length of `2026-11-21` in bytes; what follows is a time, which a day doesn't need.
-const DAY_BYTES: usize = 10;
 
 /// A row of the file, to be read by the names of its columns.
 pub(super) struct Row<'a> {
@@ -88,15 +86,7 @@ impl Row<'_> {
     }
 
     fn day(&self) -> Result<Date, SourceError> {
-        let text = self.text(DAY)?;
-        let text = text.trim();
-        let day = match (text.len(), text.get(..DAY_BYTES)) {
-            (8, None) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
-            (_, Some(day)) if day.contains('-') => day.parse().ok(),
-            (_, Some(day)) => day.replace('/', "-").parse().ok(),
-            _ => None,
-        };
-        day.ok_or_else(|| self.wrong(DAY, format!("{} is not a day such as 2026-11-21", shown(text))))
+        day_of(&self.text(DAY)?, &self.settings.zone).map_err(|what| self.wrong(DAY, what))
     }
 
     fn product(&self) -> Result<Option<String>, SourceError> {

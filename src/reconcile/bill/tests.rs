@@ -21,6 +21,7 @@ fn settings() -> BillSettings {
         &[("SG1".to_owned(), "ap-southeast-1".to_owned())].into(),
         &known(&["FACE_LIVENESS", "eKYC"]),
         &known(&["ap-southeast-1", "cn-hongkong"]),
+        BillingZone::default(),
     )
 }
 
@@ -200,6 +201,7 @@ fn the_configuration_names_columns_in_place_of_the_built_in_ones() {
         &none,
         &known("FACE_LIVENESS"),
         &known("ap-southeast-1"),
+        BillingZone::default(),
     );
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bill.csv");

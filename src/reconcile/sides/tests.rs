@@ -6,6 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::day::BillingZone;
 use crate::files;
 use crate::reconcile::bill::{self, BillColumns, BillSettings};
 use crate::reconcile::compare::{Compared, Terms, compare};
@@ -140,6 +141,7 @@ fn read(lines: &[Written]) -> bill::Bill {
         &none,
         &names(&PRODUCTS),
         &names(&REGIONS),
+        BillingZone::default(),
     );
     bill::read(&[path], &settings).unwrap()
 }

@@ -5,6 +5,7 @@
 //! - [`Running`]: the program at work; [`Ended`]: how it ended
 //! - [`Vendor`]: a sandbox in this process, whose counters can be read
 
+mod bill_files;
 mod billing;
 mod checker;
 mod closing;
