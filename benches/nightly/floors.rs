@@ -15,7 +15,7 @@ use idvault::ledger::{Ledger, Lock};
 use idvault::record::sha256_hex;
 use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use rusqlite::Connection;
+use rusqlite::{Connection, named_params};
 use rustix::fs::{Advice, fadvise};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -166,46 +166,23 @@ fn filling(dir: &Path, rows: u64) -> BenchResult<f64> {
     let ledger = Connection::open(dir.join("ledger.sqlite"))?;
     ledger.execute_batch(include_str!("../../sql/pragmas.sql"))?;
     let started = Instant::now();
-    set_journal_mode(&ledger, include_str!("../../sql/journal_mode_rollback.sql"), "delete")?;
     ledger.execute_batch("BEGIN IMMEDIATE")?;
-    let indices: Vec<String> = ledger
-        .prepare(include_str!("../../sql/admit_indices.sql"))?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    ledger.execute_batch(include_str!("../../sql/admit_indices_drop.sql"))?;
-    let mut insert = ledger.prepare(include_str!("../../sql/admit_insert_many.sql"))?;
-    // A few rows at the end that fill no statement are left out.
-    let (many, _) = made.as_chunks::<16>();
-    for rows in many {
-        insert.raw_bind_parameter(1, now.as_microsecond())?;
-        insert.raw_bind_parameter(2, run.number)?;
-        for ((id, merchant_biz_id, verified_at), first) in rows.iter().zip((3..).step_by(7)) {
-            insert.raw_bind_parameter(first, id)?;
-            insert.raw_bind_parameter(first + 1, merchant_biz_id)?;
-            insert.raw_bind_parameter(first + 2, "FACE_LIVENESS")?;
-            insert.raw_bind_parameter(first + 3, false)?;
-            insert.raw_bind_parameter(first + 4, "ap-southeast-1")?;
-            insert.raw_bind_parameter(first + 5, false)?;
-            insert.raw_bind_parameter(first + 6, verified_at)?;
-        }
-        insert.raw_execute()?;
-    }
-    ledger.execute_batch(include_str!("../../sql/admit_sorters.sql"))?;
-    for index in indices {
-        ledger.execute_batch(&index)?;
+    let mut insert = ledger.prepare(include_str!("../../sql/admit_insert.sql"))?;
+    for (id, merchant_biz_id, verified_at) in &made {
+        insert.execute(named_params! {
+            ":transaction_id": id,
+            ":merchant_biz_id": merchant_biz_id,
+            ":product_code": "FACE_LIVENESS",
+            ":product_assumed": false,
+            ":region": "ap-southeast-1",
+            ":region_assumed": false,
+            ":verified_at": verified_at,
+            ":first_seen_at": now.as_microsecond(),
+            ":first_run": run.number,
+        })?;
     }
     ledger.execute_batch("COMMIT")?;
-    drop(insert);
-    set_journal_mode(&ledger, include_str!("../../sql/journal_mode.sql"), "wal")?;
-    Ok(per_second(many.len() * 16, started.elapsed()))
-}
-
-fn set_journal_mode(ledger: &Connection, sql: &str, mode: &str) -> BenchResult<()> {
-    let set: String = ledger.query_row(sql, [], |row| row.get(0))?;
-    if set != mode {
-        return Err(format!("the journal mode is {set}, not {mode}").into());
-    }
-    Ok(())
+    Ok(per_second(made.len(), started.elapsed()))
 }
 
 fn disk(path: &Path) -> BenchResult<(f64, f64)> {

@@ -55,7 +55,6 @@ pub(crate) fn admit(ledger: &mut Ledger, rows: &[Pending]) -> Run {
     for rows in rows.chunks(BATCH_ROWS) {
         admission.admit(&rows.iter().collect::<Vec<_>>()).expect("rows");
     }
-    admission.make_indices(|| false).expect("indices");
     admission.commit().expect("a commit");
     drop(admission);
     run

@@ -86,7 +86,6 @@ mod tests {
         let pending: Vec<Pending> = (0..=TURNS * TURN_ROWS).map(pending).collect();
         let mut admission = ledger.admission(&defaults, &run, now);
         admission.admit(&pending.iter().collect::<Vec<_>>()).unwrap();
-        assert!(admission.make_indices(|| false).unwrap());
         admission.commit().unwrap();
         drop(admission);
 

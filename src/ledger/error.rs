@@ -195,7 +195,7 @@ fn what_to_do(error: &rusqlite::Error) -> &'static str {
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program holds it, or a first run fills it: wait for that run, or end that program, as a sqlite3 shell or a backup, and try again"
+            "another program holds it: wait for it, or end it (a sqlite3 shell, a backup), and try again"
         }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "check that this user can write the file and its folder, and that the disk is not mounted read-only"

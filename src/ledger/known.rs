@@ -7,8 +7,7 @@ use crate::record::{MerchantBizId, Pending, ProductCode, Region, State};
 
 /// What the ledger knows of an id.
 pub(super) struct Known<'row> {
-    pub(super) number: i64,
-    pub(super) transaction_id: &'row str,
+    number: i64,
     merchant_biz_id: Option<&'row str>,
     product_code: &'row str,
     product_assumed: bool,
@@ -45,19 +44,18 @@ pub(super) struct Completed {
 }
 
 impl<'row> Known<'row> {
-    /// Reads a row of `admit_lookup.sql` or `admit_follow.sql`.
+    /// Reads a row of `admit_lookup.sql`.
     pub(super) fn read(row: &'row Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             number: row.get(0)?,
-            transaction_id: row.get_ref(1)?.as_str()?,
-            merchant_biz_id: row.get_ref(2)?.as_str_or_null()?,
-            product_code: row.get_ref(3)?.as_str()?,
-            product_assumed: row.get(4)?,
-            region: row.get_ref(5)?.as_str()?,
-            region_assumed: row.get(6)?,
-            verified_at: row.get(7)?,
-            first_run: row.get(8)?,
-            state: State::from_word(row.get_ref(9)?.as_str()?),
+            merchant_biz_id: row.get_ref(1)?.as_str_or_null()?,
+            product_code: row.get_ref(2)?.as_str()?,
+            product_assumed: row.get(3)?,
+            region: row.get_ref(4)?.as_str()?,
+            region_assumed: row.get(5)?,
+            verified_at: row.get(6)?,
+            first_run: row.get(7)?,
+            state: State::from_word(row.get_ref(8)?.as_str()?),
         })
     }
 

@@ -2,7 +2,7 @@
 //! published (`replies`).
 //!
 //! One process writes at a time: [`Ledger::open`] wants the [`Lock`], which is the kernel's and so never outlives a
-//! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode, but while an empty one is filled. A ledger with a newer schema is
+//! crash. Readers ([`Ledger::open_read_only`]) need no lock: the file is in WAL mode. A ledger with a newer schema is
 //! refused; an older one is migrated by an append-only list (`migrate`).
 //!
 //! - [`Ledger`]: the open file; each file of this folder has the methods of its matter
@@ -15,7 +15,6 @@ mod admit;
 mod closed;
 mod compact;
 mod error;
-mod filter;
 mod follow;
 mod known;
 mod migrate;

@@ -169,17 +169,8 @@ impl Ledger {
         Ok(answer)
     }
 
-    /// Writes past the WAL from the next transaction on, until [`Ledger::set_journal_mode`]: once, and into the ledger itself, beside
-    /// which a rollback journal keeps what was there before. False where somebody else has it open, and all stays as it is.
-    pub(super) fn leave_wal(&self) -> rusqlite::Result<bool> {
-        match self.answer::<String>(include_str!("../../sql/journal_mode_rollback.sql")) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
-            mode => Ok(mode? == "delete"),
-        }
-    }
-
     /// Has commits go through the WAL.
-    pub(super) fn set_journal_mode(&self) -> Result<(), LedgerError> {
+    fn set_journal_mode(&self) -> Result<(), LedgerError> {
         let mode: Result<String, _> = self.answer(include_str!("../../sql/journal_mode.sql"));
         match mode.map_err(self.failed("set the journal mode"))?.as_str() {
             // The WAL itself is opened by whoever reads next, and SQLite refuses to write back from one that is not.

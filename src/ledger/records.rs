@@ -210,9 +210,6 @@ impl Ledger {
             let rows: Vec<&Pending> = batch.iter().map(|(_, row)| row).filter(is_asked).collect();
             adopted.refused += (batch.len() - rows.len()) as u64;
             let mut admission = self.admission(defaults, run, now);
-            // No id is there twice, so that an empty ledger needs no other way than a full one.
-            admission.admit(&[])?;
-            admission.make_indices(|| false)?;
             let admitted = admission.admit(&rows)?;
             admission.commit()?;
             adopted.taken += admitted.iter().filter(|what| **what == Admitted::New).count() as u64;

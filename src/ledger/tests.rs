@@ -1,5 +1,5 @@
-//! What the ledger's statements look at: nothing may walk what is done, which grows year by year. And that rows are taken in
-//! alike by each of the ways that make it fast.
+//! What the ledger's statements look at: nothing may walk what is done, which grows year by year. And what becomes
+//! of the rows that are taken in.
 
 use std::path::Path;
 use std::slice;
@@ -12,7 +12,7 @@ use crate::record::{Due, MerchantBizId, Pending, ProductCode, Region, Transactio
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 26] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -161,12 +161,6 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 26] = [
         &["transactions_pending (product_code=? AND deleted_from=? AND number=?)"],
     ),
     (
-        "admit_follow",
-        include_str!("../../sql/admit_follow.sql"),
-        false,
-        &["INTEGER PRIMARY KEY (rowid>?)"],
-    ),
-    (
         "admit_lookup",
         include_str!("../../sql/admit_lookup.sql"),
         false,
@@ -240,7 +234,7 @@ fn defaults() -> Defaults {
     }
 }
 
-/// Takes the rows in by a run of their own, `batch` at a time; gives what became of each. What is put off comes last.
+/// Takes the rows in by a run of their own, `batch` at a time; gives what became of each.
 fn admit(ledger: &mut Ledger, ids: &[&str], batch: usize) -> Vec<Admitted> {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let run = ledger.begin_run(now, None).unwrap();
@@ -251,38 +245,18 @@ fn admit(ledger: &mut Ledger, ids: &[&str], batch: usize) -> Vec<Admitted> {
     for rows in rows.chunks(batch) {
         became.extend(admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap());
     }
-    assert!(admission.make_indices(|| false).unwrap());
-    for (row, became) in rows
-        .iter()
-        .zip(&mut became)
-        .filter(|(_, became)| **became == Admitted::Later)
-    {
-        *became = admission.admit(&[row]).unwrap().remove(0);
-    }
     admission.commit().unwrap();
     became
 }
 
-fn schema(ledger: &Ledger) -> Vec<String> {
-    let mut schema = ledger
-        .connection
-        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
-        .unwrap();
-    let schema = schema.query_map([], |row| row.get(0)).unwrap();
-    schema.map(Result::unwrap).collect()
-}
-
 #[test]
-fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
+fn rows_become_the_same_however_many_come_at_a_time() {
     use Admitted::{Completed, Duplicate, Known, New};
     for batch in [1, 2, 3, 100] {
         let folder = tempfile::tempdir().unwrap();
         let mut ledger = open(folder.path());
-        let fresh = schema(&ledger);
         let first = admit(&mut ledger, &["a", "b", "a", "c", "d", "b!"], batch);
-        assert_eq!(first, [New, New, Duplicate, New, New, Completed], "filled, by {batch}");
-        assert_eq!(schema(&ledger), fresh, "the indices are back as they were");
-        // In the ledger's order, with gaps, new ones within, back to the start, the same twice, and beyond the end.
+        assert_eq!(first, [New, New, Duplicate, New, New, Completed], "empty, by {batch}");
         let ids = ["a", "b", "d", "new", "a", "b", "c", "c", "d", "new", "end", "a!", "b"];
         let expected = [
             Known, Known, Known, New, Known, Known, Known, Known, Known, Duplicate, New, Completed, Known,
@@ -310,7 +284,7 @@ fn rows_become_the_same_whether_the_ledger_is_filled_followed_or_searched() {
 }
 
 #[test]
-fn a_filled_ledger_says_of_each_row_what_the_source_said_however_many_a_statement_takes() {
+fn the_ledger_says_of_each_row_what_the_source_said() {
     let given = |number: i64| Pending {
         transaction_id: TransactionId::parse(&format!("t{number}")).unwrap(),
         merchant_biz_id: (number % 2 == 0).then(|| MerchantBizId::parse(&format!("m{number}")).unwrap()),
@@ -325,11 +299,7 @@ fn a_filled_ledger_says_of_each_row_what_the_source_said_however_many_a_statemen
     let run = ledger.begin_run(now, None).unwrap();
     let defaults = defaults();
     let mut admission = ledger.admission(&defaults, &run, now);
-    // With and without some that are too few for a statement that takes many; the last one is not new.
-    for rows in [&given[..64], &given[64..100], &given[99..]] {
-        admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
-    }
-    assert!(admission.make_indices(|| false).unwrap());
+    admission.admit(&given.iter().collect::<Vec<_>>()).unwrap();
     admission.commit().unwrap();
     drop(admission);
     let mut stored = ledger
@@ -390,7 +360,6 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
     let defaults = defaults();
     let mut admission = ledger.admission(&defaults, &run, now);
     admission.admit(&ids.iter().collect::<Vec<_>>()).unwrap();
-    assert!(admission.make_indices(|| false).unwrap());
     admission.commit().unwrap();
     drop(admission);
     let plan = ledger.due_page(&defaults.product_code, Phase::Live, &Cursor::start(), now, 10);
@@ -450,37 +419,6 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
     assert_eq!(settle(&mut ledger, slice::from_ref(next)), (Ok(()), 3));
 }
 
-fn mode(ledger: &Ledger) -> String {
-    let mode = ledger.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0));
-    mode.unwrap()
-}
-
-#[test]
-fn an_empty_ledger_is_filled_past_the_wal_unless_somebody_else_has_it_open() {
-    for others in [0, 1] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut ledger = open(folder.path());
-        let readers: Vec<Ledger> = (0..others).map(|_| ledger.readers().open().unwrap()).collect();
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        let run = ledger.begin_run(now, None).unwrap();
-        let defaults = defaults();
-        let rows = rows(&["a", "b"]);
-        let mut admission = ledger.admission(&defaults, &run, now);
-        admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
-        assert_eq!(folder.path().join("ledger.sqlite-wal").exists(), others > 0);
-        for reader in &readers {
-            assert_eq!(reader.state_counts().unwrap().total(), 0, "not committed yet");
-        }
-        assert!(admission.make_indices(|| false).unwrap());
-        admission.commit().unwrap();
-        drop(admission);
-        assert_eq!(mode(&ledger), "wal");
-        for reader in readers.iter().chain([&ledger]) {
-            assert_eq!(reader.state_counts().unwrap().total(), 2);
-        }
-    }
-}
-
 #[test]
 fn a_ledger_can_be_closed_as_soon_as_it_is_filled() {
     let folder = tempfile::tempdir().unwrap();
@@ -489,30 +427,6 @@ fn a_ledger_can_be_closed_as_soon_as_it_is_filled() {
     ledger.close().unwrap();
     let ledger = open(folder.path());
     assert_eq!(ledger.state_counts().unwrap().total(), 2);
-}
-
-#[test]
-fn who_begins_to_read_while_an_empty_ledger_is_filled_and_does_not_end_keeps_it_from_being_committed() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut ledger = open(folder.path());
-    ledger.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
-    let readers = ledger.readers();
-    let now = jiff::Timestamp::UNIX_EPOCH;
-    let run = ledger.begin_run(now, None).unwrap();
-    let (defaults, rows) = (defaults(), rows(&["a", "b"]));
-    let mut admission = ledger.admission(&defaults, &run, now);
-    admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
-    assert!(admission.make_indices(|| false).unwrap());
-    let reader = readers.open().unwrap();
-    reader.connection.execute_batch("BEGIN").unwrap();
-    assert_eq!(reader.state_counts().unwrap().total(), 0);
-    let refused = admission.commit().unwrap_err();
-    drop(admission);
-    assert!(refused.to_string().contains("another program holds it"), "{refused}");
-    drop((reader, ledger));
-    let mut ledger = open(folder.path());
-    assert_eq!(ledger.state_counts().unwrap().total(), 0);
-    assert_eq!(admit(&mut ledger, &["a", "b"], 2), [Admitted::New, Admitted::New]);
 }
 
 /// What takes the longer the more the ledger holds is left off where there is no time, and done as ever where there is.
@@ -541,23 +455,20 @@ fn a_long_look_at_the_ledger_is_left_off_where_the_run_has_to_end() {
 }
 
 #[test]
-fn an_intake_that_is_stopped_before_its_indices_are_made_leaves_the_ledger_as_it_was() {
+fn rows_that_were_not_committed_are_not_taken_in_and_readers_see_those_that_were() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = open(folder.path());
-    let fresh = schema(&ledger);
-    let ids: Vec<String> = (0..200_000)
-        .map(|number| format!("id{}", number * 7919 % 200_003))
-        .collect();
-    let rows = rows(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    let reader = ledger.readers().open().unwrap();
     let now = jiff::Timestamp::UNIX_EPOCH;
     let run = ledger.begin_run(now, None).unwrap();
-    let defaults = defaults();
+    let (defaults, rows) = (defaults(), rows(&["a", "b"]));
     let mut admission = ledger.admission(&defaults, &run, now);
-    admission.admit(&rows.iter().collect::<Vec<_>>()).unwrap();
-    assert!(!admission.make_indices(|| true).unwrap());
+    admission.admit(&[&rows[0]]).unwrap();
+    assert_eq!(reader.state_counts().unwrap().total(), 0);
     admission.commit().unwrap();
+    assert_eq!(reader.state_counts().unwrap().total(), 1);
+    admission.admit(&[&rows[1]]).unwrap();
     drop(admission);
-    assert_eq!(mode(&ledger), "wal");
-    assert_eq!(schema(&ledger), fresh);
-    assert_eq!(ledger.state_counts().unwrap().total(), 0);
+    assert_eq!(ledger.state_counts().unwrap().total(), 1);
+    assert_eq!(admit(&mut ledger, &["a", "b"], 2), [Admitted::Known, Admitted::New]);
 }

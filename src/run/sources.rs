@@ -10,14 +10,6 @@ use crate::record::Pending;
 use crate::report::rejected::RejectedReport;
 use crate::report::summary::IntakeTotals;
 use crate::report::{ReportDir, ReportError};
-use crate::stop::Stop;
-
-/// Rows that are put off until the ledger has its indices: those that perhaps came before, and rejected ones, so that the
-/// report stays in the order of the lines.
-const ROWS_PUT_OFF: usize = 65_536;
-
-/// Rows that were put off and are taken in at a time.
-const BATCH_ROWS: usize = 1024;
 
 impl Night {
     /// Reads the pending sources into the ledger. A source that can't be read is named and the others go on: what the
@@ -29,8 +21,6 @@ impl Night {
             admission: ledger.admission(&self.settings.defaults, run, self.clock.now()),
             rejected: RejectedReport::new(file).map_err(ReportError::from)?,
             totals: IntakeTotals::default(),
-            put_off: Vec::new(),
-            stop: &self.stop,
         };
         for name in &self.settings.pending {
             match self.read_source(name, &mut intake)? {
@@ -38,7 +28,8 @@ impl Night {
                 Err(error @ IntakeError::Stopped { .. }) => intake.totals.cut_short.push(error_chain(&error)),
                 Err(error) => intake.totals.failed_sources.push(error_chain(&error)),
             }
-            intake.commit()?;
+            // What was taken so far must not wait for the next source.
+            intake.admission.commit()?;
         }
         intake.rejected.finish().map_err(ReportError::from)?;
         let totals = intake.totals;
@@ -94,9 +85,6 @@ struct Intake<'a, W: Write> {
     admission: Admission<'a>,
     rejected: RejectedReport<W>,
     totals: IntakeTotals,
-    /// At most [`ROWS_PUT_OFF`] and a batch, all of the same source, in their order.
-    put_off: Vec<Item>,
-    stop: &'a Stop,
 }
 
 impl<W: Write> Intake<'_, W> {
@@ -106,14 +94,7 @@ impl<W: Write> Intake<'_, W> {
         let mut admitted = self.admission.admit(&rows)?.into_iter();
         for item in items {
             let admitted = item.good().and_then(|_| admitted.next());
-            if admitted != Some(Admitted::New) && self.admission.puts_off() {
-                self.put_off.push(item);
-            } else {
-                self.judge(item, admitted)?;
-            }
-        }
-        if self.put_off.len() >= ROWS_PUT_OFF {
-            self.take_what_was_put_off()?;
+            self.judge(item, admitted)?;
         }
         Ok(())
     }
@@ -146,34 +127,5 @@ impl<W: Write> Intake<'_, W> {
         };
         let rejected = self.rejected.add(&self.source, line, id.as_deref(), &reason);
         Ok(rejected.map_err(ReportError::from)?)
-    }
-
-    /// Makes the ledger's indices and takes the rows in that were put off until then.
-    fn take_what_was_put_off(&mut self) -> Result<(), RunError> {
-        let stop = self.stop.clone();
-        if !self.admission.make_indices(move || stop.is_overdue())? {
-            self.put_off.clear();
-            let kept =
-                "the rows of the sources were not kept, as the run had to end first: the next run reads them again";
-            self.totals = IntakeTotals {
-                failed_sources: std::mem::take(&mut self.totals.failed_sources),
-                cut_short: vec![kept.to_owned()],
-                ..IntakeTotals::default()
-            };
-        }
-        let mut put_off = std::mem::take(&mut self.put_off).into_iter();
-        loop {
-            let items: Vec<Item> = put_off.by_ref().take(BATCH_ROWS).collect();
-            if items.is_empty() {
-                return Ok(());
-            }
-            self.take(items)?;
-        }
-    }
-
-    /// Keeps what was taken so far, which must not wait for the next source.
-    fn commit(&mut self) -> Result<(), RunError> {
-        self.take_what_was_put_off()?;
-        Ok(self.admission.commit()?)
     }
 }

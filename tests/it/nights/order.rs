@@ -87,7 +87,6 @@ fn ledger_with(folder: &std::path::Path, rows: &[(TransactionId, Drawn)]) -> Led
     let mut admission = ledger.admission(&defaults, &run, now());
     let pending: Vec<Pending> = rows.iter().map(|(id, row)| pending(id, row)).collect();
     admission.admit(&pending.iter().collect::<Vec<_>>()).unwrap();
-    assert!(admission.make_indices(|| false).unwrap());
     admission.commit().unwrap();
     drop(admission);
     let products = PRODUCTS.map(|product| ProductCode::parse(product).unwrap());

@@ -44,44 +44,16 @@ const POINTS: &[Point] = &[
     ),
     ("the archive's folder is made", &["mkdir:*/data/archive kill-after"]),
     (
-        "the WAL is gone, and the ledger still says WAL",
-        &["create:*/rejected.csv unlink:*/ledger.sqlite-wal kill-after"],
-    ),
-    (
-        "before the ledger has left WAL mode",
-        &["create:*/rejected.csv unlink:*-journal kill-before"],
-    ),
-    (
-        "the ledger has left WAL mode",
-        &["create:*/rejected.csv unlink:*-journal kill-after"],
-    ),
-    (
-        "what the rows change is half put aside",
-        &["create:*/rejected.csv unlink:*-journal write:*-journal kill-half"],
-    ),
-    (
         "the rows are half taken in",
-        &["create:*/rejected.csv unlink:*-journal write:*/ledger.sqlite kill-half"],
+        &["create:*/rejected.csv write:*-wal kill-half"],
     ),
     (
         "the rows are taken in, and not durable",
-        &["create:*/rejected.csv unlink:*-journal sync:*/ledger.sqlite kill-before"],
-    ),
-    (
-        "the rows are durable, and count only when their journal is gone",
-        &["create:*/rejected.csv unlink:*-journal#2 kill-before"],
+        &["create:*/rejected.csv write:*-wal#3 sync:*-wal kill-before"],
     ),
     (
         "the rows are taken in",
-        &["create:*/rejected.csv unlink:*-journal#2 kill-after"],
-    ),
-    (
-        "before the ledger is back in WAL mode",
-        &["create:*/rejected.csv unlink:*-journal#3 kill-before"],
-    ),
-    (
-        "the ledger is back in WAL mode",
-        &["create:*/rejected.csv unlink:*-journal#3 kill-after"],
+        &["create:*/rejected.csv write:*-wal#3 sync:*-wal kill-after"],
     ),
     ("a reply was received", &["recv:socket:* kill-after"]),
     (

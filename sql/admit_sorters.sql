@@ -1,2 +1,0 @@
--- Threads that help to sort.
-PRAGMA threads = 1;
