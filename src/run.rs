@@ -20,10 +20,12 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::compact;
 use crate::config::Settings;
+use crate::difference::Differences;
 use crate::disk::Space;
 use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, Lane, Totals};
 use crate::files::FileError;
+use crate::inventory::Inventory;
 use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, Writer};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
@@ -159,6 +161,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
         }
     }
     story.figures_differ = audit::of_run(&ledger, &archive, &run.id)?;
+    story.archive_differs = Inventory::of_run(&ledger, &archive)?;
     let mut report = night.report(&mut ledger, &run, &reports, story)?;
     report.summary.stages.report = laps.lap();
     report.summary.seconds = started.elapsed().as_secs_f64();
@@ -207,6 +210,8 @@ struct Story {
     expired: u64,
     /// Where the tallies of archive and ledger differ, and closed months from what was signed off.
     figures_differ: Vec<String>,
+    /// Where the names and sizes in the archive differ from the manifest.
+    archive_differs: Differences,
 }
 
 impl Night {

@@ -1,33 +1,32 @@
 //! The ledger against the archive: nothing missing, nothing extra, nothing changed, nothing twice.
 //!
 //! - [`verify`]: the comparison; [`Scope`]: how much is decoded
-//! - [`Verified`], [`Difference`], [`Differences`]: what it found
+//! - [`Verified`]: what it found
 //! - [`repair()`]: mends what can be mended without guessing; [`Mended`]: what it did
 //!
 //! The ledger is read from its first row to its last while its pages are checked and the files are read (`reading`). Whether both hold the
 //! same rows is told by sums (`balance`); where these differ, the rows in question are compared one by one and named (`rows`).
 
 mod balance;
-mod difference;
 mod reading;
 mod repair;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread::{self, ScopedJoinHandle};
 
-use crate::archive::{Archive, ArchiveError, FoundFile, Room, UnreadableFolder};
+use crate::archive::{Archive, ArchiveError};
 use crate::closing;
 use crate::compact;
+use crate::difference::{Difference, Differences};
+use crate::inventory::{Inventory, other_length};
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
-use crate::publish::not_left_over;
 use crate::record::State;
 use crate::run::RunError;
 use crate::tally;
 
-pub use difference::{Difference, Differences};
 pub use repair::{Mended, repair};
 
 use balance::{Balance, Hashes, Item, Key};
@@ -75,7 +74,10 @@ pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified
         bytes: sum_of(manifest.iter().map(|file| file.bytes)),
         ..Verified::default()
     };
-    let there = compare_names(ledger, archive, &manifest, &mut verified)?;
+    let inventory = Inventory::take(ledger, archive, &manifest)?;
+    let there = inventory.there;
+    verified.left_over = inventory.left_over;
+    verified.differences = inventory.differences;
     let sample = sample(&manifest, &there, scope);
     verified.read_files = sample.len() as u64;
     verified.read_bytes = sum_of(sample.iter().map(|number| manifest[*number].bytes));
@@ -192,54 +194,6 @@ fn add_files(
     Ok(())
 }
 
-/// Holds the names on the disk to the manifest. Gives the numbers of the files that are there.
-fn compare_names(
-    ledger: &Ledger,
-    archive: &Archive,
-    manifest: &[ManifestFile],
-    verified: &mut Verified,
-) -> Result<Vec<usize>, RunError> {
-    let found = &mut verified.differences;
-    let mut on_disk = OnDisk::of(archive)?;
-    let mut there = Vec::new();
-    for (number, file) in manifest.iter().enumerate() {
-        let path = || file.path.clone();
-        if let Some(what) = misnamed(file) {
-            found.add(Difference::Manifest { path: path(), what });
-        }
-        match on_disk.files.remove(&file.path) {
-            Some(found) if found.regular => there.push(number),
-            // A link or a socket where the file should be.
-            Some(_) => found.add(Difference::ExtraFile(path())),
-            None if on_disk.may_hold(&file.path) => found.add(Difference::UnreadableFile {
-                path: path(),
-                why: "its folder can't be listed".to_owned(),
-            }),
-            None => found.add(Difference::MissingFile(path())),
-        }
-    }
-    for path in ledger.staged_files()? {
-        if !on_disk.files.get(&path).is_some_and(|file| file.regular) {
-            continue;
-        }
-        on_disk.files.remove(&path);
-        match not_left_over(ledger, archive, &path)? {
-            None => verified.left_over.push(path),
-            Some(what) => found.add(Difference::Manifest { path, what }),
-        }
-    }
-    for path in on_disk.files.into_keys() {
-        found.add(Difference::ExtraFile(path));
-    }
-    for folder in on_disk.unreadable {
-        let why = crate::error_chain(&folder.error);
-        let itself = folder.relative_path.is_empty();
-        let path = if itself { ".".to_owned() } else { folder.relative_path };
-        found.add(Difference::UnreadableFile { path, why });
-    }
-    Ok(there)
-}
-
 fn check_counts(ledger: &Ledger, archived: u64, found: &mut Differences) -> Result<(), LedgerError> {
     match ledger.check_archived(archived) {
         Err(LedgerError::Inconsistent { what, .. }) => found.add(Difference::Counts(what)),
@@ -265,37 +219,6 @@ fn check_closed(
     Ok(())
 }
 
-/// What is below `archive/`.
-struct OnDisk {
-    files: BTreeMap<String, FoundFile>,
-    /// What is in them is not known.
-    unreadable: Vec<UnreadableFolder>,
-}
-
-impl OnDisk {
-    fn of(archive: &Archive) -> Result<Self, ArchiveError> {
-        let found = archive.files_in(Room::Archive)?;
-        let files = found.files.into_iter();
-        Ok(Self {
-            files: files.map(|file| (file.relative_path.clone(), file)).collect(),
-            unreadable: found.unreadable,
-        })
-    }
-
-    /// Whether a file may be there and not have been found.
-    fn may_hold(&self, path: &str) -> bool {
-        let mut folders = self.unreadable.iter();
-        folders.any(|folder| Path::new(path).starts_with(&folder.relative_path))
-    }
-}
-
-/// What is wrong with a manifest entry in itself: a file's path says its dataset, its day and its run too.
-fn misnamed(file: &ManifestFile) -> Option<String> {
-    let folder = Archive::folder_of(&file.dataset, file.billing_day.as_deref());
-    let named = format!("{folder}/{}-", file.run_id);
-    (!file.path.starts_with(&named)).then(|| "its dataset, billing day or run is another than its path says".to_owned())
-}
-
 /// What is different about a file that is there, by its length and its SHA-256.
 fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Difference>, ArchiveError> {
     let path = || file.path.clone();
@@ -308,7 +231,7 @@ fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Differ
         Err(other) => return Err(other),
     };
     let what = if found.bytes != file.bytes {
-        format!("{} bytes, the manifest says {}", found.bytes, file.bytes)
+        other_length(found.bytes, file)
     } else if found.sha256 != file.sha256 {
         "another SHA-256 than the manifest says".to_owned()
     } else {

@@ -37,7 +37,8 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
         seed: args.seed.unwrap_or(context.seed),
     };
     let verified = verify(data_dir, &ledger, scope)?;
-    print(&mut out, &verified, scope)?;
+    let quiet = global.quiet || context.config.quiet.unwrap_or(false);
+    print(&mut out, &verified, scope, quiet && verified.differences.total() == 0)?;
     Ok(if verified.differences.total() + not_mended == 0 {
         Exit::Done
     } else {
@@ -45,7 +46,8 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     })
 }
 
-fn print(out: &mut dyn Write, verified: &Verified, scope: Scope) -> io::Result<()> {
+/// `silent`: nothing but what a cut-off run left is to be said.
+fn print(out: &mut dyn Write, verified: &Verified, scope: Scope, silent: bool) -> io::Result<()> {
     for path in &verified.left_over {
         say(
             out,
@@ -57,6 +59,9 @@ fn print(out: &mut dyn Write, verified: &Verified, scope: Scope) -> io::Result<(
             out,
             &format!("half done: {path}, of a compaction that was cut off; the next run completes it, or --repair"),
         )?;
+    }
+    if silent {
+        return Ok(());
     }
     let differences = &verified.differences;
     for difference in differences.shown() {

@@ -36,6 +36,8 @@ pub enum ReasonId {
     SourceCutShort,
     /// Figures that must agree differ.
     FiguresDiffer,
+    /// Names or sizes in the archive differ from the manifest.
+    ArchiveDiffers,
     /// Records were deleted by the vendor before they were fetched.
     RecordsLost,
     /// Unfetched records are past their expiry.
@@ -54,7 +56,7 @@ pub enum ReasonId {
 
 impl ReasonId {
     /// Every reason, in the order of this page.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AccountRefused,
         Self::CredentialsMissing,
         Self::CertificateNotTrusted,
@@ -65,6 +67,7 @@ impl ReasonId {
         Self::SourceFailed,
         Self::SourceCutShort,
         Self::FiguresDiffer,
+        Self::ArchiveDiffers,
         Self::RecordsLost,
         Self::RecordsOverdue,
         Self::RecordsEndangered,
@@ -87,6 +90,7 @@ impl ReasonId {
             Self::SourceFailed => "source_failed",
             Self::SourceCutShort => "source_cut_short",
             Self::FiguresDiffer => "figures_differ",
+            Self::ArchiveDiffers => "archive_differs",
             Self::RecordsLost => "records_lost",
             Self::RecordsOverdue => "records_overdue",
             Self::RecordsEndangered => "records_endangered",
@@ -112,7 +116,7 @@ impl ReasonId {
             Self::RecordsLost | Self::RecordsOverdue | Self::RecordsEndangered => Exit::Expiry,
             Self::DiskFull => Exit::Archive,
             Self::AccountRefused | Self::CredentialsMissing | Self::CertificateNotTrusted => Exit::Account,
-            Self::FiguresDiffer => Exit::Difference,
+            Self::FiguresDiffer | Self::ArchiveDiffers => Exit::Difference,
         }
     }
 }

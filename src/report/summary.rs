@@ -12,6 +12,7 @@ use super::billing::{BillingTotals, SubCodeTotal};
 use super::expiry::{ExpiryTotals, Loss};
 use super::forecast::{BacklogForecast, SetPace};
 use super::reason::Reason;
+use crate::difference::Differences;
 use crate::exit::Exit;
 use crate::fetch::{Lane, Totals};
 use crate::ledger::StateCounts;
@@ -101,6 +102,9 @@ pub struct Summary {
     pub fetch: Totals,
     /// What was written to the archive.
     pub published: Published,
+    /// Where the names and sizes in the archive differ from the manifest: the first 100 of each kind.
+    #[serde(serialize_with = "lines")]
+    pub archive_differs: Differences,
     /// Verifications of the current and the previous month and of unknown days.
     pub billing: BillingTotals,
     /// How all ids stand; missing where the run had to end before that was read.
@@ -176,6 +180,15 @@ pub struct Paths {
     /// This run's reports.
     #[serde(serialize_with = "readable")]
     pub reports: PathBuf,
+}
+
+/// One line for each difference: names of files can hold anything.
+fn lines<S: Serializer>(differences: &Differences, serializer: S) -> Result<S::Ok, S::Error> {
+    let lines = differences
+        .shown()
+        .iter()
+        .map(|difference| clean(&difference.to_string()).into_owned());
+    serializer.collect_seq(lines)
 }
 
 /// A name of any bytes, as it is shown: one that is no text must not keep a night from its reports.

@@ -56,6 +56,7 @@ impl Night {
             fetch: &story.fetch,
             expired: story.expired,
             figures_differ: &story.figures_differ,
+            archive_differs: &story.archive_differs,
             unfetched: unfetched.as_ref().map(|unfetched| self.facts(unfetched)),
         };
         let reasons = verdict::reasons(&facts);
@@ -76,6 +77,7 @@ impl Night {
             intake: story.intake,
             fetch: story.fetch,
             published: story.published,
+            archive_differs: story.archive_differs,
             billing: billing::totals(&lines),
             backlog,
             pace: story.pace,

@@ -1,6 +1,7 @@
 //! What the night's exit code is made of, pure.
 
 use super::reports::OF_THE_BACKLOG;
+use crate::difference::Differences;
 use crate::fetch::Totals;
 use crate::report::expiry::ExpiryTotals;
 use crate::report::forecast::BacklogForecast;
@@ -18,6 +19,8 @@ pub(super) struct Facts<'a> {
     pub(super) expired: u64,
     /// Where figures that must agree differ, a sentence each.
     pub(super) figures_differ: &'a [String],
+    /// Where the names and sizes in the archive differ from the manifest.
+    pub(super) archive_differs: &'a Differences,
     /// `None`: the run had to end before it was known.
     pub(super) unfetched: Option<Unfetched<'a>>,
 }
@@ -70,6 +73,13 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
             ReasonId::FiguresDiffer,
             facts.figures_differ.len() as u64,
             format!("figures that must agree differ: {first}{more}; run `idvault verify`"),
+        ));
+    }
+    if let Some(differ) = facts.archive_differs.sentence() {
+        reasons.push(Reason::new(
+            ReasonId::ArchiveDiffers,
+            facts.archive_differs.total(),
+            format!("{differ}; run `idvault verify`"),
         ));
     }
     reasons.extend(counted(

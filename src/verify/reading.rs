@@ -11,8 +11,9 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::balance::{Balance, Item, Key};
-use super::{Difference, Differences, compare_bytes};
+use super::compare_bytes;
 use crate::archive::{Archive, ArchiveError, Columns, StoredFace, StoredRow};
+use crate::difference::{Difference, Differences};
 use crate::ledger::ManifestFile;
 use crate::record::{expires_at, sha256_hex};
 use crate::tally::Counted;

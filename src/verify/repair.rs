@@ -12,10 +12,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{OnDisk, RunError, compare_bytes};
+use super::{RunError, compare_bytes};
 use crate::archive::{Archive, ArchiveError, CheckedFile, Room, Stray};
 use crate::compact;
 use crate::files::FileError;
+use crate::inventory::OnDisk;
 use crate::ledger::{Ledger, LedgerError, ManifestFile, Tally};
 use crate::publish::{PublishError, recover};
 
@@ -155,7 +156,7 @@ impl Repair<'_> {
             found.extend(at.map(|at| (file, at)));
         }
         // First every place is made free, then every file put back: so two that were swapped need nothing of their own.
-        let on_disk = OnDisk::of(archive)?.files;
+        let on_disk = OnDisk::list(archive)?.files;
         found.retain(|(file, _)| on_disk.get(&file.path).is_none_or(|there| there.regular));
         let mut ready = Vec::new();
         for (file, at) in found {
@@ -240,7 +241,7 @@ impl Repair<'_> {
     }
 
     fn set_copies_aside(&mut self) -> Result<(), RunError> {
-        let mut extra = OnDisk::of(self.archive)?.files;
+        let mut extra = OnDisk::list(self.archive)?.files;
         let staged = self.ledger.staged_files()?;
         for path in self.manifest.iter().map(|file| &file.path).chain(&staged) {
             extra.remove(path);
@@ -294,7 +295,7 @@ fn split_by_order<'a>(
     archive: &Archive,
     manifest: &'a [ManifestFile],
 ) -> Result<(Vec<&'a ManifestFile>, Vec<&'a ManifestFile>), RunError> {
-    let on_disk = OnDisk::of(archive)?.files;
+    let on_disk = OnDisk::list(archive)?.files;
     let (mut in_order, mut wanted) = (Vec::new(), Vec::new());
     for file in manifest {
         let there = on_disk.get(&file.path).is_some_and(|found| found.regular);

@@ -4,8 +4,8 @@
 //! - [`name_differences`]: what differs, and of which id
 
 use super::balance::{Facts, Suspects};
-use super::{Difference, Differences};
 use crate::archive::{Archive, ArchiveError, Columns, StoredFace, StoredRow};
+use crate::difference::{Difference, Differences};
 use crate::ledger::{Ledger, LedgerError, ManifestFile, SeenFace, SeenIds, Snapshot};
 use crate::record::State;
 use crate::run::RunError;

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use super::chart::{Chart, Series, Value};
 use super::text::{clean, counted, exact, grouped, percent, rate, since_start};
 use super::{MOST_NAMED, Page, Section, Table, Tile, Verdict, billing, expiry};
+use crate::difference::Differences;
 use crate::exit::Exit;
 use crate::ledger::QuarantineLine;
 use crate::plan::Band;
@@ -55,7 +56,7 @@ impl Page {
                 reasons,
             },
             tiles: tiles(summary, backlog),
-            sections: vec![
+            sections: archive(&summary.archive_differs).into_iter().chain([
                 calls(summary),
                 pace(&summary.pace),
                 billing::section(summary, details),
@@ -63,7 +64,8 @@ impl Page {
                 forecast(&backlog.forecast),
                 quarantine(backlog, details),
                 ledger(backlog),
-            ],
+            ])
+            .collect(),
             footer: vec![
                 "The figures are those of summary.json, billing.csv, expiry.csv, quarantine.csv and rejected.csv beside this \
                  page; the CSV files have every line."
@@ -138,6 +140,28 @@ fn tiles(summary: &Summary, backlog: &Backlog) -> Vec<Tile> {
         ),
         tile("Amount", amount, amounts.join("; ")),
     ]
+}
+
+/// The files that are not as the manifest says; `None` where all are.
+fn archive(differ: &Differences) -> Option<Section> {
+    if differ.total() == 0 {
+        return None;
+    }
+    let mut table = Table::new("Files that are not as the manifest says", ["kind", "what"]);
+    for difference in differ.shown().iter().take(MOST_NAMED) {
+        table.row([difference.kind(), &difference.to_string()]);
+        table.mark(true);
+    }
+    Some(Section {
+        id: "archive",
+        title: "Archive",
+        texts: vec![format!(
+            "{} differences in names or sizes. Run `idvault verify`, which also reads the files.",
+            grouped(differ.total())
+        )],
+        tables: vec![table.cut(MOST_NAMED, differ.total(), "summary.json")],
+        ..Section::default()
+    })
 }
 
 fn calls(summary: &Summary) -> Section {

@@ -19,6 +19,7 @@ mod disk;
 mod huge;
 mod ids;
 mod intake;
+mod inventory;
 mod links;
 mod machine;
 mod memory;

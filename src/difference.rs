@@ -1,4 +1,4 @@
-//! What `idvault verify` finds.
+//! Where ledger and archive disagree: what a run and `verify` find.
 //!
 //! - [`Difference`]: one of it
 //! - [`Differences`]: all of it, counted, and the first of each kind
@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Differences of one kind that are kept to be shown: the first say what is wrong, and memory stays bounded.
-pub(super) const SHOWN_PER_KIND: u64 = 100;
+pub(crate) const SHOWN_PER_KIND: u64 = 100;
+
+/// Differences that a sentence names.
+const NAMED_IN_SENTENCE: usize = 3;
 
 /// Where ledger and archive disagree. None holds more of a person than the transaction id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +169,7 @@ impl Differences {
     }
 
     /// Takes those that somebody else found.
-    pub(super) fn append(&mut self, others: Self) {
+    pub(crate) fn append(&mut self, others: Self) {
         let mut counts = others.counts;
         for difference in others.shown {
             counts.entry(difference.kind()).and_modify(|count| *count -= 1);
@@ -190,6 +193,24 @@ impl Differences {
             .iter()
             .map(|(kind, count)| (*kind, count.saturating_sub(SHOWN_PER_KIND)));
         more.filter(|(_, more)| *more > 0)
+    }
+
+    /// One sentence with the first of them, for a summary that lists the others.
+    pub(crate) fn sentence(&self) -> Option<String> {
+        let named: Vec<String> = self
+            .shown
+            .iter()
+            .take(NAMED_IN_SENTENCE)
+            .map(Difference::to_string)
+            .collect();
+        if named.is_empty() {
+            return None;
+        }
+        let more = match self.total() - named.len() as u64 {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        Some(format!("archive and manifest differ: {}{more}", named.join("; ")))
     }
 
     /// All, those that were not kept too.
