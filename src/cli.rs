@@ -27,7 +27,7 @@ pending source, 4 something needs a look, 5 a record expired or will before the 
 8 credentials or account refused, 9 verify or reconcile found a difference, 75 another run holds the lock.";
 
 /// Options of every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Configuration file; `idvault.toml` where there is one
     #[arg(long, global = true, value_name = "FILE", env = "IDVAULT_CONFIG")]
@@ -74,6 +74,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// A local server that behaves as the CheckResult service
     Sandbox(SandboxArgs),
+    /// A night on made-up verifications: no account, no file of yours, a few seconds
+    Demo,
     /// Write a commented idvault.toml
     Init(InitArgs),
     /// Completions for a shell, on standard output
@@ -90,7 +92,7 @@ pub enum Command {
 
 /// Options of `run`.
 #[expect(clippy::struct_excessive_bools, reason = "a switch each on the command line")]
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RunArgs {
     /// Pending source: a CSV file (also .gz), `-` for standard input, or a SQLite file; repeatable
     #[arg(long, value_name = "SOURCE", env = "IDVAULT_PENDING", value_delimiter = ',')]

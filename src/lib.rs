@@ -1,6 +1,6 @@
 //! idvault archives the results of Alibaba Cloud ID Verification before the vendor deletes them on day 30.
 //!
-//! ARCHITECTURE.md is the way in: the house, its rooms and its invariants.
+//! docs/internals/architecture.md is the way into the code: its modules and its invariants.
 
 pub mod archive;
 pub mod audit;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
-use idvault::cli::Cli;
+use idvault::cli::{Cli, Command};
 use idvault::clock::Clock;
 use idvault::command::{self, CommandError, Context};
 use idvault::config::{ConfigFile, LogFormat};
@@ -20,7 +20,7 @@ use mimalloc::MiMalloc;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
-// A call has ninety allocations, many of which another thread gives back: with glibc's a night takes a fifth more CPU (BENCHMARKS.md).
+// A call has ninety allocations, many of which another thread gives back: with glibc's a night takes a fifth more CPU (docs/internals/benchmarks.md).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -114,7 +114,8 @@ fn not_understood(error: &clap::Error) -> ExitCode {
 fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, CommandError> {
     let host = host();
     let config = ConfigFile::load(cli.global.config.as_deref())?;
-    let quiet = cli.global.quiet || config.quiet.unwrap_or(false);
+    // A demo says what it did in its own lines.
+    let quiet = cli.global.quiet || config.quiet.unwrap_or(false) || matches!(cli.command, Command::Demo);
     log_to_stderr(
         cli.global.log_format.or(config.log_format).unwrap_or_default(),
         cli.global.verbose,

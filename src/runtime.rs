@@ -11,7 +11,7 @@ use tokio::runtime::Builder;
 const END: Duration = Duration::from_secs(1);
 
 /// Runs `future` and what it spawns on this thread: a thread for each core would keep waking the others, for more CPU and no more calls
-/// (BENCHMARKS.md). What blocks has threads of its own, which end with it.
+/// (docs/internals/benchmarks.md). What blocks has threads of its own, which end with it.
 ///
 /// Fails where the machine gives no files.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {

@@ -1,31 +1,48 @@
-//! The papers hold: README.md names the commands, options and exit codes that the program has, no more and no fewer.
+//! The documents hold: their commands and options are the program's, their links resolve, their tables match.
+//!
+//! `docs/reference/command-line.md` and `docs/reference/configuration.md` are generated. After a change of the command line or of
+//! `samples/idvault.toml`, `IDVAULT_WRITE_DOCS=1 cargo test --test it_docs` writes them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use idvault::exit::Exit;
 
-const README: &str = include_str!("../README.md");
-/// Commands that have commands.
-const GROUPS: [&str; 2] = ["report", "quarantine"];
-const COMMANDS: [&str; 16] = [
-    "run",
-    "status",
-    "report billing",
-    "report expiry",
-    "quarantine list",
-    "quarantine retry",
-    "quarantine drop",
-    "close",
-    "reconcile",
-    "subcodes",
-    "compact",
-    "verify",
-    "sandbox",
-    "init",
-    "completions",
-    "man",
-];
+/// The longest README that a newcomer reads to its end, in lines.
+const README_LINES: usize = 150;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// README.md, CONTRIBUTING.md, and every page below `docs/`, by its path from the root.
+fn pages() -> BTreeMap<PathBuf, String> {
+    let mut pages = BTreeMap::new();
+    let mut folders = vec![PathBuf::from("docs")];
+    let mut files = vec![PathBuf::from("README.md"), PathBuf::from("CONTRIBUTING.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(root().join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let path = folder.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                files.push(path);
+            }
+        }
+    }
+    for file in files {
+        let text = std::fs::read_to_string(root().join(&file)).unwrap();
+        pages.insert(file, text);
+    }
+    pages
+}
 
 /// What `idvault ARGS --help` prints.
 fn help(of: &str) -> String {
@@ -39,6 +56,36 @@ fn help(of: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The words that begin the lines below `Commands:`.
+fn subcommands(help: &str) -> Vec<&str> {
+    let below = help.split_once("Commands:\n").map_or("", |(_, below)| below);
+    let lines = below.lines().take_while(|line| !line.is_empty());
+    lines
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect()
+}
+
+/// Every command with its help, groups before what is in them: `report`, then `report billing`.
+fn commands() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for command in subcommands(&help("")) {
+        let of_group = help(command);
+        let members: Vec<String> = subcommands(&of_group)
+            .into_iter()
+            .map(|member| format!("{command} {member}"))
+            .collect();
+        all.push((command.to_owned(), of_group));
+        for member in members {
+            let text = help(&member);
+            all.push((member, text));
+        }
+    }
+    assert!(all.len() > 10, "{all:?}");
+    all
+}
+
 /// The options that `text` names, as `--data-dir`; short ones have long names too.
 fn options(text: &str) -> BTreeSet<String> {
     let word = |c: char| !(c.is_ascii_lowercase() || c == '-');
@@ -48,72 +95,167 @@ fn options(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The words that begin the lines below `Commands:`.
-fn commands(help: &str) -> Vec<&str> {
-    let below = help.split_once("Commands:\n").map_or("", |(_, below)| below);
-    let lines = below.lines().take_while(|line| !line.is_empty());
-    lines.filter_map(|line| line.split_whitespace().next()).collect()
-}
-
-/// The rows of the table under a heading of README.md, without its head.
-fn table(heading: &str) -> Vec<Vec<&'static str>> {
-    let (_, below) = README.split_once(&format!("\n## {heading}\n")).unwrap();
-    let section = below.split("\n## ").next().unwrap();
-    let rows = section.lines().skip_while(|line| !line.starts_with("|--"));
-    rows.skip(1)
-        .take_while(|line| line.starts_with('|'))
-        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
-        .collect()
-}
-
-#[test]
-fn the_readme_names_every_command_and_no_other() {
-    let named: BTreeSet<&str> = table("Commands")
-        .into_iter()
-        .map(|row| row[0].trim_matches('`').strip_prefix("idvault ").unwrap())
-        .map(|command| command.strip_suffix(" bash").unwrap_or(command))
-        .collect();
-    let top = help("");
-    let mut there: BTreeSet<String> = commands(&top).into_iter().map(str::to_owned).collect();
-    for group in GROUPS {
-        there.remove(group);
-        there.extend(
-            commands(&help(group))
-                .into_iter()
-                .map(|command| format!("{group} {command}")),
-        );
+/// The lines of the fenced blocks for a shell.
+fn shell_lines(page: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            _ if inside => lines.push(line),
+            _ => {}
+        }
     }
-    there.retain(|command| !command.ends_with("help"));
-    assert_eq!(named, there.iter().map(String::as_str).collect());
-    assert_eq!(named, COMMANDS.into_iter().collect());
+    lines
+}
+
+/// Holds a generated page to the file, or writes it where that is asked for.
+#[expect(clippy::disallowed_methods, reason = "a switch of this test, not of the program")]
+fn hold(file: &str, page: &str) {
+    if std::env::var_os("IDVAULT_WRITE_DOCS").is_some() {
+        std::fs::write(root().join(file), page).unwrap();
+    }
+    let there = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+    assert!(
+        there == page,
+        "{file} is not what the program says; IDVAULT_WRITE_DOCS=1 cargo test --test it_docs writes it"
+    );
 }
 
 #[test]
-fn every_option_that_the_readme_names_is_there() {
+fn the_page_of_the_command_line_is_the_programs_help() {
+    let mut page = "# Command line\n\nGenerated from the program's own help.\n".to_owned();
+    let all = std::iter::once((String::new(), help(""))).chain(commands());
+    for (command, help) in all {
+        let title = format!("idvault {command}");
+        write!(page, "\n## {}\n\n```text\n{}\n```\n", title.trim(), help.trim_end()).unwrap();
+    }
+    hold("docs/reference/command-line.md", &page);
+}
+
+#[test]
+fn the_page_of_the_configuration_is_the_sample() {
+    let sample = read("samples/idvault.toml");
+    let page = format!(
+        "# Configuration\n\n`idvault init` writes this file. Generated from `samples/idvault.toml`.\n\n```toml\n{}\n```\n",
+        sample.trim_end()
+    );
+    hold("docs/reference/configuration.md", &page);
+}
+
+#[test]
+fn every_command_that_a_page_shows_is_there_with_its_options() {
+    let all: BTreeMap<String, String> = commands().into_iter().collect();
+    let mut seen = 0;
+    for (file, page) in pages() {
+        for line in shell_lines(&page) {
+            let line = line.split(" #").next().unwrap();
+            let Some((_, words)) = line.split_once("idvault ").or_else(|| line.split_once("cargo run -- ")) else {
+                continue;
+            };
+            let words: Vec<&str> = words.split_whitespace().collect();
+            let pair = words.get(..2).map(|pair| pair.join(" ")).unwrap_or_default();
+            let help = all.get(&pair).or_else(|| all.get(*words.first().unwrap()));
+            let help = help.unwrap_or_else(|| panic!("{}: there is no such command: {line}", file.display()));
+            let unknown: Vec<String> = options(&words.join(" ")).difference(&options(help)).cloned().collect();
+            assert!(
+                unknown.is_empty(),
+                "{}: {line}: there is no {unknown:?}",
+                file.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn every_option_that_a_page_for_users_names_is_there() {
     let mut there = options(&help(""));
-    for command in COMMANDS {
-        there.extend(options(&help(command)));
-    }
-    // cargo's own, in the two commands and the installation.
+    there.extend(commands().iter().flat_map(|(_, help)| options(help)));
+    // cargo's own.
     there.extend(["--release", "--locked", "--path"].map(str::to_owned));
-    let unknown: Vec<_> = options(README).difference(&there).cloned().collect();
-    assert!(unknown.is_empty(), "README.md names {unknown:?}");
+    for (file, page) in pages() {
+        if file.starts_with("docs/internals") || file.ends_with("CONTRIBUTING.md") {
+            continue;
+        }
+        let named = options(&page);
+        let unknown: Vec<_> = named.difference(&there).collect();
+        assert!(unknown.is_empty(), "{} names {unknown:?}", file.display());
+    }
 }
 
 #[test]
-fn the_readme_names_every_option() {
-    let named = options(README);
-    for command in COMMANDS {
-        let mut there = options(&help(command));
-        there.remove("--help");
-        let missing: Vec<_> = there.difference(&named).collect();
-        assert!(missing.is_empty(), "README.md lacks {missing:?} of {command}");
+fn every_link_and_every_named_file_is_there() {
+    let mut links = 0;
+    for (file, page) in pages() {
+        for target in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = root().join(&file).parent().unwrap().join(target);
+            assert!(path.exists(), "{} links to {target}", file.display());
+            links += 1;
+        }
+        let word = |c: char| !(c.is_ascii_alphanumeric() || "/._-".contains(c));
+        for name in page.split(word).map(|name| name.trim_end_matches('.')) {
+            // A name with a placeholder, such as one of an example, is none.
+            let of_the_project = ["samples/", "src/", "tests/", "sql/", "docs/", "benches/", "fuzz/"]
+                .iter()
+                .any(|folder| name.starts_with(folder));
+            if of_the_project && name.contains('.') {
+                assert!(root().join(name).exists(), "{} names {name}", file.display());
+            }
+        }
     }
+    assert!(links > 40, "{links}");
+}
+
+#[test]
+fn every_page_is_in_the_summary_once() {
+    let summary = read("docs/SUMMARY.md");
+    for file in pages().keys() {
+        let Ok(page) = file.strip_prefix("docs") else { continue };
+        if page != Path::new("SUMMARY.md") {
+            let link = format!("]({})", page.display());
+            assert_eq!(summary.matches(&link).count(), 1, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_short_and_names_every_command() {
+    let readme = read("README.md");
+    let lines = readme.lines().count();
+    assert!(lines <= README_LINES, "README.md has {lines} lines");
+    let named: BTreeSet<&str> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `idvault ")?.split('`').next())
+        .collect();
+    // What a shell or a package calls, not a person.
+    let of_no_person = ["init", "completions", "man"];
+    let top = help("");
+    let there: BTreeSet<&str> = subcommands(&top)
+        .into_iter()
+        .filter(|command| !of_no_person.contains(command))
+        .collect();
+    assert_eq!(named, there);
+}
+
+/// The first cells of the table in `docs/reference/exit-codes.md`.
+fn documented_codes() -> Vec<String> {
+    let page = read("docs/reference/exit-codes.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("|--")).skip(1);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_matches('|').split('|').next().unwrap().trim().to_owned())
+        .collect()
 }
 
 /// The match has no wildcard: a new exit code does not compile here until it is listed.
 #[test]
-fn the_readmes_exit_codes_are_the_programs() {
+fn the_documented_exit_codes_are_the_programs() {
     let all = [
         Exit::Done,
         Exit::Unexpected,
@@ -142,14 +284,14 @@ fn the_readmes_exit_codes_are_the_programs() {
     };
     assert!(all.iter().enumerate().all(|(at, exit)| place(*exit) == at));
     let codes: Vec<String> = all.iter().map(|exit| exit.code().to_string()).collect();
-    let named: Vec<&str> = table("Exit codes").into_iter().map(|row| row[0]).collect();
-    assert_eq!(named, codes);
+    assert_eq!(documented_codes(), codes);
 }
 
-/// The order in which the README says that the codes win is the program's.
+/// The order in which the page says that the codes win is the program's.
 #[test]
-fn the_readmes_order_of_urgency_is_the_programs() {
-    let (_, order) = README.split_once("needs a person soonest wins: ").unwrap();
+fn the_documented_order_of_urgency_is_the_programs() {
+    let page = read("docs/reference/exit-codes.md");
+    let (_, order) = page.split_once("needs a person soonest wins: ").unwrap();
     let order = order.split('.').next().unwrap();
     let all = [
         Exit::Account,
@@ -165,20 +307,4 @@ fn the_readmes_order_of_urgency_is_the_programs() {
     for pair in all.windows(2) {
         assert_eq!(pair[1].or_worse(pair[0]), pair[0]);
     }
-}
-
-#[test]
-fn the_files_that_the_readme_names_are_there() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let word = |c: char| !(c.is_ascii_alphanumeric() || "/._-".contains(c));
-    let named: BTreeSet<&str> = README
-        .split(word)
-        .map(|name| name.trim_end_matches('.'))
-        .filter(|name| {
-            name.starts_with("samples/") || matches!(name.rsplit_once('.'), Some((name, "md")) if !name.is_empty())
-        })
-        .collect();
-    assert!(named.len() > 5, "{named:?}");
-    let missing: Vec<_> = named.iter().filter(|name| !root.join(name).exists()).collect();
-    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Table;
 
-const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+const DEPENDENCIES: &str = include_str!("../docs/internals/dependencies.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,9 +20,9 @@ fn names(manifest: &Table, of: &str) -> BTreeSet<String> {
     manifest[of].as_table().unwrap().keys().cloned().collect()
 }
 
-/// The crates in the table under "Dependencies" of ARCHITECTURE.md.
+/// The crates in the table in docs/internals/dependencies.md.
 fn described() -> BTreeSet<String> {
-    let (_, below) = ARCHITECTURE.split_once("\n## Dependencies\n").unwrap();
+    let below = DEPENDENCIES;
     let rows = below.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
     rows.take_while(|line| line.starts_with('|'))
         .flat_map(|row| row.split('|').nth(1).unwrap().split(','))
@@ -31,10 +31,10 @@ fn described() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_dependency_has_its_line_in_the_architecture() {
+fn every_dependency_is_described() {
     let manifest = table("Cargo.toml");
     assert_eq!(described(), names(&manifest, "dependencies"));
-    let (_, for_tests) = ARCHITECTURE.split_once("\nFor tests and benches: ").unwrap();
+    let (_, for_tests) = DEPENDENCIES.split_once("\nFor tests and benches: ").unwrap();
     let for_tests = for_tests.split("\n\n").next().unwrap();
     for name in names(&manifest, "dev-dependencies") {
         assert!(for_tests.contains(&name), "{name} is not described");

@@ -2,7 +2,7 @@
 //! beside something that ran next to it.
 //!
 //! `cargo bench --bench nightly` measures everything (10 to 15 minutes), `-- --quick` a little of it, `-- --full` also 10^7
-//! ids, the long quota runs and a large year; `-- whole quota` only these topics. BENCHMARKS.md says what the figures mean. It reads
+//! ids, the long quota runs and a large year; `-- whole quota` only these topics. docs/internals/benchmarks.md says what the figures mean. It reads
 //! `/proc`, so it needs Linux.
 //!
 //! - [`Topic`]: what can be measured, a module each

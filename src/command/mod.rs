@@ -5,6 +5,7 @@
 
 mod close;
 mod compact;
+mod demo;
 mod quarantine;
 mod reconcile;
 mod report;
@@ -28,6 +29,7 @@ use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
 use crate::exit::Exit;
 use crate::files::{self, FileError};
 use crate::host::Host;
+use crate::intake::made_up::MadeUpError;
 use crate::ledger::LedgerError;
 use crate::reconcile::{ReconcileError, SourceError};
 use crate::report::{ReportError, subcodes};
@@ -95,6 +97,9 @@ pub enum CommandError {
     /// The HTTP client can't be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A made-up source can't be written.
+    #[error(transparent)]
+    MadeUp(#[from] MadeUpError),
     /// A file can't be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -120,7 +125,7 @@ impl CommandError {
             Self::Ledger(error)
             | Self::Report(ReportError::Ledger(error))
             | Self::Reconcile(ReconcileError::Ledger(error)) => ledger_exit(error),
-            Self::Archive(_) | Self::Report(_) | Self::File(_) => Exit::Archive,
+            Self::Archive(_) | Self::Report(_) | Self::MadeUp(_) | Self::File(_) => Exit::Archive,
             Self::Sandbox(_) | Self::Client(_) | Self::Start(_) | Self::Output(_) => Exit::Unexpected,
             Self::Usage(_) => Exit::Usage,
         }
@@ -142,6 +147,7 @@ pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
         Command::Compact(args) => compact::execute(&args, &global, context),
         Command::Verify(args) => verify::execute(&args, &global, context),
         Command::Sandbox(args) => sandbox::execute(&args, context),
+        Command::Demo => demo::execute(&global, context),
         Command::Init(args) => init(&args.file),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it can't write.

@@ -20,8 +20,31 @@ use crate::stop::{Stop, StopReason};
 use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
 
 pub(super) fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let mut settings = context.settings(args.overrides(global))?;
     let json = args.json || context.config.json.unwrap_or(false);
+    let quiet = global.quiet || context.config.quiet.unwrap_or(false);
+    let (mut night, _sandbox) = prepare(args, global, context)?;
+    // Standard output holds one thing: the summary where that is asked for, else the plan.
+    night.plan_out = (!json).then_some(|| Box::new(io::stdout().lock()));
+    let summary = match run(&night) {
+        Ok(summary) => summary,
+        Err(error) => return failed(error, &night.stop),
+    };
+    log(&summary);
+    let table = context.host.stdout_is_terminal && !quiet && !args.dry_run;
+    if let Err(error) = print(&summary, json, table) {
+        tracing::error!("{}", error_chain(&CommandError::Output(error)));
+        return Ok(summary.exit_code.or_worse(Exit::Unexpected));
+    }
+    Ok(summary.exit_code)
+}
+
+/// A night, ready to begin, and the sandbox that answers it where one was asked for: it serves until it is dropped.
+pub(super) fn prepare(
+    args: &RunArgs,
+    global: &Global,
+    context: &Context,
+) -> Result<(Night, Option<Runtime>), CommandError> {
+    let mut settings = context.settings(args.overrides(global))?;
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let stop = Stop::default();
     let meanwhile = "no new calls, replies in flight are kept";
@@ -41,7 +64,7 @@ pub(super) fn execute(args: &RunArgs, global: &Global, context: &Context) -> Res
         settings,
         clock: context.clock(global),
         wall_clock: context.host.clock.clone(),
-        stop: stop.clone(),
+        stop,
         progress: match (quiet, context.host.stderr_is_terminal) {
             (true, _) => Style::Hidden,
             (false, true) => Style::Bar,
@@ -50,20 +73,9 @@ pub(super) fn execute(args: &RunArgs, global: &Global, context: &Context) -> Res
         seed: context.seed,
         stdin: context.stdin,
         dry_run: args.dry_run,
-        // Standard output holds one thing: the summary where that is asked for, else the plan.
-        plan_out: (!json).then_some(|| Box::new(io::stdout().lock())),
+        plan_out: None,
     };
-    let summary = match run(&night) {
-        Ok(summary) => summary,
-        Err(error) => return failed(error, &stop),
-    };
-    log(&summary);
-    let table = context.host.stdout_is_terminal && !quiet && !args.dry_run;
-    if let Err(error) = print(&summary, json, table) {
-        tracing::error!("{}", error_chain(&CommandError::Output(error)));
-        return Ok(summary.exit_code.or_worse(Exit::Unexpected));
-    }
-    Ok(summary.exit_code)
+    Ok((night, sandbox))
 }
 
 /// The night failed; where the vendor had refused the account before, that is said too, and needs a person sooner.

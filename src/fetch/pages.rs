@@ -13,7 +13,7 @@ use crate::record::{Due, ProductCode};
 const PAGE_ROWS: usize = 2_048;
 
 /// After so many rows it is the turn of all else on the thread: connections send the calls for these, and the vendor is at work, while
-/// more are begun (BENCHMARKS.md).
+/// more are begun (docs/internals/benchmarks.md).
 const TURN_ROWS: usize = 16;
 
 /// The due rows of a product in the order in which they are to be asked for: first those that the vendor should still

@@ -14,6 +14,7 @@
 mod check;
 mod csv;
 mod error;
+pub mod made_up;
 mod reading;
 mod rows;
 mod sqlite;

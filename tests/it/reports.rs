@@ -124,7 +124,7 @@ fn the_plan_is_harmless_too() {
     }
 }
 
-/// As README.md tells: without the apostrophe, and behind `--`.
+/// As docs/compliance/privacy.md tells: without the apostrophe, and behind `--`.
 #[test]
 fn an_id_that_begins_with_a_hyphen_can_be_read_back_from_a_report_and_decided_of() {
     let idvault = hostile_night();

@@ -224,7 +224,7 @@ fn ids_that_only_look_odd_are_asked_for_archived_and_reported() {
     let plan = place.idvault(&["run", "--dry-run", "--pending", &source]).expect(0);
     let expiry = place.report("expiry.csv");
     let reported = |rows: &[BTreeMap<String, String>]| -> BTreeSet<String> {
-        // How README.md says that a program reads an id back.
+        // How docs/compliance/privacy.md says that a program reads an id back.
         let id = |row: &BTreeMap<String, String>| row["transaction_id"].trim_start_matches('\'').to_owned();
         assert!(
             rows.iter().all(|row| !row["transaction_id"].starts_with('-')),

@@ -14,6 +14,7 @@ mod compact;
 mod config;
 mod connections;
 mod crash;
+mod demo;
 #[cfg(target_os = "linux")]
 mod disk;
 mod huge;

@@ -163,7 +163,7 @@ fn a_row_of_them_is_not_taken_for_an_outage_for_long() {
 }
 
 #[test]
-#[ignore = "a measurement of minutes: RELIABILITY.md says how to run it"]
+#[ignore = "a measurement of minutes: docs/internals/reliability.md says how to run it"]
 fn throughput_with_one_in_a_hundred_against_none() {
     let ids = setting("IDVAULT_POISONED_IDS").unwrap_or(MEASURED_IDS);
     let seconds = |one_in| {

@@ -241,7 +241,7 @@ fn a_large_day_is_published_in_several_files_and_cut_off_between_them() {
 }
 
 #[test]
-#[ignore = "a quarter of a minute for what the test above holds of bytes; RELIABILITY.md runs it"]
+#[ignore = "a quarter of a minute for what the test above holds of bytes; docs/internals/reliability.md runs it"]
 fn no_file_has_more_rows_than_can_be_committed_in_time() {
     const ROWS_OF_A_FILE: u64 = 128 * 1024;
     const ROWS: u64 = ROWS_OF_A_FILE + 1;
