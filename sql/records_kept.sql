@@ -4,5 +4,5 @@ SELECT known.number, known.transaction_id, known.product_code, known.region, kno
        record.transaction_id, record.merchant_biz_id, record.product_code, record.region, record.verified_at, record.passed,
        record.sub_code
 FROM temp.records AS record
-LEFT JOIN standing AS known ON known.transaction_id = record.transaction_id
+LEFT JOIN transaction_states AS known ON known.transaction_id = record.transaction_id
 ORDER BY record.entry

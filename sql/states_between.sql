@@ -1,2 +1,2 @@
 -- Ids by state, of the verifications made from :start to before :end.
-SELECT state, count(*) FROM standing WHERE verified_at >= :start AND verified_at < :end GROUP BY state
+SELECT state, count(*) FROM transaction_states WHERE verified_at >= :start AND verified_at < :end GROUP BY state

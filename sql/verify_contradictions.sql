@@ -1,14 +1,12 @@
 -- Where the ledger's tables contradict each other, in words.
 SELECT transaction_id || ' has a reply in the journal and is not journalled, or not as what the journal says'
 FROM journal
--- A run that is under way, or was cut off, leaves rows that are to follow their replies.
 WHERE NOT EXISTS (
     SELECT 1 FROM transactions AS t
     WHERE t.number = journal.number AND t.transaction_id = journal.transaction_id
       AND coalesce(t.verified_at, 9223372036854775807) = journal.verified_order
       AND (t.merchant_biz_id, t.product_code, t.region) IS (journal.merchant_biz_id, journal.product_code, journal.region)
-      AND (t.state = 'pending'
-          OR t.state = 'answered' AND t.passed = journal.passed AND t.sub_code = journal.sub_code))
+      AND t.state = 'answered' AND t.passed = journal.passed AND t.sub_code = journal.sub_code)
 UNION ALL
 SELECT transaction_id || ' has a reply in the journal that no run has fetched'
 FROM journal

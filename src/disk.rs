@@ -13,8 +13,8 @@ use crate::files::FileError;
 const MIB: u64 = 1024 * 1024;
 
 /// Bytes that must be free for a call to be begun, beside what the journal holds: the WAL up to its checkpoint (32 MiB)
-/// and what is behind it, a batch of replies (16 MiB) or the rows that follow their replies (64 MiB), both again in the
-/// ledger, large replies in flight (64 MiB), and the reports. Rounded up to a power of two.
+/// and a batch of replies with their rows (20 MiB) behind it, both again in the ledger, large replies in flight (64 MiB),
+/// and the reports. Rounded up to a power of two.
 pub const FLOOR_BYTES: u64 = 256 * MIB;
 
 /// Bytes that a due record takes in ledger and archive, about: 700 with the sandbox's replies (5,000 ids: 550 in the

@@ -15,7 +15,6 @@ mod admit;
 mod closed;
 mod compact;
 mod error;
-mod follow;
 mod known;
 mod migrate;
 mod open;

@@ -135,8 +135,6 @@ impl Ledger {
         migrate::migrate(&mut ledger)?;
         ledger.checkpoint()?;
         ledger.look_after_replies()?;
-        // Those that a run left behind which was cut off.
-        ledger.follow_journal()?;
         Ok(ledger)
     }
 

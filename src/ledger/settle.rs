@@ -1,11 +1,10 @@
 //! Writing down how a call ended.
 //!
-//! A final reply is kept in the journal, page after page as they come. The row of its transaction follows later (`follow`).
+//! A final reply goes to the journal, and its verdict to the row of its transaction, in one commit.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior, named_params, params};
+use rusqlite::{Connection, TransactionBehavior, named_params};
 
-use super::follow::Behind;
 use super::replies::{Replies, Span};
 use super::{Ledger, LedgerError};
 use crate::record::{Due, MerchantBizId, State};
@@ -72,14 +71,12 @@ impl Settled {
 }
 
 impl Ledger {
-    /// Writes settlements down, all in one commit. The rows of those that brought a final reply are to follow, and
-    /// some of those `behind` do.
+    /// Writes settlements down, all in one commit.
     pub(super) fn settle(
         &mut self,
         run_number: i64,
         batch: &[Settlement],
         large: &mut Replies,
-        behind: &mut Behind,
     ) -> Result<(), LedgerError> {
         let spans = large.keep(batch)?;
         let failed = self.failed("commit the answers");
@@ -95,7 +92,6 @@ impl Ledger {
                 "{id} was answered and is not pending, or not of the product and age that the plan gave"
             )));
         }
-        behind.follow(&commit, batch.len()).map_err(&failed)?;
         commit.commit().map_err(&failed)
     }
 }
@@ -108,30 +104,17 @@ fn write_down<'a>(
     batch: &'a [Settlement],
     spans: &[Option<Span>],
 ) -> rusqlite::Result<Option<&'a Settlement>> {
-    let mut journal = commit.prepare_cached(include_str!("../../sql/journal_insert.sql"))?;
     for (settlement, span) in batch.iter().zip(spans) {
-        let due = &settlement.due;
         let written = match &settlement.settled {
-            // The values are in the statement's order: to look for their names takes as long as to write them.
-            Settled::Journalled { passed, sub_code, body } => journal.execute(params![
-                due.number,
-                due.transaction_id.as_str(),
-                due.merchant_biz_id.as_ref().map(MerchantBizId::as_str),
-                due.product_code.as_str(),
-                due.verified_at.map(Timestamp::as_microsecond),
-                due.region.as_str(),
-                run_number,
-                settlement.called_at.as_microsecond(),
-                settlement.attempts,
-                settlement.call_code,
-                passed,
-                sub_code,
-                if span.is_some() { &[] } else { body.as_slice() },
-                span.map(|span| span.start),
-                span.map(|span| span.bytes),
-                span.map(|span| span.crc32),
-                due.first_seen_at.as_microsecond(),
-            ])?,
+            Settled::Journalled { passed, sub_code, body } => {
+                let verdict = (*passed, sub_code.as_str());
+                let body = if span.is_some() { &[] } else { body.as_slice() };
+                let answered = settle_answered(commit, settlement, verdict)?;
+                if answered == 1 {
+                    keep_reply(commit, run_number, settlement, verdict, (body, *span))?;
+                }
+                answered
+            }
             _ => settle_one(commit, settlement)?,
         };
         if written != 1 {
@@ -139,6 +122,57 @@ fn write_down<'a>(
         }
     }
     Ok(None)
+}
+
+/// Writes the verdict of a final reply to its transaction. 0 where that is not pending as the plan gave it.
+fn settle_answered(
+    commit: &Connection,
+    settlement: &Settlement,
+    (passed, sub_code): (bool, &str),
+) -> rusqlite::Result<usize> {
+    let due = &settlement.due;
+    commit
+        .prepare_cached(include_str!("../../sql/settle_answered.sql"))?
+        .execute(named_params! {
+            ":number": due.number,
+            ":product_code": due.product_code.as_str(),
+            ":verified_at": due.verified_at.map(Timestamp::as_microsecond),
+            ":attempts": settlement.attempts,
+            ":call_code": settlement.call_code,
+            ":called_at": settlement.called_at.as_microsecond(),
+            ":passed": passed,
+            ":sub_code": sub_code,
+        })
+}
+
+/// Keeps a final reply in the journal: in `body`, or in the file of the large ones.
+fn keep_reply(
+    commit: &Connection,
+    run_number: i64,
+    settlement: &Settlement,
+    (passed, sub_code): (bool, &str),
+    (body, span): (&[u8], Option<Span>),
+) -> rusqlite::Result<()> {
+    let due = &settlement.due;
+    commit
+        .prepare_cached(include_str!("../../sql/journal_insert.sql"))?
+        .execute(named_params! {
+            ":number": due.number,
+            ":transaction_id": due.transaction_id.as_str(),
+            ":merchant_biz_id": due.merchant_biz_id.as_ref().map(MerchantBizId::as_str),
+            ":product_code": due.product_code.as_str(),
+            ":region": due.region.as_str(),
+            ":verified_at": due.verified_at.map(Timestamp::as_microsecond),
+            ":run_number": run_number,
+            ":fetched_at": settlement.called_at.as_microsecond(),
+            ":passed": passed,
+            ":sub_code": sub_code,
+            ":body": body,
+            ":reply_start": span.map(|span| span.start),
+            ":reply_bytes": span.map(|span| span.bytes),
+            ":reply_crc32": span.map(|span| span.crc32),
+        })?;
+    Ok(())
 }
 
 /// Writes down how any other call ended. 0 where the transaction is not pending.

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::slice;
 
-use super::follow::Behind;
 use super::replies::Replies;
 use super::{Admitted, Cursor, Defaults, Ledger, LedgerError, Lock, Phase, Settled, Settlement};
 use crate::error_chain;
@@ -12,7 +11,7 @@ use crate::record::{Due, MerchantBizId, Pending, ProductCode, Region, Transactio
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 23] = [
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),
@@ -47,7 +46,7 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
         "state_counts",
         include_str!("../../sql/state_counts.sql"),
         false,
-        &["transactions_pending", "journal_order", "transactions_attention"],
+        &["transactions_pending", "transactions_attention"],
     ),
     (
         "count_expiring",
@@ -89,8 +88,8 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
         &["INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
-        "journal_follow",
-        include_str!("../../sql/journal_follow.sql"),
+        "settle_answered",
+        include_str!("../../sql/settle_answered.sql"),
         false,
         &["INTEGER PRIMARY KEY (rowid=?)"],
     ),
@@ -117,12 +116,6 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
         include_str!("../../sql/replies_ask_again.sql"),
         false,
         &["INTEGER PRIMARY KEY (rowid=?)"],
-    ),
-    (
-        "journal_behind",
-        include_str!("../../sql/journal_behind.sql"),
-        false,
-        &["INTEGER PRIMARY KEY (rowid>?)", "INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
         "publish_rows",
@@ -153,12 +146,6 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
         include_str!("../../sql/admit_journalled.sql"),
         false,
         &["journal_order (verified_order=? AND number=?)"],
-    ),
-    (
-        "journal_insert",
-        include_str!("../../sql/journal_insert.sql"),
-        true,
-        &["transactions_pending (product_code=? AND deleted_from=? AND number=?)"],
     ),
     (
         "admit_lookup",
@@ -342,7 +329,9 @@ const KEPT: &str = "
         WHERE journal.transaction_id = t.transaction_id AND journal.merchant_biz_id IS t.merchant_biz_id
           AND journal.product_code = t.product_code AND journal.region = t.region
           AND journal.verified_order = coalesce(t.verified_at, 9223372036854775807)
-          AND (run_number, fetched_at, journal.attempts, call_code) = (?1, ?2, 3, 'Success')
+          AND (run_number, fetched_at) = (?1, ?2)
+          AND (t.state, t.attempts, t.last_call_code, t.last_call_at) = ('answered', 3, 'Success', ?2)
+          AND (t.passed, t.sub_code) = (journal.passed, journal.sub_code)
           AND (journal.passed, journal.sub_code, body) = (1, '205', CAST(t.transaction_id AS BLOB))
           AND (reply_start, reply_bytes, reply_crc32) IS (NULL, NULL, NULL))
     FROM journal
@@ -376,9 +365,9 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
         due,
     };
     let answered: Vec<Settlement> = plan.unwrap().rows.into_iter().map(answered).collect();
-    let (mut large, mut behind) = (Replies::of(&ledger).unwrap(), Behind::default());
+    let mut large = Replies::of(&ledger).unwrap();
     let mut settle = |ledger: &mut Ledger, answered: &[Settlement]| {
-        let settled = ledger.settle(run.number, answered, &mut large, &mut behind);
+        let settled = ledger.settle(run.number, answered, &mut large);
         let kept = ledger
             .connection
             .query_row(KEPT, [run.number, now.as_microsecond()], |row| {
@@ -414,7 +403,7 @@ fn a_reply_is_kept_once_and_only_of_a_row_that_is_pending_as_the_plan_gave_it() 
         assert_eq!(kept, 2, "nothing of a commit with {edit}");
     }
     let (twice, kept) = settle(&mut ledger, slice::from_ref(first));
-    assert!(twice.unwrap_err().contains("UNIQUE"));
+    assert!(twice.unwrap_err().contains("was answered and is not pending"));
     assert_eq!(kept, 2);
     assert_eq!(settle(&mut ledger, slice::from_ref(next)), (Ok(()), 3));
 }

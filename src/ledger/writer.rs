@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::follow::Behind;
 use super::replies::Replies;
 use super::{Ledger, LedgerError, Settlement};
 
@@ -82,7 +81,7 @@ impl WriterHandle {
 fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> Result<Ledger, LedgerError> {
     let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
     let mut crowded = false;
-    let (mut large, mut behind) = (Replies::of(&ledger)?, Behind::default());
+    let mut large = Replies::of(&ledger)?;
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         if crowded && batch.len() < FULL {
             thread::sleep(GATHER);
@@ -95,13 +94,11 @@ fn write(mut ledger: Ledger, run_number: i64, mut jobs: mpsc::Receiver<Job>) -> 
         crowded = batch.len() >= CROWD;
         let (settlements, waiting): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|job| (job.settlement, job.committed)).unzip();
-        ledger.settle(run_number, &settlements, &mut large, &mut behind)?;
+        ledger.settle(run_number, &settlements, &mut large)?;
         for committed in waiting {
             // Nobody waits any more where the lane ended with an error; what the call brought is committed all the same.
             let _ = committed.send(());
         }
-        behind.add(settlements);
     }
-    behind.follow_all(&mut ledger)?;
     Ok(ledger)
 }

@@ -322,7 +322,7 @@ fn a_region_that_is_down_holds_no_other_up_and_is_no_ids_fault() {
         ended.says("no answers for 10s: left for the next run product_code=FACE_LIVENESS region=ap-southeast-5");
         let count = |sql: &str| -> u64 { idvault.ledger().query_row(sql, [], |row| row.get(0)).unwrap() };
         assert_eq!(
-            count("SELECT count(*) FROM standing WHERE state = 'archived' AND transaction_id LIKE 'well%'"),
+            count("SELECT count(*) FROM transaction_states WHERE state = 'archived' AND transaction_id LIKE 'well%'"),
             40
         );
         let blamed = "SELECT count(*) FROM transactions WHERE transaction_id LIKE 'down%' AND (state <> 'pending' OR failed_runs > 0)";

@@ -197,8 +197,8 @@ impl Idvault {
 
     /// What the ledger knows of an id.
     pub(crate) fn row(&self, transaction_id: &str) -> LedgerRow {
-        let sql = "SELECT standing.state, attempts, not_completed_runs, failed_runs, next_due_at, last_call_code, \
-                   last_message FROM transactions JOIN standing USING (number) WHERE transactions.transaction_id = ?1";
+        let sql = "SELECT transaction_states.state, attempts, not_completed_runs, failed_runs, next_due_at, last_call_code, \
+                   last_message FROM transactions JOIN transaction_states USING (number) WHERE transactions.transaction_id = ?1";
         let row = self.ledger().query_row(sql, [transaction_id], |row| {
             Ok(LedgerRow {
                 state: row.get(0)?,

@@ -31,7 +31,7 @@ const IN_DATA: [&str; 7] = [
 
 /// Final replies that are durable; 0 as long as there is no ledger to ask.
 pub(super) fn committed(place: &Place) -> u64 {
-    let sql = "SELECT count(*) FROM standing WHERE state = 'journalled' OR state = 'archived'";
+    let sql = "SELECT count(*) FROM transaction_states WHERE state = 'journalled' OR state = 'archived'";
     let path = place.data().join("ledger.sqlite");
     let ledger = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     ledger
@@ -73,7 +73,7 @@ fn archive_and_ledger_agree(place: &Place, source: &str, why: &str) {
         let rows = query.query_map([], |row| row.get(0)).unwrap();
         rows.map(Result::unwrap).collect()
     };
-    let archived = texts("SELECT transaction_id FROM standing WHERE state = 'archived'");
+    let archived = texts("SELECT transaction_id FROM transaction_states WHERE state = 'archived'");
     assert_eq!(archived.into_iter().collect::<BTreeSet<_>>(), finals, "{why}");
     let ids = ids_of(source).len() as u64;
     assert_eq!(place.count("SELECT count(*) FROM transactions"), ids, "{why}");

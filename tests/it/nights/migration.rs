@@ -54,13 +54,14 @@ fn everything(place: &Place) -> Vec<Vec<Vec<Value>>> {
 }
 
 fn transactions(place: &Place) -> Vec<Vec<Value>> {
-    let columns = if version(place) <= 6 {
-        TRANSACTIONS.to_owned()
-    } else {
-        // Where an id stands follows from two tables.
-        let state = "(SELECT standing.state FROM standing WHERE standing.number = transactions.number)";
-        TRANSACTIONS.replace(" state,", &format!(" {state},"))
+    // From schema 7 on the state follows from two tables: a view has it.
+    let view = match version(place) {
+        1..=6 => return rows(place, TRANSACTIONS, "transactions"),
+        7..=8 => "standing",
+        _ => "transaction_states",
     };
+    let state = format!("(SELECT {view}.state FROM {view} WHERE {view}.number = transactions.number)");
+    let columns = TRANSACTIONS.replace(" state,", &format!(" {state},"));
     rows(place, &columns, "transactions")
 }
 
@@ -242,6 +243,26 @@ fn a_night_on_a_ledger_of_schema_1_publishes_what_was_journalled_and_fetches_wha
     ];
     let states: BTreeMap<String, u64> = states.map(|(state, count)| (state.to_owned(), count)).into();
     assert_eq!(place.states(), states);
+}
+
+/// Up to schema 8 a reply was committed before its transaction's row. A run that was killed in between left pending rows with a
+/// reply in the journal.
+#[test]
+fn rows_that_schema_8_left_behind_their_replies_are_brought_up_and_published() {
+    let behind = "UPDATE transactions
+        SET state = 'pending', attempts = 4, last_call_code = 'unanswered', last_call_at = 1, passed = NULL, sub_code = NULL
+        WHERE number IN (SELECT number FROM journal);
+        UPDATE journal SET attempts = 2, fetched_at = 1795323600000001";
+    let place = with_ledger_of(8, behind);
+    let replies = place.count("SELECT count(*) FROM journal");
+    assert_eq!(replies, 2);
+    place.night(&[]).expect(4);
+    assert_eq!(place.count("SELECT count(*) FROM journal"), 0);
+    let archived = place.archived("verifications");
+    assert_eq!(archived.len(), 4, "the two replies, and the two ids that were due");
+    let brought_up = "SELECT count(*) FROM transactions
+        WHERE (state, attempts, next_due_at, last_call_code, last_call_at) = ('answered', 6, 0, 'Success', 1795323600000001)";
+    assert_eq!(place.count(brought_up), replies);
 }
 
 /// Every command refuses the ledger, says why, and leaves the file as it was.

@@ -36,7 +36,7 @@ impl Outcome {
     fn of(place: &Place) -> Self {
         let ledger = place.ledger();
         let mut rows = ledger
-            .prepare("SELECT transaction_id, state, passed, sub_code FROM standing")
+            .prepare("SELECT transaction_id, state, passed, sub_code FROM transaction_states")
             .unwrap();
         let rows = rows.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))));
         let mut archive = BTreeMap::new();

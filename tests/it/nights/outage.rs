@@ -111,7 +111,7 @@ fn three_failures_in_ten_leave_retries_under_a_fifth_of_all_attempts() {
     }
     assert_eq!(place.archived("verifications").len(), 1_500);
     assert_eq!(
-        place.count("SELECT count(*) FROM standing WHERE state <> 'archived'"),
+        place.count("SELECT count(*) FROM transaction_states WHERE state <> 'archived'"),
         0
     );
 }

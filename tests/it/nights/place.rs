@@ -126,7 +126,7 @@ impl Place {
     pub(super) fn states(&self) -> BTreeMap<String, u64> {
         let ledger = self.ledger();
         let mut counts = ledger
-            .prepare("SELECT state, count(*) FROM standing GROUP BY state")
+            .prepare("SELECT state, count(*) FROM transaction_states GROUP BY state")
             .unwrap();
         let rows = counts.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         rows.map(Result::unwrap).collect()

@@ -101,7 +101,7 @@ fn one_in_a_hundred_is_asked_a_few_times_a_run_and_ends_in_quarantine() {
             quarantined
         );
         assert_eq!(
-            place.count("SELECT count(*) FROM standing WHERE state = 'archived'"),
+            place.count("SELECT count(*) FROM transaction_states WHERE state = 'archived'"),
             IDS - 4
         );
     }
@@ -144,7 +144,7 @@ fn a_row_of_them_is_not_taken_for_an_outage_for_long() {
     place.write("idvault.toml", "[retry]\nquarantine_after_runs = 2\n");
     assert_eq!(night(&place, &vendor, "unlimited").0, Some(4));
     assert_eq!(
-        place.count("SELECT count(*) FROM standing WHERE state = 'archived'"),
+        place.count("SELECT count(*) FROM transaction_states WHERE state = 'archived'"),
         60
     );
     let (_, most) = vendor.take();

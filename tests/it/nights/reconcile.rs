@@ -101,7 +101,7 @@ fn the_samples_bill_is_explained_to_the_cent() {
     };
     assert_eq!(of("lost"), ["hks0c37ea4be931ce2ec337022cd4666"]);
     assert_eq!(of("day_boundary"), ["hks530802d150502ff49d42087783ed9"]);
-    let unknown = "SELECT count(*) FROM standing WHERE state = 'archived' AND product_code <> 'FACE_LIVENESS' \
+    let unknown = "SELECT count(*) FROM transaction_states WHERE state = 'archived' AND product_code <> 'FACE_LIVENESS' \
                    AND verified_at BETWEEN 1790784000000000 AND 1793462399999999";
     assert_eq!(of("unknown_sub_code").len() as u64, place.count(unknown));
 

@@ -79,7 +79,7 @@ fn a_sandbox_that_misbehaves_costs_calls_and_no_record() {
         ids_of(&text).into_iter().collect()
     );
     assert_eq!(
-        place.count("SELECT count(*) FROM standing WHERE state <> 'archived'"),
+        place.count("SELECT count(*) FROM transaction_states WHERE state <> 'archived'"),
         0
     );
 

@@ -332,7 +332,7 @@ fn of_many_differences_of_a_kind_the_first_are_shown_and_the_rest_counted() {
         &place,
         "UPDATE transactions SET region = 'xx-another-1' WHERE state = 'answered'",
     );
-    let archived = place.count("SELECT count(*) FROM standing WHERE state = 'archived'");
+    let archived = place.count("SELECT count(*) FROM transaction_states WHERE state = 'archived'");
     assert!(archived > 150, "{archived}");
     let said = place.idvault(&["verify"]).expect(9).stdout;
     assert_eq!(said.lines().filter(|line| line.starts_with("row: ")).count(), 101);

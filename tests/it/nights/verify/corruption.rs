@@ -114,10 +114,10 @@ macro_rules! in_journal {
     ($region:literal) => {
         concat!(
             "INSERT INTO journal (number, verified_order, transaction_id, merchant_biz_id, product_code, region, run_number,
-                                  fetched_at, attempts, call_code, passed, sub_code, body)
+                                  fetched_at, passed, sub_code, body)
              SELECT number, coalesce(verified_at, 9223372036854775807), transaction_id, merchant_biz_id, product_code, ",
             $region,
-            ", first_run, 0, 0, 'Success', coalesce(passed, 1), coalesce(sub_code, '200'), x'00' FROM transactions"
+            ", first_run, 0, coalesce(passed, 1), coalesce(sub_code, '200'), x'00' FROM transactions"
         )
     };
 }

@@ -292,9 +292,9 @@ fn what_a_cut_off_run_left_is_removed_as_the_next_run_would() {
             &place,
             &format!(
                 "INSERT INTO journal (number, verified_order, transaction_id, merchant_biz_id, product_code, region, run_number,
-                     fetched_at, attempts, call_code, passed, sub_code, body)
+                     fetched_at, passed, sub_code, body)
                  SELECT number, coalesce(verified_at, 9223372036854775807), transaction_id, merchant_biz_id, product_code,
-                     region, 1, 0, 0, 'Success', passed, sub_code, x'00'
+                     region, 1, 0, passed, sub_code, x'00'
                  FROM transactions WHERE transaction_id = '{id}'",
                 id = row.id()
             ),
