@@ -75,7 +75,7 @@ pub enum Command {
     /// A local server that behaves as the CheckResult service
     Sandbox(SandboxArgs),
     /// A night on made-up verifications: no account, no file of yours, a few seconds
-    Demo,
+    Demo(DemoArgs),
     /// Write a commented idvault.toml
     Init(InitArgs),
     /// Completions for a shell, on standard output
@@ -147,6 +147,17 @@ impl Global {
             ..Overrides::default()
         }
     }
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// A night with a loss, a quarantine and an outage, each explained; exits with 5
+    #[arg(long, conflicts_with = "month")]
+    pub bad: bool,
+    /// Last month in three nights, and the vendor's bill for it
+    #[arg(long)]
+    pub month: bool,
 }
 
 /// Options of `status`.

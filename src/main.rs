@@ -115,7 +115,7 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
     let host = host();
     let config = ConfigFile::load(cli.global.config.as_deref())?;
     // A demo says what it did in its own lines.
-    let quiet = cli.global.quiet || config.quiet.unwrap_or(false) || matches!(cli.command, Command::Demo);
+    let quiet = cli.global.quiet || config.quiet.unwrap_or(false) || matches!(cli.command, Command::Demo(_));
     log_to_stderr(
         cli.global.log_format.or(config.log_format).unwrap_or_default(),
         cli.global.verbose,

@@ -147,7 +147,7 @@ pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
         Command::Compact(args) => compact::execute(&args, &global, context),
         Command::Verify(args) => verify::execute(&args, &global, context),
         Command::Sandbox(args) => sandbox::execute(&args, context),
-        Command::Demo => demo::execute(&global, context),
+        Command::Demo(args) => demo::execute(&args, &global, context),
         Command::Init(args) => init(&args.file),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where it can't write.

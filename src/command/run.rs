@@ -1,7 +1,6 @@
 //! `idvault run`.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
@@ -22,7 +21,7 @@ use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsCha
 pub(super) fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let json = args.json || context.config.json.unwrap_or(false);
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
-    let (mut night, _sandbox) = prepare(args, global, context)?;
+    let (mut night, _sandbox) = prepare(args, global, context, SandboxSettings::default())?;
     // Standard output holds one thing: the summary where that is asked for, else the plan.
     night.plan_out = (!json).then_some(|| Box::new(io::stdout().lock()));
     let summary = match run(&night) {
@@ -43,6 +42,7 @@ pub(super) fn prepare(
     args: &RunArgs,
     global: &Global,
     context: &Context,
+    sandbox: SandboxSettings,
 ) -> Result<(Night, Option<Runtime>), CommandError> {
     let mut settings = context.settings(args.overrides(global))?;
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
@@ -51,7 +51,7 @@ pub(super) fn prepare(
     signals::stop_at_first(&stop, settings.time_limit, meanwhile).map_err(CommandError::Start)?;
     let sandbox = args
         .sandbox
-        .then(|| start_sandbox(&mut settings, context))
+        .then(|| start_sandbox(sandbox, &mut settings, context))
         .transpose()?;
     let credentials = if sandbox.is_some() {
         let fixed = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);
@@ -102,16 +102,13 @@ fn client(settings: &Settings, credentials: CredentialsChain, context: &Context)
 }
 
 /// Serves on a free loopback port until the runtime is dropped, and points every region there.
-fn start_sandbox(settings: &mut Settings, context: &Context) -> Result<Runtime, CommandError> {
+fn start_sandbox(
+    sandbox: SandboxSettings,
+    settings: &mut Settings,
+    context: &Context,
+) -> Result<Runtime, CommandError> {
     let runtime = Runtime::new().map_err(CommandError::Start)?;
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let sandbox = runtime.block_on(Sandbox::bind(
-        SandboxSettings {
-            listen,
-            ..SandboxSettings::default()
-        },
-        context.host.clock.clone(),
-    ))?;
+    let sandbox = runtime.block_on(Sandbox::bind(sandbox, context.host.clock.clone()))?;
     let url = format!("http://{}", sandbox.local_addr());
     let url = BaseUrl::parse(&url).map_err(|error| ConfigError::Value {
         key: "endpoint".to_owned(),

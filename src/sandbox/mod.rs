@@ -27,7 +27,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct SandboxSettings {
     pub latency: RangeInclusive<Duration>,
     /// How often it misbehaves, and how.
     pub faults: Faults,
+    /// The numbers of the calls that are refused as in an outage, the first call being 0.
+    pub outage: Range<u64>,
     /// Decides latency and faults, not the answers.
     pub seed: u64,
     /// Which answers there are.
@@ -81,6 +83,7 @@ impl Default for SandboxSettings {
             qps: None,
             latency: Duration::ZERO..=Duration::ZERO,
             faults: Faults::default(),
+            outage: 0..0,
             seed: 0,
             answers: Mix::Realistic,
         }
@@ -95,6 +98,7 @@ impl fmt::Debug for SandboxSettings {
             .field("qps", &self.qps)
             .field("latency", &self.latency)
             .field("faults", &self.faults)
+            .field("outage", &self.outage)
             .field("seed", &self.seed)
             .field("answers", &self.answers)
             .finish_non_exhaustive()
@@ -160,6 +164,7 @@ impl Sandbox {
             window: settings.qps.map(quota::Window::new),
             latency: settings.latency,
             faults: settings.faults,
+            outage: settings.outage,
             seed: settings.seed,
             answers: settings.answers,
             counters: Arc::new(Counters::new()),

@@ -3,7 +3,7 @@
 //! - [`Shared`]: what all calls share
 //! - [`answer`]: answers a call
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub(super) window: Option<Window>,
     pub(super) latency: RangeInclusive<Duration>,
     pub(super) faults: Faults,
+    pub(super) outage: Range<u64>,
     pub(super) seed: u64,
     pub(super) answers: Mix,
     pub(super) counters: Arc<Counters>,
@@ -52,7 +53,8 @@ pub(super) async fn answer(
     ConnectInfo(wire): ConnectInfo<Wire>,
     request: Request,
 ) -> Response<Body> {
-    let mut dice = Dice::of_call(shared.seed, shared.counters.call());
+    let call = shared.counters.call();
+    let mut dice = Dice::of_call(shared.seed, call);
     // The quota looks at arrivals, so it comes before anything that takes time.
     let room = shared.window.as_ref().map_or(Ok(()), Window::arrive);
     let checked = check(&shared.checker, request).await;
@@ -71,6 +73,10 @@ pub(super) async fn answer(
         }
         (Ok(asked), Ok(())) => asked,
     };
+    if shared.outage.contains(&call) {
+        shared.counters.fault();
+        return server_error(&mut dice);
+    }
     if let Some(fault) = shared.faults.draw(&mut dice) {
         shared.counters.fault();
         return misbehave(&shared, fault, &asked, &wire, &mut dice).await;

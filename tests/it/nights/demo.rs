@@ -45,3 +45,50 @@ fn a_demo_takes_no_configuration() {
     Ended::of(place.bare(&["demo"]).output().unwrap()).expect(0);
     assert!(!place.path("elsewhere").exists());
 }
+
+#[test]
+fn a_bad_demo_has_a_loss_a_quarantine_and_an_outage_and_explains_each() {
+    let place = Place::new();
+    let said = Ended::of(place.bare(&["demo", "--bad"]).output().unwrap())
+        .expect(5)
+        .stdout;
+    let reports = place.path("idvault-demo/data/reports/latest");
+    let named = |name: &str| {
+        let line = said.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let report = |file: &str| std::fs::read_to_string(reports.join(file)).unwrap();
+    let lost = named("lost ");
+    assert!(
+        report("expiry.csv")
+            .lines()
+            .any(|line| line.starts_with(&lost) && line.contains(",lost,"))
+    );
+    let quarantined = named("quarantine ");
+    assert!(
+        report("quarantine.csv")
+            .lines()
+            .any(|line| line.starts_with(&quarantined))
+    );
+    assert!(said.contains("outage"), "{said}");
+    let summary: serde_json::Value = serde_json::from_str(&report("summary.json")).unwrap();
+    assert!(summary["fetch"]["retries"].as_u64().unwrap() >= 20, "{summary}");
+    assert_eq!(summary["fetch"]["left"], 0);
+}
+
+#[test]
+fn the_demo_of_a_month_has_a_bill_whose_faults_reconcile_finds() {
+    let place = Place::new();
+    let said = Ended::of(place.bare(&["demo", "--month"]).output().unwrap())
+        .expect(0)
+        .stdout;
+    let reconcile = said.lines().find(|line| line.starts_with("idvault reconcile")).unwrap();
+    let args: Vec<&str> = reconcile.split_whitespace().skip(1).collect();
+    let found = Ended::of(place.bare(&args).output().unwrap()).expect(9).stdout;
+    assert!(found.contains("price"), "{found}");
+    assert!(found.contains("unexplained"), "{found}");
+    let report = said.lines().find(|line| line.starts_with("idvault report")).unwrap();
+    let args: Vec<&str> = report.split_whitespace().skip(1).collect();
+    let billed = Ended::of(place.bare(&args).output().unwrap()).expect(0).stdout;
+    assert!(billed.lines().count() > 4, "{billed}");
+}
