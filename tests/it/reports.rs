@@ -86,9 +86,9 @@ fn no_report_holds_what_a_spreadsheet_runs_or_a_terminal_obeys() {
     let code = "'=cmd|' /C calc'!A0";
     let printed = |args: &[&str]| idvault.execute(&[args, &["--now", NOW]].concat()).exits(0).stdout;
     let expiry: &[&str] = &["'-3", "'-4", "'-1-1", "'-5", "'-6", code];
-    let quarantine: &[&str] = &["'-3", "'-4", "'-1-1", code, "'＝1+1;'@x  =2[31m2J"];
+    let quarantine: &[&str] = &["'-3", "'-4", "'-1-1", code, r"'＝1+1;'@x  =2[31m2J\u{202e}"];
     let billing: &[&str] = &["'-1-1", "'=1+1", "'@SUM(A1);'=1 =2[31m", "'+PACK;'=1", "00123", "1E10"];
-    let rejected: &[&str] = &["'=1;'@x[31m.csv", "'=1+1", "'@x;'=1[31m"];
+    let rejected: &[&str] = &[r"'=1;'@x[31m\u{202e}.csv", "'=1+1", "'@x;'=1[31m"];
     for (report, text, hostile) in [
         ("billing.csv", idvault.report("billing.csv"), billing),
         ("report billing", printed(&["report", "billing", "--all"]), billing),
