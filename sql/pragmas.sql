@@ -11,3 +11,5 @@ PRAGMA busy_timeout = 5000;
 PRAGMA cache_size = -2048;
 -- Bytes that the WAL keeps after a checkpoint.
 PRAGMA journal_size_limit = 67108864;
+-- What is deleted is overwritten: replies hold age, gender and scores, and free pages would keep them for years, also in backups.
+PRAGMA secure_delete = ON;

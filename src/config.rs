@@ -32,7 +32,9 @@ use crate::report::expiry::{Outlook, WARNING_WINDOW};
 use crate::report::forecast::SetPace;
 use crate::retry::{ATTEMPTS_PER_CALL, RetryPolicy};
 use crate::tables::Quotas;
+use crate::trust::DataGroup;
 use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
+use crate::worker::Isolation;
 
 pub use file::{
     BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RecordsConfig,
@@ -118,6 +120,8 @@ pub struct Overrides {
 pub struct Settings {
     /// Where ledger, archive and reports are.
     pub data_dir: PathBuf,
+    /// Who may use it beside its owner.
+    pub data_group: Option<DataGroup>,
     /// The pending sources, as they were named.
     pub pending: Vec<String>,
     /// How they are read.
@@ -190,6 +194,7 @@ impl Settings {
                 .data_dir
                 .or(file.data_dir)
                 .unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            data_group: data_group(file.data_group.as_deref())?,
             pending,
             intake: IntakeSettings {
                 columns: file.intake.columns,
@@ -197,6 +202,7 @@ impl Settings {
                 sqlite_query: file.intake.sqlite_query,
                 regions: Some(regions),
                 silence: silence(file.intake.silence)?,
+                ..IntakeSettings::default()
             },
             defaults: defaults(&file.intake.defaults, &endpoints)?,
             endpoints,
@@ -220,6 +226,15 @@ impl Settings {
 }
 
 impl Settings {
+    /// With files from outside read so.
+    #[must_use]
+    pub fn isolated(mut self, isolation: &Isolation) -> Self {
+        self.intake.isolation = isolation.clone();
+        self.bill.isolation = isolation.clone();
+        self.records.isolation = isolation.clone();
+        self
+    }
+
     /// What the expiry report is read by at `now`.
     pub fn outlook(&self, now: Timestamp) -> Outlook<'_> {
         Outlook {
@@ -339,6 +354,11 @@ fn defaults(config: &DefaultsConfig, endpoints: &Endpoints) -> Result<Defaults, 
         product_code: ProductCode::parse(product_code).map_err(wrong("intake.defaults.product_code"))?,
         region,
     })
+}
+
+fn data_group(written: Option<&str>) -> Result<Option<DataGroup>, ConfigError> {
+    let group = written.map(DataGroup::parse).transpose();
+    group.map_err(|error| ConfigError::value("data_group", error))
 }
 
 /// How long a row of a source is waited for.

@@ -16,6 +16,9 @@ use crate::record::hex;
 /// Bytes of a file that are read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// What a pipe or a device is in the place of a file.
+const NOT_REGULAR: &str = "it is not a regular file";
+
 /// A file operation that failed, and the file it was about.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {action} {path}")]
@@ -109,32 +112,18 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         return Err(rustix::io::Errno::ISDIR.into());
     }
     if !found.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::other(NOT_REGULAR));
     }
     Ok(file)
 }
 
-/// Opens a regular file that says whom to trust: nobody but this user and root may be able to change it.
-pub fn open_trusted(path: &Path) -> io::Result<File> {
-    let file = open_regular(path)?;
-    let found = file.metadata()?;
-    let mode = found.mode() & 0o777;
-    let path = path.display();
-    if mode & 0o022 != 0 {
-        let why = format!(
-            "others than its owner can change it (mode {mode:04o}), and with it whom idvault trusts; look what it says, and `chmod go-w {path}`"
-        );
-        return Err(io::Error::other(why));
-    }
-    let user = rustix::process::geteuid().as_raw();
-    if ![0, user].contains(&found.uid()) {
-        let why = format!(
-            "it belongs to another user ({}), who can change whom idvault trusts; look what it says, and `chown {user} {path}`",
-            found.uid()
-        );
-        return Err(io::Error::other(why));
-    }
-    Ok(file)
+/// Opens a file or folder itself, never what a link leads to, without waiting for whoever is at a pipe's other end.
+pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
 }
 
 /// Opens a file that keeps its name, 0600, for writing; makes it where it is missing. A symbolic link is refused.
@@ -146,10 +135,13 @@ pub fn open_private(path: &Path) -> Result<File, FileError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        // For a link that comes between the look and the opening.
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        // For a link that comes between the look and the opening, and for a pipe that nobody reads.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(path)
         .map_err(failed())?;
+    if !file.metadata().map_err(failed())?.is_file() {
+        return Err(failed()(io::Error::other(NOT_REGULAR)));
+    }
     file.set_permissions(Permissions::from_mode(0o600)).map_err(failed())?;
     Ok(file)
 }
@@ -228,7 +220,7 @@ pub fn sha256_of(path: &Path) -> Result<(u64, String), FileError> {
 
 /// Hands a file's bytes over, piece by piece; gives its length.
 pub fn read_through(path: &Path, mut take: impl FnMut(&[u8])) -> Result<u64, FileError> {
-    let mut file = File::open(path).map_err(FileError::because("open", path))?;
+    let mut file = open_regular(path).map_err(FileError::because("open", path))?;
     let mut bytes = 0;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {

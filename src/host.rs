@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use crate::clock::Clock;
 
 /// Environment, clock and terminals, as `main` found them.
 #[derive(Clone)]
 pub struct Host {
-    /// The environment's variables; those that are not UTF-8 are left out.
-    pub env: BTreeMap<String, String>,
+    /// The environment's variables; those that are not UTF-8 are left out. Some are secrets, so all are wiped when they are
+    /// let go of.
+    pub env: BTreeMap<String, SecretString>,
     /// The machine's clock: signatures and timestamps of files always take it.
     pub clock: Arc<dyn Clock>,
     /// Whether standard output is a terminal.
@@ -24,7 +27,8 @@ pub struct Host {
 impl Host {
     /// An environment variable that is set and not empty.
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        let value = self.env.get(name)?.expose_secret();
+        Some(value).filter(|value| !value.is_empty())
     }
 
     /// The user's home folder.

@@ -38,8 +38,10 @@ pub mod sandbox;
 pub mod stop;
 pub mod tables;
 pub mod tally;
+mod trust;
 pub mod vendor;
 pub mod verify;
+pub mod worker;
 
 /// An error and its sources in one line, for a person: names and values in it come from outside.
 pub fn error_chain(error: &dyn std::error::Error) -> String {

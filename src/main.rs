@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write as _};
 use std::panic::{self, PanicHookInfo};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -15,8 +16,10 @@ use idvault::exit::Exit;
 use idvault::host::Host;
 use idvault::panics;
 use idvault::plain::clean;
+use idvault::worker::Isolation;
 use jiff::Timestamp;
 use mimalloc::MiMalloc;
+use secrecy::SecretString;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 
@@ -39,6 +42,9 @@ fn main() -> ExitCode {
     let kept_private = keep_memory_private();
     allow_open_files();
     panic::set_hook(Box::new(say_panic));
+    if let Some(exit) = command::read_file(std::env::args_os().skip(1)) {
+        return ExitCode::from(exit.code());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return not_understood(&error),
@@ -126,6 +132,7 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
         tracing::warn!(%error, "core dumps can't be switched off: one of this program would hold secrets");
     }
     let context = Context {
+        isolation: isolation(&host),
         host,
         config,
         seed: fastrand::u64(..),
@@ -137,13 +144,27 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
 #[expect(clippy::disallowed_methods, reason = "the owner of the environment")]
 fn host() -> Host {
     let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
+        Some((name.into_string().ok()?, SecretString::from(value.into_string().ok()?)))
     };
     Host {
         env: std::env::vars_os().filter_map(utf8).collect(),
         clock: Arc::new(WallClock),
         stdout_is_terminal: io::stdout().is_terminal(),
         stderr_is_terminal: io::stderr().is_terminal(),
+    }
+}
+
+/// This program reads files from outside in children. The kernel's name of it stands also where its file was replaced.
+fn isolation(host: &Host) -> Isolation {
+    let itself = PathBuf::from("/proc/self/exe");
+    let program = if itself.exists() {
+        itself
+    } else {
+        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("idvault"))
+    };
+    Isolation::Process {
+        program,
+        time_zone: host.var("TZ").map(str::to_owned),
     }
 }
 

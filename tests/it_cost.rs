@@ -20,9 +20,11 @@ use idvault::config::ConfigFile;
 use idvault::exit::Exit;
 use idvault::files;
 use idvault::host::Host;
+use idvault::intake::{IntakeSettings, Item, Reading, Source};
 use idvault::ledger::{Cursor, Defaults, Ledger, Lock, Phase, Settled, Settlement, Writer};
 use idvault::record::{Pending, ProductCode, Region, TransactionId};
 use idvault::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET};
+use idvault::worker::Isolation;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region as Counted, StatsAlloc};
@@ -120,8 +122,9 @@ fn allocations(url: &str, ids: usize) -> usize {
         ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", SANDBOX_ACCESS_KEY_SECRET),
     ];
     let context = Context {
+        isolation: Isolation::None,
         host: Host {
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            env: env.map(|(name, value)| (name.to_owned(), value.into())).into(),
             clock: Arc::new(WallClock),
             stdout_is_terminal: false,
             stderr_is_terminal: false,
@@ -241,4 +244,79 @@ fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
     println!("{made} commits for {IDS} settlements");
     assert!(made <= 2, "{made} commits for {IDS} settlements");
     assert_eq!(states(&Ledger::path_in(folder.path()))["journalled"], 500);
+}
+
+/// Rows of the database, where the environment does not say: `COST_ROWS=1000000` for what a large one costs.
+const DATABASE_ROWS: u64 = 2_000;
+
+/// What the process of its own costs is printed, and not held to anything: it is for a machine that does nothing else.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "only how long it takes, never what it gives")]
+fn a_database_gives_the_same_in_a_process_of_its_own() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let rows = std::env::var("COST_ROWS")
+        .ok()
+        .and_then(|rows| rows.parse().ok())
+        .unwrap_or(DATABASE_ROWS);
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("pending.sqlite");
+    let database = Connection::open(&source).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE pending (transaction_id TEXT, product_code TEXT, region TEXT, verified_at INTEGER)",
+        )
+        .unwrap();
+    database
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT ?1)
+             INSERT INTO pending SELECT printf('made%08d', i), 'FACE_LIVENESS', 'ap-southeast-1', 1795000000 + i % 100000 FROM n",
+            [rows],
+        )
+        .unwrap();
+    drop(database);
+    let apart = Isolation::Process {
+        program: env!("CARGO_BIN_EXE_idvault").into(),
+        time_zone: None,
+    };
+    for (number, isolation) in [&Isolation::None, &apart, &Isolation::None, &apart]
+        .into_iter()
+        .enumerate()
+    {
+        let settings = IntakeSettings {
+            isolation: isolation.clone(),
+            ..IntakeSettings::default()
+        };
+        let started = std::time::Instant::now();
+        let taken = take_in(&source, settings, &folder.path().join(number.to_string()));
+        println!("{rows} rows, {isolation:?}: {:?}", started.elapsed());
+        assert_eq!(taken, rows);
+    }
+}
+
+/// Takes the rows of a source into a ledger of its own, and says how many are in it.
+fn take_in(source: &Path, settings: IntakeSettings, data: &Path) -> u64 {
+    let now = NOW.parse().unwrap();
+    let lock = Lock::acquire(data).unwrap();
+    let mut ledger = Ledger::open(data, &lock).unwrap();
+    let run = ledger.begin_run(now, None).unwrap();
+    let defaults = Defaults {
+        product_code: ProductCode::parse("FACE_LIVENESS").unwrap(),
+        region: Region::parse("ap-southeast-1").unwrap(),
+    };
+    let mut admission = ledger.admission(&defaults, &run, now);
+    let source = Source::parse(source.to_str().unwrap()).unwrap();
+    let mut reading = Reading::start(source, Box::new(std::io::empty()), settings).unwrap();
+    loop {
+        let items = reading.next(&|| false).unwrap();
+        if items.is_empty() {
+            break;
+        }
+        let rows: Vec<&Pending> = items.iter().filter_map(Item::good).collect();
+        admission.admit(&rows).unwrap();
+    }
+    admission.commit().unwrap();
+    let ledger = Connection::open(data.join("ledger.sqlite")).unwrap();
+    ledger
+        .query_row("SELECT count(*) FROM transactions", [], |row| row.get(0))
+        .unwrap()
 }

@@ -306,7 +306,7 @@ fn find_credentials(cli: &[u8], ini: &[u8]) {
         ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true"),
     ];
     let host = Host {
-        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        env: env.map(|(name, value)| (name.to_owned(), value.into())).into(),
         clock: Arc::new(FixedClock(Timestamp::UNIX_EPOCH)),
         stdout_is_terminal: false,
         stderr_is_terminal: false,

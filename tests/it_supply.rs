@@ -33,7 +33,10 @@ fn described() -> BTreeSet<String> {
 #[test]
 fn every_dependency_is_described() {
     let manifest = table("Cargo.toml");
-    assert_eq!(described(), names(&manifest, "dependencies"));
+    let targets = manifest["target"].as_table().unwrap().values();
+    let of_targets = targets.flat_map(|target| names(target.as_table().unwrap(), "dependencies"));
+    let all: BTreeSet<String> = names(&manifest, "dependencies").into_iter().chain(of_targets).collect();
+    assert_eq!(described(), all);
     let (_, for_tests) = DEPENDENCIES.split_once("\nFor tests and benches: ").unwrap();
     let for_tests = for_tests.split("\n\n").next().unwrap();
     for name in names(&manifest, "dev-dependencies") {

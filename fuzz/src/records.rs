@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use idvault::config::{ConfigFile, Overrides, Settings};
 use idvault::ledger::VendorRecord;
 use idvault::reconcile::SourceError;
-use idvault::reconcile::records::{RecordsSettings, read};
+use idvault::reconcile::records::{RecordsSettings, parse, read};
 use idvault::record::TransactionId;
 
 use super::assert_shown;
@@ -24,7 +24,8 @@ fn settings() -> &'static RecordsSettings {
 /// The records of a file until `stop` of them were taken, and how it ended.
 fn read_file(path: &Path, stop: usize) -> (Vec<VendorRecord>, Result<u64, String>) {
     let mut records = Vec::new();
-    let ended = read::<SourceError>(&[path.to_owned()], settings(), &mut |record| {
+    let exports = parse(&[path.to_owned()], settings(), Path::new(".")).unwrap();
+    let ended = read::<SourceError>(exports, settings(), &mut |record| {
         records.push(record.clone());
         Ok(records.len() < stop)
     });

@@ -15,7 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::ArchiveError;
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::panics;
 use crate::tally::Counted;
 
@@ -207,7 +207,7 @@ pub(super) struct Batches {
 impl Batches {
     /// Of the `wanted` columns, or all.
     pub(super) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Self, ArchiveError> {
-        let file = File::open(path).map_err(FileError::because("open", path))?;
+        let file = files::open_regular(path).map_err(FileError::because("open", path))?;
         let reader = guarded(|| batches(file, wanted)).map_err(|source| unreadable(path, source))?;
         let path = path.to_owned();
         Ok(Self { path, reader })

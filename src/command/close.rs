@@ -1,7 +1,6 @@
 //! `idvault close`: signs a month off.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -13,9 +12,9 @@ use crate::cli::{CloseArgs, Global};
 use crate::closing::{self, RECORD_VERSION, Record, SignedFile};
 use crate::config::Settings;
 use crate::exit::Exit;
-use crate::files::{FileError, sha256_of};
 use crate::ledger::{ClosedMonth, Ledger, Lock, StateCounts};
 use crate::plain::clean;
+use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
 use crate::reconcile::{self, Reconciled, Request};
 use crate::record::State;
@@ -23,12 +22,15 @@ use crate::report::billing::{self, BillingTotals};
 use crate::run::RunError;
 
 pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let settings = context.settings(global.overrides())?;
+    let settings = context.data_settings(global.overrides())?;
     let month = first_of(&args.month)?;
     let now = context.clock(global).now();
     let mut out = io::stdout().lock();
     // Whether there is one comes first: a command that closes must not make an empty ledger.
     drop(Ledger::open_read_only(&settings.data_dir)?);
+    // Whatever the bill is, the lock does not wait for it.
+    let has_bill = !args.bill.is_empty();
+    let bill = has_bill.then(|| bill::read(&args.bill, &settings.bill)).transpose()?;
     let lock = Lock::acquire(&settings.data_dir)?;
     let mut ledger = Ledger::open(&settings.data_dir, &lock)?;
     let closed = ledger.closed_months(Some((month, month)))?.pop();
@@ -46,8 +48,10 @@ pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> R
     }
     let days = Month::of(month, &settings.billing_zone);
     let days = days.ok_or_else(|| CommandError::Usage(format!("{} can't be closed", args.month)))?;
-    let reconciled = compare(args, &days, today, &ledger, &settings)?;
-    let closing = Closing::read(args, &days, reconciled, &ledger, &settings)?;
+    let compare = |bill| compare(args, bill, &days, today, &ledger, &settings);
+    let reconciled = bill.as_ref().map(compare).transpose()?;
+    let bills = bill.map_or_else(Vec::new, signed_bills);
+    let closing = Closing::read(args, &days, reconciled, bills, &ledger, &settings)?;
     if let Some(exit) = closing.refused(&mut out)? {
         return Ok(exit);
     }
@@ -72,6 +76,7 @@ impl Closing {
         args: &CloseArgs,
         month: &Month,
         reconciled: Option<Reconciled>,
+        bills: Vec<SignedFile>,
         ledger: &Ledger,
         settings: &Settings,
     ) -> Result<Self, CommandError> {
@@ -100,7 +105,7 @@ impl Closing {
             totals: serde_json::to_value(&totals).map_err(io::Error::from)?,
             states: serde_json::to_value(&states).map_err(io::Error::from)?,
             files: audited.files.iter().map(signed).collect(),
-            bills: args.bill.iter().map(|path| bill(path)).collect::<Result<_, _>>()?,
+            bills,
             reconciled: reconciled
                 .map(serde_json::to_value)
                 .transpose()
@@ -156,19 +161,17 @@ impl Closing {
     }
 }
 
-/// The bill against the archive; `None` where there is no bill.
+/// The bill against the archive.
 fn compare(
     args: &CloseArgs,
+    bill: &Bill,
     month: &Month,
     today: Date,
     ledger: &Ledger,
     settings: &Settings,
-) -> Result<Option<Reconciled>, CommandError> {
-    if args.bill.is_empty() {
-        return Ok(None);
-    }
+) -> Result<Reconciled, CommandError> {
     let request = Request {
-        bill: Some(&reconcile::bill::read(&args.bill, &settings.bill)?),
+        bill: Some(bill),
         recorded: None,
         month,
         today,
@@ -176,7 +179,18 @@ fn compare(
         defaults: &settings.defaults,
         tolerance: args.tolerance.unwrap_or_default(),
     };
-    Ok(Some(reconcile::reconcile(ledger, &request)?))
+    Ok(reconcile::reconcile(ledger, &request)?)
+}
+
+/// The bill's files, by the hashes of what was read.
+fn signed_bills(bill: Bill) -> Vec<SignedFile> {
+    let files = bill.files.into_iter().zip(bill.contents);
+    let signed = files.map(|(path, content)| SignedFile {
+        path,
+        bytes: content.bytes,
+        sha256: content.sha256,
+    });
+    signed.collect()
 }
 
 /// What speaks against closing the month, and can be accepted.
@@ -200,15 +214,6 @@ fn objections(reconciled: Option<&Reconciled>, totals: &BillingTotals) -> Vec<St
         objections.push(format!("{} billed verifications have no known price", totals.unpriced));
     }
     objections
-}
-
-fn bill(path: &Path) -> Result<SignedFile, FileError> {
-    let (bytes, sha256) = sha256_of(path)?;
-    Ok(SignedFile {
-        path: path.display().to_string(),
-        bytes,
-        sha256,
-    })
 }
 
 fn say_closed(out: &mut dyn Write, settings: &Settings, closed: &ClosedMonth, is: &str) -> Result<Exit, CommandError> {

@@ -14,7 +14,7 @@ use crate::run::RunError;
 use crate::stop::Stop;
 
 pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let settings = context.settings(global.overrides())?;
+    let settings = context.data_settings(global.overrides())?;
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let (data_dir, zone) = (&settings.data_dir, &settings.billing_zone);
     let now = context.clock(global).now();

@@ -7,6 +7,7 @@ mod close;
 mod compact;
 mod demo;
 mod quarantine;
+mod read_file;
 mod reconcile;
 mod report;
 mod run;
@@ -26,6 +27,7 @@ use crate::archive::ArchiveError;
 use crate::cli::{Cli, Command, Global, SubcodesArgs};
 use crate::clock::{Clock, FixedClock};
 use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
+use crate::error_chain;
 use crate::exit::Exit;
 use crate::files::{self, FileError};
 use crate::host::Host;
@@ -35,7 +37,11 @@ use crate::reconcile::{ReconcileError, SourceError};
 use crate::report::{ReportError, subcodes};
 use crate::run::{RunError, ledger_exit};
 use crate::sandbox::SandboxError;
+use crate::trust;
 use crate::vendor::{ClientError, CredentialsError};
+use crate::worker::Isolation;
+
+pub use read_file::read_file;
 
 /// What `main` hands in.
 #[derive(Debug, Clone)]
@@ -46,6 +52,8 @@ pub struct Context {
     pub config: ConfigFile,
     /// Decides names of nonces, jitter and the like.
     pub seed: u64,
+    /// How files from outside are read.
+    pub isolation: Isolation,
     /// Standard input, where it is asked for.
     pub stdin: fn() -> Box<dyn io::Read + Send>,
 }
@@ -59,8 +67,24 @@ impl Context {
         }
     }
 
+    /// Settings of a command that uses no data folder.
     fn settings(&self, over: Overrides) -> Result<Settings, ConfigError> {
-        Settings::new(self.config.clone(), over)
+        Ok(Settings::new(self.config.clone(), over)?.isolated(&self.isolation))
+    }
+
+    /// Checks the CA files that the environment names, before the TLS library reads them.
+    fn check_certificates(&self) -> Result<(), ConfigError> {
+        trust::check_certificates(&self.host).map_err(|error| ConfigError::Value {
+            key: "the environment".to_owned(),
+            why: error_chain(&error),
+        })
+    }
+
+    /// Settings of a command that does, once nobody else can change it.
+    fn data_settings(&self, over: Overrides) -> Result<Settings, CommandError> {
+        let settings = self.settings(over)?;
+        trust::check_data_folder(&settings.data_dir, settings.data_group).map_err(LedgerError::NotPrivate)?;
+        Ok(settings)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::record::TransactionId;
 use crate::report::quarantine;
 
 pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let data_dir = context.settings(global.overrides())?.data_dir;
+    let data_dir = context.data_settings(global.overrides())?.data_dir;
     // Whether there is one comes first: a command that decides must not make an empty ledger.
     let ledger = Ledger::open_read_only(&data_dir)?;
     let mut out = std::io::stdout().lock();

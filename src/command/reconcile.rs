@@ -17,7 +17,7 @@ use crate::ledger::{Adopted, Ledger, LedgerError, Lock};
 use crate::plain::clean;
 use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
-use crate::reconcile::records::{Recorded, Terms};
+use crate::reconcile::records::{self, Recorded, Terms};
 use crate::reconcile::{Reconciled, Request, reconcile};
 use crate::record::Region;
 use crate::report::page::Page;
@@ -26,7 +26,7 @@ use crate::report::{ReportDir, ReportError};
 use crate::run::RunError;
 
 pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let settings = context.settings(global.overrides())?;
+    let settings = context.data_settings(global.overrides())?;
     let now = context.clock(global).now();
     let has_bill = !args.bill.is_empty();
     let bill = has_bill.then(|| bill::read(&args.bill, &settings.bill)).transpose()?;
@@ -37,6 +37,9 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     let month = Month::of(day, &settings.billing_zone);
     let month = month.ok_or_else(|| CommandError::Usage(format!("{day} is in no month that can be compared")))?;
     let mut ledger = Ledger::open_read_only(&settings.data_dir)?;
+    let has_records = !args.records.is_empty();
+    let parse = || records::parse(&args.records, &settings.records, &settings.data_dir);
+    let exports = has_records.then(parse).transpose()?;
     // A run that publishes meanwhile would look like differences, and clears the folder that reports are staged in.
     let lock = Lock::acquire(&settings.data_dir)?;
     if args.adopt {
@@ -47,8 +50,8 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         sub_codes: &settings.pricing.sub_codes,
         defaults: &settings.defaults,
     };
-    let read = || Recorded::read(&ledger, &args.records, &settings.records, &terms);
-    let recorded = (!args.records.is_empty()).then(read).transpose()?;
+    let read = |exports| Recorded::read(&ledger, exports, &settings.records, &terms);
+    let recorded = exports.map(read).transpose()?;
     if recorded.as_ref().is_some_and(|recorded| recorded.days().is_none()) {
         let why = "the records have none of this month; say another one with --month, or give all files of it";
         return Err(CommandError::Usage(why.to_owned()));

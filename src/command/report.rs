@@ -18,7 +18,7 @@ use crate::report::billing::{self, Billing, Days};
 use crate::report::{ReportError, expiry};
 
 pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let settings = context.settings(global.overrides())?;
+    let settings = context.data_settings(global.overrides())?;
     let now = context.clock(global).now();
     let ledger = Ledger::open_read_only(&settings.data_dir)?;
     match which {

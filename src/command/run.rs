@@ -44,7 +44,7 @@ pub(super) fn prepare(
     context: &Context,
     sandbox: SandboxSettings,
 ) -> Result<(Night, Option<Runtime>), CommandError> {
-    let mut settings = context.settings(args.overrides(global))?;
+    let mut settings = context.data_settings(args.overrides(global))?;
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let stop = Stop::default();
     let meanwhile = "no new calls, replies in flight are kept";
@@ -57,6 +57,7 @@ pub(super) fn prepare(
         let fixed = Credentials::new(SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, None, None);
         CredentialsChain::fixed(fixed, CredentialsSource::Sandbox)
     } else {
+        context.check_certificates()?;
         CredentialsChain::new(context.host.clone(), settings.credentials()?)?
     };
     let night = Night {

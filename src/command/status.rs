@@ -27,11 +27,12 @@ struct Status {
 }
 
 pub(super) fn execute(args: &StatusArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let settings = context.settings(global.overrides())?;
+    let settings = context.data_settings(global.overrides())?;
     let now = context.clock(global).now();
     let ledger = Ledger::open_read_only(&settings.data_dir)?;
     let states = ledger.state_counts()?;
     let credentials = if global.verbose > 0 {
+        context.check_certificates()?;
         let chain = CredentialsChain::new(context.host.clone(), settings.credentials()?)?;
         let source = runtime::block_on(chain.source()).map_err(CommandError::Start)?;
         Some(source.map_or_else(|error| error_chain(&error), |source| source.to_string()))

@@ -12,7 +12,7 @@ use crate::plain;
 use crate::verify::{Scope, Verified, repair, verify};
 
 pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
-    let settings = context.settings(global.overrides())?;
+    let settings = context.data_settings(global.overrides())?;
     let data_dir = &settings.data_dir;
     let now = context.clock(global).now();
     let ledger = Ledger::open_read_only(data_dir)?;

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
-use crate::files;
 use crate::intake::ColumnNames;
 use crate::plain::shortened;
 use crate::reconcile::bill::BillColumns;
 use crate::reconcile::records::RecordColumns;
 use crate::tables::{Package, Price, SubCodeMeaning};
+use crate::trust;
 use crate::vendor::Network;
 
 /// No configuration is longer.
@@ -31,6 +31,7 @@ const MAX_WHY_CHARS: usize = 1_000;
 )]
 pub struct ConfigFile {
     pub data_dir: Option<PathBuf>,
+    pub data_group: Option<String>,
     pub pending: Vec<String>,
     pub network: Option<Network>,
     pub endpoint: Option<String>,
@@ -188,7 +189,7 @@ impl ConfigFile {
 /// credentials come from, who is asked with them and which CAs are trusted.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let read = files::open_trusted(path)?
+    let read = trust::open_trusted(path)?
         .take(MAX_FILE_BYTES + 1)
         .read_to_string(&mut text)?;
     if read as u64 > MAX_FILE_BYTES {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::worker::WorkerError;
+
 /// A pending source that can't be read, or not to its end. Each sentence says what happened, to which source, and what
 /// to do about it. Rows that were delivered before the error stand.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +127,9 @@ pub enum IntakeError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The process that reads it says why it can't be, or ended.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// SQLite reports an error.
     #[error("failed to query {name}; check the file, and {key} if it is set", key = super::QUERY_KEY)]
     Query {

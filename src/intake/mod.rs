@@ -9,13 +9,14 @@
 //! - [`Reading`]: the same in a thread of its own, which can be left, after [`SILENCE`] at the latest
 //!
 //! Bytes become text in `text`, text becomes rows in `rows` (with which `reconcile` reads bills, too), a row becomes a
-//! [`Pending`] in `check`, for CSV and SQLite alike.
+//! [`Pending`] in `check`, for CSV and SQLite alike. What a library takes apart is read by a child process (`remote`).
 
 mod check;
 mod csv;
 mod error;
 pub mod made_up;
 mod reading;
+pub(crate) mod remote;
 mod rows;
 mod sqlite;
 mod text;
@@ -25,13 +26,15 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::Pending;
+use crate::trust;
+use crate::worker::Isolation;
 
 pub(crate) use check::moment_of;
 pub(crate) use csv::unquoted;
@@ -49,7 +52,7 @@ const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";
 const QUERY_KEY: &str = "intake.sqlite_query";
 
 /// A pending source. Its `Display` is the name that reports use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// A CSV file, packed with gzip or not.
     Csv(PathBuf),
@@ -71,6 +74,7 @@ impl Source {
             path: path.clone(),
             source,
         };
+        trust::refuse_foreign_link(&path).map_err(failed)?;
         let kind = std::fs::metadata(&path).map_err(failed)?.file_type();
         if kind.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
@@ -99,11 +103,12 @@ impl fmt::Display for Source {
 }
 
 /// What the configuration says about pending sources.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct IntakeSettings {
     /// The columns' names in the sources.
     pub columns: ColumnNames,
     /// The zone of a `verified_at` without an offset; without a zone such a value is rejected.
+    #[serde(with = "jiff::fmt::serde::tz::optional")]
     pub time_zone: Option<TimeZone>,
     /// The query for SQLite sources in place of all rows of the table `pending`: one statement that only reads.
     pub sqlite_query: Option<String>,
@@ -111,6 +116,9 @@ pub struct IntakeSettings {
     pub regions: Option<BTreeSet<String>>,
     /// How long a row is waited for, until the source is left where it is.
     pub silence: Duration,
+    /// How a source is read that a library takes apart.
+    #[serde(skip)]
+    pub isolation: Isolation,
 }
 
 impl Default for IntakeSettings {
@@ -121,12 +129,13 @@ impl Default for IntakeSettings {
             sqlite_query: None,
             regions: None,
             silence: SILENCE,
+            isolation: Isolation::default(),
         }
     }
 }
 
 /// The name that each field's column has in the sources; looked for without regard to case and to blanks around it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ColumnNames {
     /// The transaction's id; the only column that must be there.
@@ -155,7 +164,7 @@ impl Default for ColumnNames {
 }
 
 /// A row, in the order of the source. An id that comes twice is delivered twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly all rows are good: a box would be an allocation for each"
@@ -183,7 +192,7 @@ impl Item {
 }
 
 /// A row that can't be taken in, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// The source's name.
     pub source: String,
@@ -212,16 +221,11 @@ pub fn read(
                 path: path.clone(),
                 source,
             })?;
-            let text = text::Text::open(&name, Box::new(file), is_named_gzip(path))?;
+            let text = text::Text::open(&name, Box::new(file), text::is_named_gzip(path))?;
             csv::read(text, &name, settings, each)
         }
         Source::Sqlite(path) => sqlite::read(path, &name, settings, each),
     }
-}
-
-fn is_named_gzip(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
 }
 
 #[cfg(test)]

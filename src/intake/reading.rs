@@ -11,21 +11,32 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{IntakeError, IntakeSettings, Item, Source};
+use super::{IntakeError, IntakeSettings, Item, Source, remote};
+use crate::worker::{Killer, Worker};
 
 /// How many rows are handed on at once, at most. As many again wait to be taken, and as many are read ahead.
 const ROWS_AHEAD: usize = 512;
 /// How long a row is waited for until it is asked again whether to leave off.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A source that is being read. Dropped before its end, it leaves a thread behind that ends with its next row, or with
-/// the process.
+/// A source that is being read. Dropped before its end, it ends the child that reads it; where there is none, a thread stays
+/// behind that ends with its next row, or with the process.
 pub struct Reading {
     name: String,
     items: Receiver<Vec<Item>>,
     silence: Duration,
     /// `None` once its result was given.
     thread: Option<JoinHandle<Result<(), IntakeError>>>,
+    /// What ends the child that reads it, where there is one.
+    killer: Option<Killer>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(killer) = &self.killer {
+            killer.kill();
+        }
+    }
 }
 
 impl Reading {
@@ -34,12 +45,18 @@ impl Reading {
         let name = source.to_string();
         let silence = settings.silence;
         let (sender, items) = mpsc::sync_channel(1);
+        let worker = remote::start(&source, &settings)?;
+        let killer = worker.as_ref().map(Worker::killer);
         let read = move || {
             let mut ahead = Vec::new();
-            let read = super::read(&source, stdin, &settings, &mut |item| {
+            let each = &mut |item| {
                 ahead.push(item);
                 hand_on(&sender, &mut ahead)
-            });
+            };
+            let read = match worker {
+                Some(worker) => remote::read(worker, each),
+                None => super::read(&source, stdin, &settings, each),
+            };
             // Where nobody takes them any more, nobody wants them.
             let _ = sender.send(ahead);
             read
@@ -54,6 +71,7 @@ impl Reading {
             items,
             silence,
             thread: Some(thread),
+            killer,
         })
     }
 

@@ -6,10 +6,12 @@
 //! What the bytes are is told by their beginning, not by a file's name, so that standard input is treated alike.
 
 use std::io::{self, BufReader, Cursor, Read};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
 use super::IntakeError;
+use crate::files;
 
 /// How a SQLite file begins.
 pub(super) const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -28,6 +30,25 @@ pub(crate) struct Text {
     bytes: Box<dyn Read + Send>,
     name: String,
     gzip: bool,
+}
+
+/// Whether a file is packed with gzip, by its name or by how it begins. A pipe is not looked into.
+pub(super) fn is_gzip(path: &Path) -> bool {
+    if is_named_gzip(path) {
+        return true;
+    }
+    if !path.is_file() {
+        return false;
+    }
+    let mut magic = [0; GZIP_MAGIC.len()];
+    let read = files::open_regular(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *GZIP_MAGIC
+}
+
+/// Whether the name says so.
+pub(super) fn is_named_gzip(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
 }
 
 impl Text {

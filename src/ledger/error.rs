@@ -34,6 +34,9 @@ pub enum LedgerError {
     /// The data folder can't be used.
     #[error(transparent)]
     Folder(FileError),
+    /// The data folder, a folder in it or the ledger is within another user's reach.
+    #[error(transparent)]
+    NotPrivate(FileError),
     /// The folder that the data folder should be in is not there.
     #[error(
         "there is no folder {path} to have the ledger in; mount its disk, or make it: an empty ledger would know of nothing that was archived"

@@ -17,8 +17,10 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::names::{Names, by_name};
-use super::table::{Cells as _, SourceError, Table, Wanted, find};
+use super::remote::{Remote, read_table};
+use super::table::{Cells, Content, SourceError, Wanted, find};
 use crate::day::BillingZone;
+use crate::worker::Isolation;
 
 /// Lines of all files together: many times what a month has with a line a day, product and region.
 const MAX_LINES: usize = 500_000;
@@ -106,6 +108,8 @@ pub struct BillLine {
 pub struct Bill {
     /// The files, as they were named.
     pub files: Vec<String>,
+    /// What was read of each.
+    pub contents: Vec<Content>,
     /// In the order of the files.
     pub lines: Vec<BillLine>,
     /// Lines of other services, by `[bill.products]`.
@@ -185,6 +189,8 @@ pub struct BillSettings {
     kinds: BTreeMap<String, LineKind>,
     names: Names,
     zone: BillingZone,
+    /// How the files are read.
+    pub isolation: Isolation,
 }
 
 impl BillSettings {
@@ -225,6 +231,7 @@ impl BillSettings {
             kinds: by_name(kinds),
             names: Names::new(products, regions, built_in.regions, known_products, known_regions),
             zone,
+            isolation: Isolation::default(),
         }
     }
 
@@ -249,7 +256,7 @@ pub fn read(paths: &[PathBuf], settings: &BillSettings) -> Result<Bill, SourceEr
 #[derive(Default)]
 struct Seen {
     /// Rows, by their columns and text, and where they were.
-    rows: HashMap<(Vec<String>, Vec<u8>), (String, u64)>,
+    rows: HashMap<(Vec<String>, Vec<String>), (String, u64)>,
     /// The currency of each product and region, and where it was.
     currencies: HashMap<(String, String), (String, String, u64)>,
 }
@@ -261,7 +268,21 @@ fn read_file(
     bill: &mut Bill,
     seen: &mut Seen,
 ) -> Result<(), SourceError> {
-    let mut table = Table::open(path, &settings.wanted)?;
+    match Remote::open(path, &settings.wanted, &settings.isolation, None)? {
+        Some(mut remote) => read_lines(file, &mut remote, settings, bill, seen),
+        None => read_table(path, &settings.wanted, &mut |table| {
+            read_lines(file, table, settings, bill, seen)
+        }),
+    }
+}
+
+fn read_lines(
+    file: usize,
+    table: &mut dyn Cells,
+    settings: &BillSettings,
+    bill: &mut Bill,
+    seen: &mut Seen,
+) -> Result<(), SourceError> {
     let at = find(table.file(), table.line(), table.header(), &settings.wanted)?;
     if at[ITEM_CODE].is_none() && at[ITEM].is_none() {
         let item = Wanted {
@@ -279,7 +300,7 @@ fn read_file(
             )));
         }
         let row = Row {
-            table: &table,
+            table,
             at: &at,
             settings,
         };
@@ -293,6 +314,7 @@ fn read_file(
     if bill.lines.len() + usize::try_from(bill.not_ours).unwrap_or(usize::MAX) == before {
         return Err(table.wrong("there is no line below the header: the file may be cut off".to_owned()));
     }
+    bill.contents.push(table.content()?);
     Ok(())
 }
 
@@ -300,7 +322,7 @@ impl Seen {
     fn check(&mut self, row: &Row<'_>, header: &[String], line: &BillLine) -> Result<(), SourceError> {
         let table = row.table;
         let place = (table.file().to_owned(), table.line());
-        let text = (header.to_vec(), table.raw().trim_ascii().to_vec());
+        let text = (header.to_vec(), table.texts());
         if let Some((file, number)) = self.rows.insert(text, place) {
             return Err(table.wrong(format!(
                 "the line is the same as line {number} of {file}: a bill that counts one twice is not taken; remove one of \

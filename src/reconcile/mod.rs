@@ -2,7 +2,7 @@
 //! records can be a third side, or stand in the place of a bill.
 //!
 //! - [`bill`]: the bill's export, read strictly; [`records`]: that of the vendor's records; [`SourceError`]: why one can't be
-//!   taken; `table`, `names`, `number`: what both are read with
+//!   taken; `table`, `workbook`, `names`, `number`: what both are read with; `remote`: a table that a child process reads
 //! - [`compare()`]: both sides, and why they differ; pure
 //! - [`Class`], [`Standing`], [`Explanation`], [`Size`]: the reasons
 //! - [`evidence`]: what the ledger's records could explain; `sides`: what is compared
@@ -18,8 +18,10 @@ mod names;
 mod number;
 mod outcome;
 pub mod records;
+pub(crate) mod remote;
 mod sides;
 mod table;
+mod workbook;
 
 use std::collections::BTreeMap;
 

@@ -2,23 +2,26 @@
 //! with the line and column that can't be.
 //!
 //! - [`RecordsSettings`], [`RecordColumns`]: how the configuration names things
-//! - [`read`]: the files, CSV or XLSX (`workbook`), record by record (`row`)
+//! - [`parse`]: the files, CSV or XLSX; [`read`]: record by record (`row`)
 //! - [`Recorded`]: what they say of a month, held to the ledger; `judge`: one record, held to it
 
 mod judge;
 mod recorded;
 mod row;
-mod workbook;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::names::{Names, by_name};
-use super::table::{Cells, SourceError, Table, Wanted, find, shown};
+use super::remote::{Remote, read_table};
+use super::table::{Cells, SourceError, Wanted, find, shown};
+use crate::files;
 use crate::ledger::VendorRecord;
+use crate::worker::Isolation;
 pub use recorded::{Recorded, Terms};
 use row::Row;
 
@@ -103,6 +106,8 @@ pub struct RecordsSettings {
     names: Names,
     /// That of a time without an offset.
     zone: TimeZone,
+    /// How the files are read.
+    pub isolation: Isolation,
 }
 
 impl RecordsSettings {
@@ -128,28 +133,67 @@ impl RecordsSettings {
             verdicts: by_name(verdicts),
             names,
             zone,
+            isolation: Isolation::default(),
         }
     }
+}
 
-    fn required(&self) -> impl Iterator<Item = &Wanted> {
-        self.wanted.iter().filter(|wanted| wanted.required)
+/// Exports of records that were parsed, and wait to be held to the ledger.
+pub struct Exports {
+    /// `None`: the file is read in this process, later.
+    tables: Vec<(PathBuf, Option<Remote>)>,
+}
+
+impl Exports {
+    /// The files, as they were named.
+    fn names(&self) -> Vec<String> {
+        self.tables.iter().map(|(path, _)| path.display().to_string()).collect()
     }
+}
+
+/// Parses the files, and keeps their rows in files without a name in `scratch`.
+pub fn parse(paths: &[PathBuf], settings: &RecordsSettings, scratch: &Path) -> Result<Exports, SourceError> {
+    let parse = |path: &PathBuf| {
+        let spool = match &settings.isolation {
+            Isolation::None => None,
+            Isolation::Process { .. } => Some(spool(scratch)?),
+        };
+        let remote = Remote::open(path, &settings.wanted, &settings.isolation, spool)?;
+        Ok((path.clone(), remote))
+    };
+    let tables = paths.iter().map(parse).collect::<Result<_, SourceError>>()?;
+    Ok(Exports { tables })
+}
+
+/// A new file without a name.
+fn spool(scratch: &Path) -> Result<File, SourceError> {
+    let path = scratch.join(format!(".records-{}", std::process::id()));
+    let failed = |source| SourceError::Open {
+        path: path.clone(),
+        source,
+    };
+    let file = files::create_private(&path).map_err(|error| failed(error.source))?;
+    std::fs::remove_file(&path).map_err(failed)?;
+    Ok(file)
 }
 
 /// Hands every record of the files to `take`, which says false of one whose id came before. Returns how many were of other
 /// services, by `[bill.products]`.
 pub fn read<E: From<SourceError>>(
-    paths: &[PathBuf],
+    exports: Exports,
     settings: &RecordsSettings,
     take: &mut dyn FnMut(&VendorRecord) -> Result<bool, E>,
 ) -> Result<u64, E> {
     let mut not_ours = 0;
-    for path in paths {
-        not_ours += if workbook::is_one(path)? {
-            workbook::read(path, settings, take)?
-        } else {
-            read_rows(&mut Table::open(path, &settings.wanted)?, settings, take)?
+    for (path, remote) in exports.tables {
+        let mut read = |cells: &mut dyn Cells| -> Result<(), E> {
+            not_ours += read_rows(cells, settings, take)?;
+            Ok(())
         };
+        match remote {
+            Some(mut remote) => read(&mut remote)?,
+            None => read_table(&path, &settings.wanted, &mut read)?,
+        }
     }
     Ok(not_ours)
 }
@@ -187,14 +231,6 @@ fn read_rows<E: From<SourceError>>(
         return Err(table.wrong(what.to_owned()).into());
     }
     Ok(not_ours)
-}
-
-/// An error about a file as a whole.
-fn refused(path: &Path, why: String) -> SourceError {
-    SourceError::File {
-        file: path.display().to_string(),
-        why,
-    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,24 @@
 //! A file that others export, as rows of cells: strictly, since money or the proof of a verification hangs on each.
 //!
 //! - [`SourceError`]: what is wrong with it, and where
-//! - [`Cells`]: a table that stands on one row at a time; [`Table`]: a CSV file
+//! - [`Cells`]: a table that stands on one row at a time; [`Table`]: a CSV file; [`Content`]: what was read of it
 //! - [`Wanted`], [`find`]: a column that is looked for, and where it stands
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::files;
 use crate::intake::{IntakeError, Rows, Text, unquoted};
 use crate::plain::shortened;
+use crate::record::hex;
+use crate::trust;
+use crate::worker::WorkerError;
 
 /// Tried in this order; the first under which most columns are known is taken.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -41,6 +49,9 @@ pub enum SourceError {
     /// It can't be read to its end, or is no text.
     #[error(transparent)]
     Text(#[from] IntakeError),
+    /// The process that reads it says why it can't be, or ended.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// A cell is not what its column should hold.
     #[error("{file}, line {line}, column {column:?}: {what}")]
     Cell {
@@ -65,13 +76,30 @@ pub enum SourceError {
     },
 }
 
+/// Opens a file from outside: a regular one, as a pipe could be waited for without end.
+pub(super) fn open(path: &Path) -> Result<File, SourceError> {
+    let opened = trust::refuse_foreign_link(path).and_then(|()| files::open_regular(path));
+    opened.map_err(|source| SourceError::Open {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// An error about a file as a whole.
+pub(super) fn refused(path: &Path, why: String) -> SourceError {
+    SourceError::File {
+        file: path.display().to_string(),
+        why,
+    }
+}
+
 /// A value from outside in a sentence.
 pub(super) fn shown(text: &str) -> String {
     format!("{:?}", shortened(text, SHOWN_CHARS))
 }
 
 /// A column that is looked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Wanted {
     /// Its key in the configuration, as in `bill.columns.day`.
     pub(super) key: String,
@@ -135,6 +163,15 @@ fn count_known(header: &[String], wanted: &[Wanted]) -> usize {
     wanted.iter().filter(is_there).count()
 }
 
+/// The bytes of a file that was read, and their SHA-256 in lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// How many.
+    pub bytes: u64,
+    /// The hash.
+    pub sha256: String,
+}
+
 /// A table that stands on one row at a time; its header is read.
 pub(super) trait Cells {
     /// The file, as it was named, and the sheet of a workbook.
@@ -151,6 +188,15 @@ pub(super) trait Cells {
 
     /// The cell at `index` as text.
     fn text(&self, index: usize) -> Result<Cow<'_, str>, SourceError>;
+
+    /// What was read. The table is not to be advanced after it.
+    fn content(&mut self) -> Result<Content, SourceError>;
+
+    /// All cells of the row, for comparing it with others.
+    fn texts(&self) -> Vec<String> {
+        let text = |at| self.text(at).map_or_else(|error| error.to_string(), Cow::into_owned);
+        (0..self.header().len()).map(text).collect()
+    }
 
     /// An error about the row.
     fn wrong(&self, what: String) -> SourceError {
@@ -178,6 +224,49 @@ pub(super) struct Table {
     gzip: bool,
     rows: Rows<Box<dyn Read + Send>>,
     header: Vec<String>,
+    /// The file again, for what no row needed to be read of.
+    rest: Hashed,
+}
+
+/// A file whose bytes are hashed as they are read.
+struct Hashed {
+    file: File,
+    read: Arc<Mutex<(Sha256, u64)>>,
+}
+
+impl Hashed {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            read: Arc::default(),
+        }
+    }
+
+    /// The same file at the same place, with the same hash.
+    fn again(&self) -> io::Result<Self> {
+        Ok(Self {
+            file: self.file.try_clone()?,
+            read: self.read.clone(),
+        })
+    }
+
+    fn content(&self) -> Content {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        Content {
+            bytes: read.1,
+            sha256: hex(&read.0.clone().finalize()),
+        }
+    }
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.0.update(&buffer[..length]);
+        read.1 += length as u64;
+        Ok(length)
+    }
 }
 
 impl Table {
@@ -185,10 +274,12 @@ impl Table {
     /// header can't be split has none.
     pub(super) fn open(path: &Path, wanted: &[Wanted]) -> Result<Self, SourceError> {
         let file = path.display().to_string();
-        let opened = File::open(path).map_err(|source| SourceError::Open {
+        let failed = |source| SourceError::Open {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let rest = Hashed::new(open(path)?);
+        let opened = rest.again().map_err(failed)?;
         let packed = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
         let text = Text::open(&file, Box::new(opened), packed)?;
         let mut table = Self {
@@ -196,6 +287,7 @@ impl Table {
             gzip: text.is_gzip(),
             rows: Rows::new(text.into_bytes()),
             header: Vec::new(),
+            rest,
         };
         let mut best = (0, DELIMITERS[0]);
         for delimiter in DELIMITERS {
@@ -236,11 +328,6 @@ impl Table {
             None => Ok(true),
         }
     }
-
-    /// The row as it stands there.
-    pub(super) fn raw(&self) -> &[u8] {
-        self.rows.text()
-    }
 }
 
 impl Cells for Table {
@@ -254,6 +341,12 @@ impl Cells for Table {
 
     fn line(&self) -> u64 {
         self.rows.line()
+    }
+
+    fn content(&mut self) -> Result<Content, SourceError> {
+        let read = io::copy(&mut self.rest, &mut io::sink());
+        read.map_err(|error| Text::fault(&self.file, self.gzip, error))?;
+        Ok(self.rest.content())
     }
 
     /// A row with more or fewer cells than the header, or without a line end, may have been cut off.

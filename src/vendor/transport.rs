@@ -20,7 +20,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{CertificateError, RootCertStore};
 
-use crate::files;
+use crate::trust;
 
 /// No file of CAs is longer: all public ones together have a quarter of that.
 const MAX_BUNDLE_BYTES: u64 = 1 << 20;
@@ -78,7 +78,7 @@ pub struct CaBundle(Vec<reqwest::Certificate>);
 impl CaBundle {
     /// Reads a PEM file with one certificate or more.
     pub fn read(path: &Path) -> Result<Self, CaBundleError> {
-        let file = files::open_trusted(path);
+        let file = trust::open_trusted(path);
         let path = || path.to_owned();
         let failed = |source| CaBundleError::Read { path: path(), source };
         let mut text = Vec::new();

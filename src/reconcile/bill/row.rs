@@ -13,11 +13,11 @@ use super::{
     LineKind, NET, QUANTITY, REGION, REQUIRED,
 };
 use crate::reconcile::number;
-use crate::reconcile::table::{Cells as _, SourceError, Table, shown, significant};
+use crate::reconcile::table::{Cells, SourceError, shown, significant};
 
 /// A row of the file, to be read by the names of its columns.
 pub(super) struct Row<'a> {
-    pub(super) table: &'a Table,
+    pub(super) table: &'a dyn Cells,
     pub(super) at: &'a [Option<usize>],
     pub(super) settings: &'a BillSettings,
 }

@@ -3,12 +3,11 @@
 //! - [`Terms`]: which month, and by what; [`Recorded`]: what came of it
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use jiff::civil::Date;
 
 use super::judge::{Judge, Judged};
-use super::{RecordsSettings, read};
+use super::{Exports, RecordsSettings, read};
 use crate::ledger::{Defaults, HeldRecords, Kept, Ledger, LedgerError, MonthRow};
 use crate::reconcile::ReconcileError;
 use crate::reconcile::compare::{Evidence, Key};
@@ -67,17 +66,17 @@ impl Recorded {
     /// Reads the files, and holds each record to the ledger.
     pub fn read(
         ledger: &Ledger,
-        paths: &[PathBuf],
+        exports: Exports,
         settings: &RecordsSettings,
         terms: &Terms<'_>,
     ) -> Result<Self, ReconcileError> {
         let mut held = ledger.hold_records()?;
         let mut recorded = Self {
-            files: paths.iter().map(|path| path.display().to_string()).collect(),
+            files: exports.names(),
             ..Self::default()
         };
         let judge = terms.judge();
-        let not_ours = read::<ReconcileError>(paths, settings, &mut |record| {
+        let not_ours = read::<ReconcileError>(exports, settings, &mut |record| {
             let mut take = |ours: Option<MonthRow<'_>>| recorded.take(judge.judge(record, ours.as_ref()), terms.month);
             Ok(ledger.hold_record(&mut held, record, &mut take)?)
         })?;

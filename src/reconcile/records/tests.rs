@@ -28,7 +28,9 @@ fn read_all(files: &[(&str, &[u8])], config: &str) -> Result<(Vec<VendorRecord>,
         files::create_private(path).unwrap().write_all(bytes).unwrap();
     }
     let mut records: Vec<VendorRecord> = Vec::new();
-    let read = read::<SourceError>(&paths, &settings(config), &mut |record| {
+    let settings = settings(config);
+    let exports = parse(&paths, &settings, dir.path()).unwrap();
+    let read = read::<SourceError>(exports, &settings, &mut |record| {
         let is_first = records
             .iter()
             .all(|other| other.transaction_id != record.transaction_id);

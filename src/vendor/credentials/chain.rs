@@ -52,6 +52,8 @@ struct Found {
 struct Resolver {
     host: Host,
     metadata_url: Url,
+    /// The configuration names the metadata service.
+    is_configured: bool,
     more_cas: CaBundle,
 }
 
@@ -86,12 +88,14 @@ impl CredentialsChain {
     /// A chain over the machine's environment, files and metadata service. It looks only when it is first asked.
     pub fn new(host: Host, settings: CredentialsSettings) -> Result<Self, CredentialsError> {
         let CredentialsSettings { metadata_url, more_cas } = settings;
+        let is_configured = metadata_url.is_some();
         let metadata_url = metadata_url.unwrap_or_else(|| metadata::METADATA_URL.to_owned());
         let metadata_url = metadata::checked_url("the metadata service's URL", &metadata_url, false)?;
         Ok(Self {
             resolver: Some(Resolver {
                 host,
                 metadata_url,
+                is_configured,
                 more_cas,
             }),
             found: Mutex::new(None),
@@ -227,10 +231,11 @@ impl Resolver {
         for place in 0.. {
             let looked = match place {
                 0 => self.environment()?,
-                1 => files::vendor_cli(&self.host)?,
-                2 => files::ini(&self.host)?,
-                3 => self.ecs_ram_role().await?,
-                4 => self.credentials_uri().await?,
+                1 => files::service_manager(&self.host)?,
+                2 => files::vendor_cli(&self.host)?,
+                3 => files::ini(&self.host)?,
+                4 => self.ecs_ram_role().await?,
+                5 => self.credentials_uri().await?,
                 _ => break,
             };
             match looked {
@@ -270,7 +275,13 @@ impl Resolver {
                 "the ECS metadata service ({ECS_METADATA_DISABLED} is set)"
             )));
         }
-        metadata::ecs_ram_role(&self.metadata_url, self.host.var(ECS_METADATA)).await
+        let role = self.host.var(ECS_METADATA);
+        if !self.is_configured && role.is_none() && !metadata::is_vendors_machine() {
+            return Ok(Err(format!(
+                "the ECS metadata service (not asked, as the firmware does not say that this machine is Alibaba Cloud's: where it is, set {ECS_METADATA} to its role, or credentials.metadata_url)"
+            )));
+        }
+        metadata::ecs_ram_role(&self.metadata_url, role).await
     }
 
     async fn credentials_uri(&self) -> Looked {

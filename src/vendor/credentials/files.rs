@@ -5,19 +5,22 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::{Credentials, CredentialsError, CredentialsSource};
 use crate::files::open_regular;
 use crate::host::Host;
+use crate::trust;
 
 /// No credentials file is longer.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// What everybody may do with a file.
 const OTHERS: u32 = 0o007;
 const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
+/// The folder of a unit's credentials, set by systemd.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 const CREDENTIALS_FILE: &str = "ALIBABA_CLOUD_CREDENTIALS_FILE";
 
 /// What a place has: credentials, or why not in a few words for "looked at".
@@ -91,6 +94,20 @@ pub(super) fn vendor_cli(host: &Host) -> Looked {
     keys.credentials(place, expires_at, CredentialsSource::VendorCli { path, profile })
 }
 
+/// The file `credentials_file` that systemd hands to a unit with `LoadCredential=`, in the form of the vendor's libraries.
+pub(super) fn service_manager(host: &Host) -> Looked {
+    let Some(folder) = host.var(CREDENTIALS_DIRECTORY) else {
+        return Ok(Err(format!(
+            "a credential of the unit ({CREDENTIALS_DIRECTORY} is not set)"
+        )));
+    };
+    let path = Path::new(folder).join("credentials_file");
+    match read(&path)? {
+        Some(text) => of_ini(host, path, &text),
+        None => Ok(Err(format!("{} (not there)", path.display()))),
+    }
+}
+
 /// `~/.alibabacloud/credentials` or the file of `ALIBABA_CLOUD_CREDENTIALS_FILE`: the profile of
 /// `ALIBABA_CLOUD_PROFILE`, else `default`.
 pub(super) fn ini(host: &Host) -> Looked {
@@ -109,8 +126,12 @@ pub(super) fn ini(host: &Host) -> Looked {
         }
         return Ok(Err(format!("{} (not there)", path.display())));
     };
+    of_ini(host, path, &text)
+}
+
+fn of_ini(host: &Host, path: PathBuf, text: &str) -> Looked {
     let chosen = host.var(PROFILE).unwrap_or("default").to_owned();
-    let Some(section) = section(&text, &chosen) else {
+    let Some(section) = section(text, &chosen) else {
         return Ok(Err(format!("{} (no profile {chosen})", path.display())));
     };
     let value = |name: &str| section.get(name).copied().unwrap_or_default();
@@ -208,6 +229,7 @@ fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
         let path = path.to_owned();
         return Err(CredentialsError::Exposed { path, mode });
     }
+    trust::check_opened(path, &file).map_err(failed)?;
     let mut text = String::new();
     file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
     Ok(Some(text))

@@ -12,7 +12,8 @@ use super::{CredentialsError, CredentialsSource};
 use crate::vendor::endpoint::is_loopback;
 use crate::vendor::transport::{self, CaBundle};
 
-/// The metadata service's link-local address: plain http never leaves the machine's host.
+/// The metadata service's address. It is in the shared address space (RFC 6598), which other networks route: only on a machine
+/// of the vendor's does plain http to it stay with the machine's host.
 const METADATA_HOST: &str = "100.100.100.200";
 pub(super) const METADATA_URL: &str = "http://100.100.100.200";
 /// All of the exchanges with the metadata service: a machine of another vendor has none, and a run without credentials
@@ -24,6 +25,20 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// For how many seconds the metadata service's own token is asked for.
 const TOKEN_TTL_SECONDS: &str = "60";
 const METADATA_PLACE: &str = "the ECS metadata service";
+
+/// What the firmware says of the machine, and what it says on the vendor's (cloud-init goes by the same).
+const FIRMWARE: [&str; 2] = ["/sys/class/dmi/id/product_name", "/sys/class/dmi/id/sys_vendor"];
+const VENDORS_NAME: &str = "Alibaba Cloud";
+
+/// Whether this is a machine of the vendor's, as its firmware says.
+pub(super) fn is_vendors_machine() -> bool {
+    let says = |path: &&str| std::fs::read_to_string(path).is_ok_and(|text| names_vendor(&text));
+    FIRMWARE.iter().any(says)
+}
+
+fn names_vendor(text: &str) -> bool {
+    text.trim().starts_with(VENDORS_NAME)
+}
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -176,4 +191,19 @@ async fn get(request: reqwest::RequestBuilder) -> Result<(StatusCode, String), S
     }
     let body = String::from_utf8(body).map_err(|_| "the answer is not UTF-8".to_owned())?;
     Ok((response.status(), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_the_vendors_where_its_firmware_says_so() {
+        for text in ["Alibaba Cloud ECS\n", "Alibaba Cloud\n"] {
+            assert!(names_vendor(text));
+        }
+        for text in ["", "\n", "Amazon EC2\n", "Not Alibaba Cloud\n"] {
+            assert!(!names_vendor(text));
+        }
+    }
 }

@@ -65,9 +65,16 @@ impl Machine {
         self
     }
 
+    fn secrets(&self) -> BTreeMap<String, SecretString> {
+        let secrets = self.env.iter();
+        secrets
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect()
+    }
+
     fn chain(&self) -> CredentialsChain {
         let host = Host {
-            env: self.env.clone(),
+            env: self.secrets(),
             clock: self.clock.clone(),
             stdout_is_terminal: false,
             stderr_is_terminal: false,
@@ -217,7 +224,7 @@ async fn nothing_anywhere_lists_every_place() {
     let machine = cli()
         .set("ALIBABA_CLOUD_PROFILE", "none")
         .set("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "TRUE");
-    insta::assert_snapshot!(machine.error().await, @"no credentials found, looked at: the environment (ALIBABA_CLOUD_ACCESS_KEY_ID is not set); HOME/.aliyun/config.json (no profile none); HOME/.alibabacloud/credentials (not there); the ECS metadata service (ALIBABA_CLOUD_ECS_METADATA_DISABLED is set); the credentials URI (ALIBABA_CLOUD_CREDENTIALS_URI is not set). Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, configure a profile in one of the files, or give this machine a RAM role");
+    insta::assert_snapshot!(machine.error().await, @"no credentials found, looked at: the environment (ALIBABA_CLOUD_ACCESS_KEY_ID is not set); a credential of the unit (CREDENTIALS_DIRECTORY is not set); HOME/.aliyun/config.json (no profile none); HOME/.alibabacloud/credentials (not there); the ECS metadata service (ALIBABA_CLOUD_ECS_METADATA_DISABLED is set); the credentials URI (ALIBABA_CLOUD_CREDENTIALS_URI is not set). Set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, configure a profile in one of the files, or give this machine a RAM role");
     assert!(
         Machine::new()
             .error()
@@ -251,7 +258,7 @@ fn the_metadata_service_is_near() {
     ] {
         let machine = Machine::new();
         let host = Host {
-            env: machine.env,
+            env: machine.secrets(),
             clock: machine.clock,
             stdout_is_terminal: false,
             stderr_is_terminal: false,

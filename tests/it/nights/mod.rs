@@ -17,6 +17,7 @@ mod crash;
 mod demo;
 #[cfg(target_os = "linux")]
 mod disk;
+mod hostile;
 mod huge;
 mod ids;
 mod intake;
@@ -26,6 +27,7 @@ mod machine;
 mod memory;
 mod migration;
 mod mixed;
+mod mutants;
 mod nightly;
 mod order;
 mod outage;
@@ -42,6 +44,7 @@ mod silent;
 mod stop;
 mod tallies;
 mod throttled;
+mod users;
 mod vendor;
 mod verify;
 

@@ -1,22 +1,22 @@
-//! An export of records as an XLSX workbook: the first sheet that has their columns, row by row.
+//! An XLSX workbook: the first sheet that has the wanted columns, row by row.
 //!
 //! - [`is_one`]: whether a file is a workbook; [`read`]: its rows
 //! - [`Sheet`]: stands on one row at a time
 //!
 //! A workbook is a zip archive, which can unpack to more than any memory, and what it says of its own sizes is not to be
-//! believed. So it is unpacked once to nowhere and counted before calamine sees it. Cells are read one by one; the table of
-//! shared texts is what is held in memory.
+//! believed. So it is unpacked once to nowhere and counted before calamine sees it. Cells are read one by one. The file, the
+//! table of shared texts and the styles are held in memory, which is limited for the process that reads them (`worker`).
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::path::Path;
 
 use calamine::{DataRef, Reader as _, SheetType, Xlsx, XlsxCellReader, XlsxError};
+use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
-use super::{RecordsSettings, VendorRecord, read_rows, refused};
-use crate::reconcile::table::{Cells, SourceError, significant};
+use super::table::{Cells, Content, SourceError, Wanted, open, refused, significant};
+use crate::record::hex;
 
 /// The largest file: a million records take some 30 MiB.
 const MAX_FILE_BYTES: u64 = 128 << 20;
@@ -24,8 +24,13 @@ const MAX_FILE_BYTES: u64 = 128 << 20;
 const MAX_UNPACKED_BYTES: u64 = 512 << 20;
 /// Parts of a workbook: each is held in memory by its name.
 const MAX_PARTS: usize = 1_000;
+/// Sheets: each may have to be looked into, and several can name one part.
+const MAX_SHEETS: usize = 100;
 /// Shared texts that a workbook may announce: calamine makes room for them before it reads one.
 const MAX_SHARED_TEXTS: u64 = 16 << 20;
+
+/// Digits of such a number.
+const MAX_DIGITS: usize = 12;
 
 /// How a zip archive begins.
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
@@ -38,11 +43,8 @@ const XLS_MAGIC: &[u8] = b"\xd0\xcf\x11\xe0";
 const CHUNK_BYTES: u64 = 64 << 10;
 const BEHIND_BYTES: usize = 32;
 
-/// Whether it is a workbook, by its name or by how it begins. A pipe is none: what was read from it would be lost.
+/// Whether it is a workbook, by its name or by how it begins.
 pub(super) fn is_one(path: &Path) -> Result<bool, SourceError> {
-    if !path.is_file() {
-        return Ok(false);
-    }
     let mut start = Vec::new();
     let read = open(path)?.take(ZIP_MAGIC.len() as u64).read_to_end(&mut start);
     read.map_err(|error| refused(path, format!("it can't be read: {error}")))?;
@@ -54,42 +56,63 @@ pub(super) fn is_one(path: &Path) -> Result<bool, SourceError> {
     Ok(named || start == ZIP_MAGIC)
 }
 
-/// Hands every row of the first sheet that has the columns to `take`.
+/// Hands the first sheet that has the columns to `take`.
 pub(super) fn read<E: From<SourceError>>(
     path: &Path,
-    settings: &RecordsSettings,
-    take: &mut dyn FnMut(&VendorRecord) -> Result<bool, E>,
-) -> Result<u64, E> {
-    check(path, MAX_UNPACKED_BYTES)?;
-    let mut workbook: Xlsx<_> = Xlsx::new(BufReader::new(open(path)?)).map_err(|error| damaged(path, &error))?;
+    wanted: &[Wanted],
+    take: &mut dyn FnMut(&mut dyn Cells) -> Result<(), E>,
+) -> Result<(), E> {
+    let bytes = load(path)?;
+    check(path, &bytes, MAX_UNPACKED_BYTES)?;
+    let content = Content {
+        bytes: bytes.len() as u64,
+        sha256: hex(&Sha256::digest(&bytes)),
+    };
+    let mut workbook = Xlsx::new(Cursor::new(bytes)).map_err(|error| damaged(path, &error))?;
     let sheets = workbook.sheets_metadata().iter();
     let sheets = sheets.filter(|sheet| sheet.typ == SheetType::WorkSheet);
-    let names: Vec<String> = sheets.map(|sheet| sheet.name.clone()).collect();
+    let names: Vec<String> = sheets.map(|sheet| sheet.name.clone()).take(MAX_SHEETS + 1).collect();
     let Some(first) = names.first() else {
         return Err(refused(path, "the workbook has no sheet".to_owned()).into());
     };
+    if names.len() > MAX_SHEETS {
+        return Err(refused(path, format!("the workbook has more than {MAX_SHEETS} sheets")).into());
+    }
+    let required = || wanted.iter().filter(|wanted| wanted.required);
     let mut chosen = first;
     for name in &names {
-        let sheet = Sheet::open(&mut workbook, path, name)?;
+        let sheet = Sheet::open(&mut workbook, path, name, &content)?;
         let has = |name: &String| {
             sheet
                 .header
                 .iter()
                 .any(|column| significant(column) == significant(name))
         };
-        if settings.required().all(|wanted| wanted.names.iter().any(has)) {
+        if required().all(|wanted| wanted.names.iter().any(has)) {
             chosen = name;
             break;
         }
     }
-    read_rows(&mut Sheet::open(&mut workbook, path, chosen)?, settings, take)
+    take(&mut Sheet::open(&mut workbook, path, chosen, &content)?)
 }
 
-fn open(path: &Path) -> Result<File, SourceError> {
-    File::open(path).map_err(|source| SourceError::Open {
-        path: path.to_owned(),
-        source,
-    })
+/// The whole file, if it is not too large.
+fn load(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let mut bytes = Vec::new();
+    let read = open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| damaged(path, &error))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_large(path, "the workbook has", MAX_FILE_BYTES));
+    }
+    Ok(bytes)
+}
+
+fn too_large(path: &Path, what: &str, most: u64) -> SourceError {
+    let mib = most >> 20;
+    refused(
+        path,
+        format!("{what} more than {mib} MiB; export fewer days at a time, or CSV"),
+    )
 }
 
 fn damaged(path: &Path, error: &dyn std::error::Error) -> SourceError {
@@ -100,25 +123,13 @@ fn damaged(path: &Path, error: &dyn std::error::Error) -> SourceError {
 }
 
 /// Refuses what would take too much memory, and what does not unpack, or to more than `most_bytes`.
-pub(super) fn check(path: &Path, most_bytes: u64) -> Result<(), SourceError> {
-    let too_large = |what: &str, most: u64| {
-        let mib = most >> 20;
-        refused(
-            path,
-            format!("{what} more than {mib} MiB; export fewer days at a time, or CSV"),
-        )
-    };
-    let file = open(path)?;
-    let bytes = file.metadata().map_err(|error| damaged(path, &error))?.len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(too_large("the workbook has", MAX_FILE_BYTES));
-    }
+pub(super) fn check(path: &Path, bytes: &[u8], most_bytes: u64) -> Result<(), SourceError> {
     let mut parts = 0;
-    scan(&file, ZIP_ENTRY, &mut |_| parts += 1).map_err(|error| damaged(path, &error))?;
+    scan(bytes, ZIP_ENTRY, &mut |_| parts += 1).map_err(|error| damaged(path, &error))?;
     if parts > MAX_PARTS {
         return Err(refused(path, format!("the workbook has more than {MAX_PARTS} parts")));
     }
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(path, &error))?;
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(path, &error))?;
     let mut left = most_bytes;
     for part in 0..archive.len() {
         let part = archive.by_index(part).map_err(|error| damaged(path, &error))?;
@@ -131,7 +142,7 @@ pub(super) fn check(path: &Path, most_bytes: u64) -> Result<(), SourceError> {
         let read = read.map_err(|error| damaged(path, &error))?;
         left = left
             .checked_sub(read)
-            .ok_or_else(|| too_large("the workbook unpacks to", most_bytes))?;
+            .ok_or_else(|| too_large(path, "the workbook unpacks to", most_bytes))?;
         if most > MAX_SHARED_TEXTS {
             let why = format!("the workbook announces more than {MAX_SHARED_TEXTS} texts");
             return Err(refused(path, why));
@@ -166,13 +177,17 @@ fn scan(mut from: impl Read, needle: &[u8], each: &mut dyn FnMut(&[u8])) -> io::
     }
 }
 
-/// The number of an attribute, behind its name; the largest where it is longer than any should be.
+/// The number of an attribute, behind its name; the largest where it is longer than any should be. Zeros in front count: what
+/// stands behind them may be out of sight.
 fn number(behind: &[u8]) -> u64 {
     let digits = behind.iter().skip_while(|byte| !byte.is_ascii_digit());
     let digits: String = digits
         .take_while(|byte| byte.is_ascii_digit())
         .map(|byte| char::from(*byte))
         .collect();
+    if digits.len() > MAX_DIGITS {
+        return u64::MAX;
+    }
     digits.parse().unwrap_or(u64::MAX)
 }
 
@@ -187,6 +202,7 @@ enum Held {
 struct Sheet<'a, R: Read + Seek> {
     /// With the sheet's name.
     file: String,
+    content: Content,
     header: Vec<String>,
     cells: XlsxCellReader<'a, R>,
     line: u64,
@@ -199,8 +215,9 @@ struct Sheet<'a, R: Read + Seek> {
 }
 
 impl<'a, R: Read + Seek> Sheet<'a, R> {
-    fn open(workbook: &'a mut Xlsx<R>, path: &Path, name: &str) -> Result<Self, SourceError> {
+    fn open(workbook: &'a mut Xlsx<R>, path: &Path, name: &str, content: &Content) -> Result<Self, SourceError> {
         let mut sheet = Self {
+            content: content.clone(),
             file: format!("{}, sheet {name:?}", path.display()),
             header: Vec::new(),
             cells: workbook
@@ -325,6 +342,10 @@ impl<R: Read + Seek> Cells for Sheet<'_, R> {
 
     fn advance(&mut self) -> Result<bool, SourceError> {
         self.advance_any()
+    }
+
+    fn content(&mut self) -> Result<Content, SourceError> {
+        Ok(self.content.clone())
     }
 
     fn text(&self, index: usize) -> Result<Cow<'_, str>, SourceError> {
