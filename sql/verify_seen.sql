@@ -1,7 +1,7 @@
--- Ids that the archive holds, while it is verified: the file of its verification, and that of its faces.
+-- Ids that the archive holds, by their number in the ledger: the file of its verification, and that of its faces.
 CREATE TEMP TABLE seen (
-    transaction_id    TEXT    NOT NULL PRIMARY KEY,
+    number            INTEGER PRIMARY KEY,
     file              INTEGER NOT NULL,
     face_image_sha256 TEXT,
     face_file         INTEGER
-) STRICT, WITHOUT ROWID;
+) STRICT;

@@ -1,1 +1,1 @@
-UPDATE temp.seen SET face_file = :file WHERE transaction_id = :transaction_id
+UPDATE temp.seen SET face_file = :file WHERE number = :number

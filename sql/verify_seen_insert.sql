@@ -1,2 +1,1 @@
-INSERT OR IGNORE INTO temp.seen (transaction_id, file, face_image_sha256)
-VALUES (:transaction_id, :file, :face_image_sha256)
+INSERT OR IGNORE INTO temp.seen (number, file, face_image_sha256) VALUES (:number, :file, :face_image_sha256)

@@ -1,1 +1,1 @@
-SELECT file, face_image_sha256, face_file FROM temp.seen WHERE transaction_id = :transaction_id
+SELECT file, face_image_sha256, face_file FROM temp.seen WHERE number = :number

@@ -168,19 +168,6 @@ impl Differences {
         }
     }
 
-    /// Takes those that somebody else found.
-    pub(crate) fn append(&mut self, others: Self) {
-        let mut counts = others.counts;
-        for difference in others.shown {
-            counts.entry(difference.kind()).and_modify(|count| *count -= 1);
-            self.add(difference);
-        }
-        // What was not kept there, and is not here.
-        for (kind, more) in counts {
-            *self.counts.entry(kind).or_default() += more;
-        }
-    }
-
     /// Those that were kept, in the order in which they were found.
     pub fn shown(&self) -> &[Difference] {
         &self.shown
@@ -222,20 +209,6 @@ impl Differences {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn those_of_others_are_counted_with_the_own() {
-        let many = |count: u64| {
-            let mut found = Differences::default();
-            (0..count).for_each(|number| found.add(Difference::ExtraFile(number.to_string())));
-            found
-        };
-        let mut found = many(SHOWN_PER_KIND - 1);
-        found.append(many(SHOWN_PER_KIND + 7));
-        found.append(many(0));
-        assert_eq!(found.total(), 2 * SHOWN_PER_KIND + 6);
-        assert_eq!(found.shown().len() as u64, SHOWN_PER_KIND);
-    }
 
     #[test]
     fn the_first_of_each_kind_are_kept_and_all_are_counted() {

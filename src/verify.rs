@@ -4,33 +4,27 @@
 //! - [`Verified`]: what it found
 //! - [`repair()`]: mends what can be mended without guessing; [`Mended`]: what it did
 //!
-//! The ledger is read from its first row to its last while its pages are checked and the files are read (`reading`). Whether both hold the
-//! same rows is told by sums (`balance`); where these differ, the rows in question are compared one by one and named (`rows`).
+//! SQLite checks its own pages and indices. Then the files are read one after the other (`files`), and each row is looked up in
+//! the ledger (`rows`). What was seen is kept in SQLite's temporary database, so memory does not grow with the archive.
 
-mod balance;
-mod reading;
+mod files;
 mod repair;
 mod rows;
 
 use std::collections::BTreeSet;
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::thread::{self, ScopedJoinHandle};
 
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, Columns, Dataset};
 use crate::closing;
 use crate::compact;
 use crate::difference::{Difference, Differences};
 use crate::inventory::{Inventory, other_length};
-use crate::ledger::{Ledger, LedgerError, ManifestFile};
-use crate::record::State;
-use crate::run::RunError;
-use crate::tally;
+use crate::ledger::{IdCounts, Ledger, LedgerError, ManifestFile};
+use crate::publish::PublishError;
 
 pub use repair::{Mended, repair};
 
-use balance::{Balance, Hashes, Item, Key};
-use reading::{READERS, ReadFile, Reading, Waiting};
+use rows::Rows;
 
 /// How much of the archive's files is decoded beyond the columns that the ledger has too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,134 +58,53 @@ pub struct Verified {
 
 /// Compares every file of the manifest by size and SHA-256, and every row with the ledger, the tallies and the faces. A
 /// ledger that is damaged is an error; whatever else is wrong is a difference.
-pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified, RunError> {
+pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified, PublishError> {
     let archive = &Archive::for_reading(data_dir);
     let snapshot = &ledger.snapshot()?;
+    ledger.check_integrity()?;
     let (manifest, half_done) = compact::manifest_as_it_stands(ledger, archive)?;
+    let inventory = Inventory::take(ledger, archive, &manifest)?;
+    let sample = sample(&manifest, &inventory.there, scope);
     let mut verified = Verified {
-        half_done,
         files: manifest.len() as u64,
         bytes: sum_of(manifest.iter().map(|file| file.bytes)),
-        ..Verified::default()
+        archived: 0,
+        read_files: sample.len() as u64,
+        read_bytes: sum_of(sample.iter().map(|number| manifest[*number].bytes)),
+        left_over: inventory.left_over,
+        half_done,
+        differences: inventory.differences,
     };
-    let inventory = Inventory::take(ledger, archive, &manifest)?;
-    let there = inventory.there;
-    verified.left_over = inventory.left_over;
-    verified.differences = inventory.differences;
-    let sample = sample(&manifest, &there, scope);
-    verified.read_files = sample.len() as u64;
-    verified.read_bytes = sum_of(sample.iter().map(|number| manifest[*number].bytes));
-    let reading = Reading {
-        archive,
-        manifest: &manifest,
-        run_ids: ledger.run_ids()?,
-        sample,
-        key: Key::random(),
-    };
-    let waiting = Waiting::new(&there);
-    let mut balance = Balance::new(reading.key);
-    let files = thread::scope(|threads| {
-        let others = ledger.readers();
-        let key = reading.key;
-        let pages = threads.spawn(move || check_pages_and_add_up_indices(&others.open()?, key));
-        let readers: [_; READERS] = std::array::from_fn(|_| threads.spawn(|| reading.read(&waiting)));
-        let rows = read_ledger(ledger, &mut verified, (key, &mut balance));
-        // What is wrong with the pages says more than what was read of them.
-        let sound = joined(pages).and_then(|in_indices| {
-            let in_rows = rows?;
-            // Another connection sees what somebody has changed meanwhile, so only this one can tell.
-            if in_rows == in_indices || in_rows == add_up_indices(ledger, key)? {
-                Ok(())
-            } else {
-                Err(ledger.damaged("an index of the ids is not what their rows say"))
-            }
-        });
-        sound.inspect_err(|_| waiting.leave())?;
-        let mut files = Vec::new();
-        for reader in readers {
-            let (taken, mut more) = joined(reader)?;
-            balance.merge(&taken);
-            files.append(&mut more);
-        }
-        Ok::<_, RunError>(files)
-    })?;
     let found = &mut verified.differences;
+    verified.archived = check_ledger(ledger, found)?;
     check_closed(data_dir, ledger, &manifest, found)?;
-    add_files(ledger, &manifest, files, found)?;
-    if let Some(suspects) = balance.suspects() {
-        rows::name_differences((ledger, snapshot), archive, (&manifest, &there), suspects, found)?;
+    let mut rows = Rows::new(snapshot, (ledger, &manifest), found)?;
+    // Faces are held to the verifications, which must all be known by then.
+    for dataset in [Dataset::Verifications, Dataset::FaceImages] {
+        let of_dataset = |number: &&usize| manifest[**number].dataset == dataset.as_str();
+        for number in inventory.there.iter().filter(of_dataset) {
+            let columns = if sample.contains(number) {
+                Columns::All
+            } else {
+                Columns::Compared
+            };
+            files::compare(archive, *number, columns, &mut rows)?;
+        }
     }
+    rows.finish()?;
     Ok(verified)
 }
 
-fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
-}
-
-fn check_pages_and_add_up_indices(ledger: &Ledger, key: Key) -> Result<u128, LedgerError> {
-    ledger.check_pages_and_small_tables()?;
-    add_up_indices(ledger, key)
-}
-
-/// Adds up what the indices of the ids hold.
-fn add_up_indices(ledger: &Ledger, key: Key) -> Result<u128, LedgerError> {
-    let (mut hashes, mut indices) = (Hashes::new(key), 0_u128);
-    ledger.for_each_index_entry(&mut |entry| indices = indices.wrapping_add(hashes.of(Item::Entry(entry))))?;
-    Ok(indices)
-}
-
-/// Looks for what contradicts itself in the ledger, and adds every archived row to the balance. Gives what the indices are to hold.
-fn read_ledger(
-    ledger: &Ledger,
-    verified: &mut Verified,
-    (key, balance): (Key, &mut Balance),
-) -> Result<u128, LedgerError> {
-    let (mut hashes, mut indices) = (Hashes::new(key), 0_u128);
-    let (mut ids, mut highest) = (0, 0);
-    ledger.for_each_row(&mut |number, row, entries| {
-        ids += 1;
-        highest = highest.max(number);
-        for entry in entries {
-            indices = indices.wrapping_add(hashes.of(Item::Entry(*entry)));
-        }
-        if row.state == Some(State::Archived) {
-            verified.archived += 1;
-            balance.add(row.transaction_id, Item::Verification(row.into()));
-        }
-    })?;
-    ledger.for_each_journalled_row(&mut |row| {
-        verified.archived -= 1;
-        balance.take(row.transaction_id, Item::Verification(row.into()));
-    })?;
-    let found = &mut verified.differences;
+/// Looks for what contradicts itself in the ledger. Gives the number of archived ids.
+fn check_ledger(ledger: &Ledger, found: &mut Differences) -> Result<u64, LedgerError> {
+    let IdCounts { ids, highest, archived } = ledger.id_counts()?;
     if highest != ids {
         let what = format!("the highest number is {highest} and there are {ids} ids");
         found.add(Difference::Ledger(what));
     }
     ledger.contradictions(&mut |what| found.add(Difference::Ledger(what)))?;
-    check_counts(ledger, verified.archived, found)?;
-    Ok(indices)
-}
-
-/// Adds what is wrong with each file in itself, and with its tallies.
-fn add_files(
-    ledger: &Ledger,
-    manifest: &[ManifestFile],
-    mut files: Vec<ReadFile>,
-    found: &mut Differences,
-) -> Result<(), LedgerError> {
-    files.sort_by_key(|file| file.number);
-    for file in files {
-        found.append(file.found);
-        let path = &manifest[file.number].path;
-        let Some(counted) = file.counted else { continue };
-        if let Some((key, rows, tally)) = tally::differing(&counted, &ledger.tallies_of(path)?).next() {
-            let (path, key) = (path.clone(), key.join(" "));
-            let what = format!("{rows} rows of {key}, tallied as {tally}");
-            found.add(Difference::Tallies { path, what });
-        }
-    }
-    Ok(())
+    check_counts(ledger, archived, found)?;
+    Ok(archived)
 }
 
 fn check_counts(ledger: &Ledger, archived: u64, found: &mut Differences) -> Result<(), LedgerError> {

@@ -9,6 +9,7 @@ use crate::cli::{Global, VerifyArgs};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, Lock};
 use crate::plain;
+use crate::run::RunError;
 use crate::verify::{Scope, Verified, repair, verify};
 
 pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
@@ -29,14 +30,14 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
             }
         });
         written?;
-        not_mended = repaired?;
+        not_mended = repaired.map_err(RunError::from)?;
         ledger.close()?;
     }
     let scope = Scope {
         percent: args.read_data.unwrap_or(0),
         seed: args.seed.unwrap_or(context.seed),
     };
-    let verified = verify(data_dir, &ledger, scope)?;
+    let verified = verify(data_dir, &ledger, scope).map_err(RunError::from)?;
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     print(&mut out, &verified, scope, quiet && verified.differences.total() == 0)?;
     Ok(if verified.differences.total() + not_mended == 0 {

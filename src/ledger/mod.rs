@@ -26,7 +26,6 @@ mod records;
 mod replies;
 mod report;
 mod settle;
-mod sound;
 mod verify;
 mod writer;
 
@@ -49,8 +48,7 @@ pub use reconcile::MonthRow;
 pub use records::{Adopted, HeldRecords, Kept, VendorRecord};
 pub use report::{ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};
-pub use sound::{Index, IndexEntry, Snapshot};
-pub use verify::{KnownRow, SeenFace, SeenIds};
+pub use verify::{IdCounts, KnownRow, SeenFace, SeenIds, Snapshot};
 pub use writer::{Writer, WriterHandle};
 
 use crate::record::{MerchantBizId, ProductCode, Region, TransactionId};
@@ -203,6 +201,13 @@ impl Ledger {
                 path: path.clone(),
                 source,
             },
+        }
+    }
+
+    fn damaged(&self, what: &str) -> LedgerError {
+        LedgerError::Damaged {
+            path: self.path.clone(),
+            what: what.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
 

@@ -1,20 +1,23 @@
 //! The ledger's side of `idvault verify`: whether it is sound in itself, and what it knows of the archive's rows.
 //!
 //! - [`SeenIds`]: the ids that were read from the archive so far; [`SeenFace`]: how a face fits them
-//! - [`KnownRow`]: what the ledger knows of one
+//! - [`KnownRow`]: what the ledger knows of one; [`IdCounts`]: how many there are
+//! - [`Snapshot`]: the ledger held still meanwhile
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{OptionalExtension, Params, Row, named_params};
 
-use super::{Ledger, LedgerError, Snapshot, Tally};
+use super::{Ledger, LedgerError, Tally};
 use crate::record::{MerchantBizId, State, TransactionId};
 use crate::tally::Counted;
 
 /// What the ledger knows of an id, of that which the archive holds too. Times are microseconds since 1970 UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownRow<'a> {
+    /// Its number in the ledger.
+    pub number: i64,
     /// The transaction.
     pub transaction_id: &'a str,
     /// Where it stands; `None` for a word that is no state.
@@ -33,6 +36,30 @@ pub struct KnownRow<'a> {
     pub passed: Option<bool>,
     /// The sub code.
     pub sub_code: Option<&'a str>,
+}
+
+/// The ledger held still: what somebody changes meanwhile is not seen.
+#[derive(Debug)]
+pub struct Snapshot<'ledger> {
+    ledger: &'ledger Ledger,
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        // The connection rolls back by itself when it is closed; this only does it sooner.
+        drop(self.ledger.connection.execute_batch("ROLLBACK"));
+    }
+}
+
+/// How many ids the ledger has.
+#[derive(Debug, Clone, Copy)]
+pub struct IdCounts {
+    /// All.
+    pub ids: u64,
+    /// The highest number: they are numbered without a gap.
+    pub highest: u64,
+    /// Those that are archived.
+    pub archived: u64,
 }
 
 /// How a face fits what was seen of its transaction.
@@ -63,6 +90,27 @@ struct Seen {
 }
 
 impl Ledger {
+    /// Holds the ledger still. Only one may be there at a time.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, LedgerError> {
+        let begun = self.connection.execute_batch("BEGIN");
+        begun.map_err(self.failed("start to verify"))?;
+        Ok(Snapshot { ledger: self })
+    }
+
+    /// Counts the ids.
+    pub fn id_counts(&self) -> Result<IdCounts, LedgerError> {
+        let counted = self
+            .connection
+            .query_row(include_str!("../../sql/verify_counts.sql"), [], |row| {
+                Ok(IdCounts {
+                    ids: row.get(0)?,
+                    highest: row.get(1)?,
+                    archived: row.get(2)?,
+                })
+            });
+        counted.map_err(self.failed("count the ids"))
+    }
+
     /// Says where the ledger's tables contradict each other.
     pub fn contradictions(&self, each: &mut dyn FnMut(String)) -> Result<(), LedgerError> {
         let mut read = || -> rusqlite::Result<()> {
@@ -193,13 +241,14 @@ impl Ledger {
 }
 
 /// Nothing is checked: what a person may have put there is to be compared, not refused.
-pub(super) fn known<'row>(row: &'row Row<'_>) -> rusqlite::Result<KnownRow<'row>> {
+fn known<'row>(row: &'row Row<'_>) -> rusqlite::Result<KnownRow<'row>> {
     let transaction_id = row.get_ref(0)?.as_str()?;
     let derived = || {
         let id = TransactionId::parse(transaction_id).ok();
         Cow::Owned(id.map_or_else(String::new, |id| MerchantBizId::derive(&id).as_str().to_owned()))
     };
     Ok(KnownRow {
+        number: row.get(9)?,
         transaction_id,
         state: State::from_word(row.get_ref(2)?.as_str()?),
         merchant_biz_id: row.get_ref(1)?.as_str_or_null()?.map_or_else(derived, Cow::Borrowed),
@@ -228,7 +277,7 @@ impl<'ledger> SeenIds<'ledger> {
     /// it before, if any.
     pub fn add(
         &self,
-        transaction_id: &str,
+        number: i64,
         file: u64,
         face_image_sha256: Option<&str>,
     ) -> Result<Option<u64>, LedgerError> {
@@ -238,7 +287,7 @@ impl<'ledger> SeenIds<'ledger> {
                 .connection
                 .prepare_cached(include_str!("../../sql/verify_seen_insert.sql"))?;
             insert.execute(named_params! {
-                ":transaction_id": transaction_id,
+                ":number": number,
                 ":file": file,
                 ":face_image_sha256": face_image_sha256,
             })
@@ -246,12 +295,12 @@ impl<'ledger> SeenIds<'ledger> {
         if insert().map_err(self.ledger.failed("note an archived id"))? == 1 {
             return Ok(None);
         }
-        Ok(self.lookup(transaction_id)?.map(|seen| seen.file))
+        Ok(self.lookup(number)?.map(|seen| seen.file))
     }
 
     /// A face that a file holds.
-    pub fn add_face(&self, transaction_id: &str, file: u64) -> Result<SeenFace, LedgerError> {
-        let Some(seen) = self.lookup(transaction_id)? else {
+    pub fn add_face(&self, number: i64, file: u64) -> Result<SeenFace, LedgerError> {
+        let Some(seen) = self.lookup(number)? else {
             return Ok(SeenFace::Unknown);
         };
         match seen.face_file {
@@ -262,7 +311,7 @@ impl<'ledger> SeenIds<'ledger> {
                     self.ledger
                         .connection
                         .prepare_cached(include_str!("../../sql/verify_seen_face.sql"))?
-                        .execute(named_params! { ":transaction_id": transaction_id, ":file": file })
+                        .execute(named_params! { ":number": number, ":file": file })
                 };
                 update().map_err(self.ledger.failed("note a face"))?;
                 Ok(SeenFace::First(seen.face_image_sha256))
@@ -292,14 +341,14 @@ impl<'ledger> SeenIds<'ledger> {
         read().map_err(self.ledger.failed("compare the archived ids"))
     }
 
-    fn lookup(&self, transaction_id: &str) -> Result<Option<Seen>, LedgerError> {
+    fn lookup(&self, number: i64) -> Result<Option<Seen>, LedgerError> {
         let read = || {
             let mut lookup = self
                 .ledger
                 .connection
                 .prepare_cached(include_str!("../../sql/verify_seen_lookup.sql"))?;
-            let id = named_params! { ":transaction_id": transaction_id };
-            let seen = lookup.query_row(id, |row| {
+            let number = named_params! { ":number": number };
+            let seen = lookup.query_row(number, |row| {
                 Ok(Seen {
                     file: row.get(0)?,
                     face_image_sha256: row.get(1)?,

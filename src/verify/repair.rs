@@ -12,7 +12,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{RunError, compare_bytes};
+use super::compare_bytes;
 use crate::archive::{Archive, ArchiveError, CheckedFile, Room, Stray};
 use crate::compact;
 use crate::files::FileError;
@@ -83,7 +83,7 @@ pub fn repair(
     archive: &Archive,
     now: Timestamp,
     say: &mut dyn FnMut(&Mended),
-) -> Result<u64, RunError> {
+) -> Result<u64, PublishError> {
     ledger.check_integrity()?;
     // Else the files that were merged would be put back beside the one that they are now.
     for path in compact::recover(ledger, archive, now)? {
@@ -141,7 +141,7 @@ impl Repair<'_> {
         }
     }
 
-    fn put_files_back(&mut self) -> Result<(), RunError> {
+    fn put_files_back(&mut self) -> Result<(), PublishError> {
         let (archive, manifest) = (self.archive, self.manifest);
         let wanted: Vec<&ManifestFile> = split_by_order(archive, manifest)?.1;
         if wanted.is_empty() {
@@ -187,7 +187,7 @@ impl Repair<'_> {
     }
 
     /// Files that are not where a file in order is, and as long as one that is wanted.
-    fn loose_files(&self, wanted: &[&ManifestFile]) -> Result<Vec<Loose>, RunError> {
+    fn loose_files(&self, wanted: &[&ManifestFile]) -> Result<Vec<Loose>, PublishError> {
         let wanted_paths: BTreeSet<&str> = wanted.iter().map(|file| &*file.path).collect();
         let lengths: BTreeSet<u64> = wanted.iter().map(|file| file.bytes).collect();
         let mut taken: BTreeSet<String> = self.manifest.iter().map(|file| file.path.clone()).collect();
@@ -215,7 +215,7 @@ impl Repair<'_> {
         Ok(loose)
     }
 
-    fn clear_left_overs(&mut self) -> Result<(), RunError> {
+    fn clear_left_overs(&mut self) -> Result<(), PublishError> {
         let mut failed = Vec::new();
         let recovered = recover(self.ledger, self.archive, &mut |error| {
             failed.push(error);
@@ -228,7 +228,7 @@ impl Repair<'_> {
             Ok(recovered) => recovered,
             // Said by the comparison that follows.
             Err(PublishError::Ledger(LedgerError::Inconsistent { .. })) => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         if recovered.staging > 0 {
             let entries = recovered.staging;
@@ -240,7 +240,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn set_copies_aside(&mut self) -> Result<(), RunError> {
+    fn set_copies_aside(&mut self) -> Result<(), PublishError> {
         let mut extra = OnDisk::list(self.archive)?.files;
         let staged = self.ledger.staged_files()?;
         for path in self.manifest.iter().map(|file| &file.path).chain(&staged) {
@@ -266,7 +266,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    fn tally_again(&mut self) -> Result<(), RunError> {
+    fn tally_again(&mut self) -> Result<(), PublishError> {
         let (in_order, _) = split_by_order(self.archive, self.manifest)?;
         for file in in_order.into_iter().filter(|file| file.dataset == "verifications") {
             let Some(counted) = self.done(self.archive.tally(&file.path))? else {
@@ -294,7 +294,7 @@ impl Repair<'_> {
 fn split_by_order<'a>(
     archive: &Archive,
     manifest: &'a [ManifestFile],
-) -> Result<(Vec<&'a ManifestFile>, Vec<&'a ManifestFile>), RunError> {
+) -> Result<(Vec<&'a ManifestFile>, Vec<&'a ManifestFile>), PublishError> {
     let on_disk = OnDisk::list(archive)?.files;
     let (mut in_order, mut wanted) = (Vec::new(), Vec::new());
     for file in manifest {
