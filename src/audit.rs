@@ -1,7 +1,6 @@
 //! The tallies of the archive against those of the ledger, each counted by itself: the archive's from the columns of its
 //! files, the ledger's from what was tallied at publication and from the state of each id.
 //!
-//! - [`of_run`]: what a run published, in every run
 //! - [`of_days`]: some days, as a month that is compared with the bill or signed off; [`Audited`]: what was found
 //!
 //! `verify` compares everything, row by row.
@@ -25,21 +24,6 @@ pub struct Audited {
     pub files: Vec<ManifestFile>,
     /// Where archive and ledger differ, a sentence each.
     pub differences: Vec<String>,
-}
-
-/// Counts the files again that the run published, and holds every file's tallies to its rows. Gives a sentence for each
-/// difference.
-pub fn of_run(ledger: &Ledger, archive: &Archive, run_id: &str) -> Result<Vec<String>, LedgerError> {
-    let mut differences = ledger.adrift()?;
-    for file in ledger
-        .manifest()?
-        .iter()
-        .filter(|file| is_counted(file) && file.run_id == run_id)
-    {
-        compare(ledger, archive, file, &mut differences)?;
-    }
-    differences.truncate(MAX_NAMED);
-    Ok(differences)
 }
 
 /// Hashes the files of the days `from..=to` and counts them again, and compares all archived ids with all tallies. A compaction

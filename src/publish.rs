@@ -22,8 +22,9 @@ use crate::ledger::{Ledger, LedgerError, NewFile, Run};
 use crate::record::State;
 use crate::stop::Stop;
 use crate::tables::SubCodes;
+use crate::tally::differing;
 pub use batch::new_file;
-use batch::{Part, PublishBatch, Target};
+use batch::{Part, PublishBatch, Target, tallied};
 
 /// Rows of one file of verifications. What was begun is synced, read back and committed before the run can end.
 pub const FILE_ROWS: u64 = 128 * 1024;
@@ -50,7 +51,7 @@ impl From<FileError> for PublishError {
 }
 
 /// What was published.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Published {
     /// Billing days; one comes twice where an earlier run had left some of it.
     pub days: u32,
@@ -65,6 +66,9 @@ pub struct Published {
     pub face_images: u64,
     /// Bytes of both datasets.
     pub bytes: u64,
+    /// Where the committed tallies are not those of the files, a sentence each.
+    #[serde(skip)]
+    pub differences: Vec<String>,
 }
 
 /// Publishes what is journalled.
@@ -161,10 +165,26 @@ impl Publisher<'_> {
             self.ledger.stage_files(&self.run.id, &manifest)?;
             StagedFile::publish(&files)?;
             self.ledger.publish_rows(last, rows, &manifest, self.now)?;
+            self.check_tallies(&manifest, published)?;
             if overdue {
                 return Ok(());
             }
         }
+    }
+
+    /// Holds the tallies that were committed to those that were counted.
+    fn check_tallies(&self, files: &[NewFile], published: &mut Published) -> Result<(), LedgerError> {
+        for file in files {
+            let committed = self.ledger.tallies_of(&file.path)?;
+            let difference = differing(&tallied(&file.tallies), &committed)
+                .next()
+                .map(|(key, rows, tally)| {
+                    let (path, key) = (&file.path, key.join(" "));
+                    format!("{path} has {rows} rows of {key}, tallied as {tally}")
+                });
+            published.differences.extend(difference);
+        }
+        Ok(())
     }
 
     /// A batch's rows in complete files, after `parts` of earlier batches; and whether the run has to end now.

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::archive::{Archive, ArchiveError};
-use crate::audit;
 use crate::clock::Clock;
 use crate::compact;
 use crate::config::Settings;
@@ -160,7 +159,8 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
             story.expired = ledger.expire_quarantined(night.clock.now())?;
         }
     }
-    story.figures_differ = audit::of_run(&ledger, &archive, &run.id)?;
+    story.figures_differ = ledger.adrift()?;
+    story.figures_differ.append(&mut story.published.differences);
     story.archive_differs = Inventory::of_run(&ledger, &archive)?;
     let mut report = night.report(&mut ledger, &run, &reports, story)?;
     report.summary.stages.report = laps.lap();

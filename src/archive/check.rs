@@ -2,7 +2,7 @@
 //!
 //! - [`CheckedFile`]: the bytes of a file as it is
 //! - [`Found`]: what is below a folder; [`FoundFile`], [`UnreadableFolder`]: one of it
-//! - [`Written`], [`IdDigest`]: what a staged file must read back as
+//! - [`Written`], [`IdDigest`]: what a staged file must read back as; [`ReadBack`]: what it did
 
 use std::fs;
 use std::io;
@@ -11,9 +11,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::ArchiveError;
-use super::rows::read_ids;
+use super::rows::read_ids_and_tally;
 use crate::files::{self, FileError};
 use crate::record::hex;
+use crate::tally::Counted;
 
 /// The bytes of a file as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,14 @@ impl Found {
     }
 }
 
+/// A staged file, as it was read back.
+#[derive(Debug)]
+pub(super) struct ReadBack {
+    pub(super) is: CheckedFile,
+    /// Its verifications by product, region and sub code; none of faces.
+    pub(super) counted: Counted,
+}
+
 /// What a staged file must read back as.
 #[derive(Debug)]
 pub(super) struct Written {
@@ -99,9 +108,9 @@ impl IdDigest {
     }
 }
 
-/// Reads the file at `path` from the disk and compares it with what was written: first its bytes, then its rows. Gives its length and
-/// its SHA-256, as they were read.
-pub(super) fn read_back(path: &Path, written: &Written) -> Result<CheckedFile, ArchiveError> {
+/// Reads the file at `path` from the disk and compares it with what was written: first its bytes, then its rows. Gives its length,
+/// its SHA-256 and its tallies, as they were read.
+pub(super) fn read_back(path: &Path, written: &Written) -> Result<ReadBack, ArchiveError> {
     let different = |what: String| ArchiveError::ReadBack {
         path: path.to_owned(),
         what,
@@ -119,7 +128,7 @@ pub(super) fn read_back(path: &Path, written: &Written) -> Result<CheckedFile, A
         )));
     }
     let mut ids = IdDigest::default();
-    read_ids(path, &mut |id| ids.add(id))?;
+    let counted = read_ids_and_tally(path, &mut |id| ids.add(id))?;
     if ids.rows != written.ids.rows {
         let (read, appended) = (ids.rows, written.ids.rows);
         return Err(different(format!("{read} rows were read, {appended} were written")));
@@ -127,9 +136,10 @@ pub(super) fn read_back(path: &Path, written: &Written) -> Result<CheckedFile, A
     if ids.sha256() != written.ids.sha256() {
         return Err(different("its transaction ids are others than were written".to_owned()));
     }
-    Ok(CheckedFile {
-        bytes,
-        sha256: hex(&sha256.finalize()),
+    let sha256 = hex(&sha256.finalize());
+    Ok(ReadBack {
+        is: CheckedFile { bytes, sha256 },
+        counted,
     })
 }
 

@@ -178,10 +178,28 @@ pub(super) fn read_faces<E: From<ArchiveError>>(
 /// Decodes every column of every row of either dataset, and hands each row's transaction id to `each`. Returns the rows.
 pub(super) fn read_ids(path: &Path, each: &mut dyn FnMut(&str)) -> Result<u64, ArchiveError> {
     read(path, None, &mut |batch| {
-        let ids = column::<StringArray>(batch, "transaction_id")?;
-        ids.iter().flatten().for_each(&mut *each);
+        hand_over_ids(batch, each)?;
         Ok(Ok(()))
     })
+}
+
+/// As [`read_ids`], and counts verifications by product, region and sub code. Faces have none of these.
+pub(super) fn read_ids_and_tally(path: &Path, each: &mut dyn FnMut(&str)) -> Result<Counted, ArchiveError> {
+    let mut counted = Counted::new();
+    read::<ArchiveError>(path, None, &mut |batch| {
+        hand_over_ids(batch, each)?;
+        if batch.column_by_name("sub_code").is_some() {
+            count(batch, &mut counted)?;
+        }
+        Ok(Ok(()))
+    })?;
+    Ok(counted)
+}
+
+fn hand_over_ids(batch: &RecordBatch, each: &mut dyn FnMut(&str)) -> Result<(), ParquetError> {
+    let ids = column::<StringArray>(batch, "transaction_id")?;
+    ids.iter().flatten().for_each(each);
+    Ok(())
 }
 
 /// Takes a batch. It fails for two reasons: the file is damaged, or whoever wants the rows says so.

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::check::CheckedFile;
+use super::check::ReadBack;
 use super::{ArchiveError, Dataset};
 use crate::files;
+use crate::tally::Counted;
 
 /// Where a day's files are staged, and what they will be called.
 #[derive(Debug, Clone)]
@@ -60,18 +61,21 @@ pub struct StagedFile {
     pub bytes: u64,
     /// The SHA-256 of its bytes in lower-case hex.
     pub sha256: String,
+    /// Its verifications by product, region and sub code, as they were read back; none of faces.
+    pub counted: Counted,
     scratch: Scratch,
     root: PathBuf,
 }
 
 impl StagedFile {
-    pub(super) fn new(dataset: Dataset, place: &Place, scratch: Scratch, rows: u64, found: CheckedFile) -> Self {
+    pub(super) fn new(dataset: Dataset, place: &Place, scratch: Scratch, rows: u64, found: ReadBack) -> Self {
         Self {
             dataset,
             relative_path: place.relative_path(dataset),
             rows,
-            bytes: found.bytes,
-            sha256: found.sha256,
+            bytes: found.is.bytes,
+            sha256: found.is.sha256,
+            counted: found.counted,
             scratch,
             root: place.root.clone(),
         }
@@ -80,6 +84,14 @@ impl StagedFile {
     /// Where it is until then.
     pub(super) fn staged_at(&self) -> &Path {
         &self.scratch.0
+    }
+
+    /// For rows that read back as others than were appended.
+    pub fn not_as_appended(&self, what: String) -> ArchiveError {
+        ArchiveError::ReadBack {
+            path: self.scratch.0.clone(),
+            what,
+        }
     }
 
     /// A name for its folder in the staging folder, which no other file's has.

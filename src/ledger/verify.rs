@@ -275,12 +275,7 @@ impl<'ledger> SeenIds<'ledger> {
 
     /// An id that a file of verifications holds, and the hash of its first face; gives the number of the file that had
     /// it before, if any.
-    pub fn add(
-        &self,
-        number: i64,
-        file: u64,
-        face_image_sha256: Option<&str>,
-    ) -> Result<Option<u64>, LedgerError> {
+    pub fn add(&self, number: i64, file: u64, face_image_sha256: Option<&str>) -> Result<Option<u64>, LedgerError> {
         let insert = || {
             let mut insert = self
                 .ledger

@@ -16,6 +16,7 @@ use crate::day::BillingZone;
 use crate::ledger::{NewFile, Place, Run, Tally};
 use crate::record::Verification;
 use crate::tables::SubCodes;
+use crate::tally::{Counted, differing};
 use crate::vendor::wire;
 
 /// Rows of a batch, whose replies are dropped from the journal in one commit: in most nights all of them.
@@ -118,6 +119,9 @@ impl<'a> PublishBatch<'a> {
     fn complete(&mut self) -> Result<(), ArchiveError> {
         if let Some(Open { rows, files, .. }) = self.open.take() {
             let files = files.finish()?;
+            for file in &files {
+                rows.check_tallies(file)?;
+            }
             self.complete.push(Part { rows, files });
         }
         Ok(())
@@ -212,6 +216,29 @@ impl Rows {
             ),
         }
     }
+}
+
+impl Rows {
+    /// Holds what was read back of a file of verifications to what was appended to it.
+    fn check_tallies(&self, file: &StagedFile) -> Result<(), ArchiveError> {
+        if file.dataset != Dataset::Verifications {
+            return Ok(());
+        }
+        let appended = tallied(&self.tallies);
+        match differing(&file.counted, &appended).next() {
+            None => Ok(()),
+            Some((key, read, rows)) => {
+                let key = key.join(" ");
+                Err(file.not_as_appended(format!("{read} rows of {key} were read, {rows} were appended")))
+            }
+        }
+    }
+}
+
+/// Tallies in the form in which two counts are compared.
+pub(super) fn tallied(tallies: &[Tally]) -> Counted {
+    let key = |tally: &Tally| [&tally.product_code, &tally.region, &tally.sub_code].map(String::clone);
+    tallies.iter().map(|tally| (key(tally), tally.verifications)).collect()
 }
 
 impl Part {

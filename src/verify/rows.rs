@@ -99,11 +99,14 @@ impl<'a> Rows<'a> {
             let transaction_id = transaction_id.to_owned();
             found.add(Difference::Face { transaction_id, what });
         })?;
-        self.seen.unseen(&mut |id| found.add(Difference::NotInArchive(id.to_owned())))
+        self.seen
+            .unseen(&mut |id| found.add(Difference::NotInArchive(id.to_owned())))
     }
 
     fn path_of(&self, number: u64) -> String {
-        let file = usize::try_from(number).ok().and_then(|number| self.manifest.get(number));
+        let file = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.manifest.get(number));
         file.map_or_else(String::new, |file| file.path.clone())
     }
 }
