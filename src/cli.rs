@@ -322,6 +322,10 @@ pub struct VerifyArgs {
     /// Mend what can be mended without guessing, and say what was done; deletes no data
     #[arg(long)]
     pub repair: bool,
+    /// Ask again for the records of files that are missing or damaged. What the vendor has deleted is lost, and named. Restore
+    /// a backup of these files first, if there is one
+    #[arg(long, requires = "repair")]
+    pub refetch: bool,
 }
 
 fn parse_percent(text: &str) -> Result<u8, String> {

@@ -233,6 +233,12 @@ pub fn read_through(path: &Path, mut take: impl FnMut(&[u8])) -> Result<u64, Fil
     }
 }
 
+/// Whether a read failed because of the disk itself, an unreadable sector for example: what is there is damaged, and a second
+/// try does not mend it.
+pub fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// Makes a file or folder durable.
 pub fn sync(path: &Path) -> Result<(), FileError> {
     let open = File::open(path).map_err(FileError::because("open", path))?;

@@ -2,12 +2,13 @@
 //!
 //! - [`verify`]: the comparison; [`Scope`]: how much is decoded
 //! - [`Verified`]: what it found
-//! - [`repair()`]: mends what can be mended without guessing; [`Mended`]: what it did
+//! - [`repair()`]: mends what can be mended without guessing; [`refetch()`]: asks again for the rest; [`Mended`]: what they did
 //!
 //! SQLite checks its own pages and indices. Then the files are read one after the other (`files`), and each row is looked up in
 //! the ledger (`rows`). What was seen is kept in SQLite's temporary database, so memory does not grow with the archive.
 
 mod files;
+mod refetch;
 mod repair;
 mod rows;
 
@@ -18,10 +19,12 @@ use crate::archive::{Archive, ArchiveError, Columns, Dataset};
 use crate::closing;
 use crate::compact;
 use crate::difference::{Difference, Differences};
-use crate::inventory::{Inventory, other_length};
+use crate::files::is_damage;
+use crate::inventory::{Inventory, OnDisk, other_length};
 use crate::ledger::{IdCounts, Ledger, LedgerError, ManifestFile};
 use crate::publish::PublishError;
 
+pub use refetch::refetch;
 pub use repair::{Mended, repair};
 
 use rows::Rows;
@@ -151,6 +154,37 @@ fn compare_bytes(archive: &Archive, file: &ManifestFile) -> Result<Option<Differ
         return Ok(None);
     };
     Ok(Some(Difference::ChangedFile { path: path(), what }))
+}
+
+/// A file of the manifest, as it is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Condition {
+    /// As it was published.
+    InOrder,
+    /// Not there.
+    Missing,
+    /// There with other bytes, or on an unreadable sector.
+    Damaged,
+    /// It can't be read for another reason, such as its mode.
+    Unknown(String),
+}
+
+/// Looks at a file of the manifest.
+fn condition_of(archive: &Archive, on_disk: &OnDisk, file: &ManifestFile) -> Result<Condition, ArchiveError> {
+    if !on_disk.files.get(&file.path).is_some_and(|found| found.regular) {
+        return Ok(if on_disk.may_hold(&file.path) {
+            Condition::Unknown("its folder can't be listed".to_owned())
+        } else {
+            Condition::Missing
+        });
+    }
+    match archive.check(&file.path) {
+        Ok(found) if (found.bytes, &found.sha256) == (file.bytes, &file.sha256) => Ok(Condition::InOrder),
+        Ok(_) => Ok(Condition::Damaged),
+        Err(ArchiveError::File(error)) if is_damage(&error.source) => Ok(Condition::Damaged),
+        Err(error @ ArchiveError::File(_)) => Ok(Condition::Unknown(crate::error_chain(&error))),
+        Err(other) => Err(other),
+    }
 }
 
 /// Files to be decoded whole, by their number: drawn until they hold the share of the bytes that is asked for.

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::ledger::{Ledger, Lock};
 use crate::plain;
 use crate::run::RunError;
-use crate::verify::{Scope, Verified, repair, verify};
+use crate::verify::{Mended, Scope, Verified, refetch, repair, verify};
 
 pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.data_settings(global.overrides())?;
@@ -24,11 +24,17 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     if args.repair {
         let mut written = Ok(());
         let mut ledger = Ledger::open(data_dir, &lock)?;
-        let repaired = repair(&mut ledger, &Archive::open(data_dir)?, now, &mut |mended| {
+        let archive = Archive::open(data_dir)?;
+        let mut tell = |mended: &Mended| {
             if written.is_ok() {
                 written = say(&mut out, mended);
             }
-        });
+        };
+        let mut repaired = repair(&mut ledger, &archive, now, &mut tell);
+        if args.refetch {
+            let refetched = |not_mended| Ok(not_mended + refetch(&ledger, &archive, now, &mut tell)?);
+            repaired = repaired.and_then(refetched);
+        }
         written?;
         not_mended = repaired.map_err(RunError::from)?;
         ledger.close()?;

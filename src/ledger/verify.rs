@@ -41,7 +41,7 @@ pub struct KnownRow<'a> {
 /// The ledger held still: what somebody changes meanwhile is not seen.
 #[derive(Debug)]
 pub struct Snapshot<'ledger> {
-    ledger: &'ledger Ledger,
+    pub(super) ledger: &'ledger Ledger,
 }
 
 impl Drop for Snapshot<'_> {
@@ -79,11 +79,11 @@ pub enum SeenFace {
 /// disk: memory does not grow with the archive.
 #[derive(Debug)]
 pub struct SeenIds<'ledger> {
-    ledger: &'ledger Ledger,
+    pub(super) ledger: &'ledger Ledger,
 }
 
 /// A row of the temporary table.
-struct Seen {
+pub(super) struct Seen {
     file: u64,
     face_image_sha256: Option<String>,
     face_file: Option<u64>,
@@ -336,7 +336,7 @@ impl<'ledger> SeenIds<'ledger> {
         read().map_err(self.ledger.failed("compare the archived ids"))
     }
 
-    fn lookup(&self, number: i64) -> Result<Option<Seen>, LedgerError> {
+    pub(super) fn lookup(&self, number: i64) -> Result<Option<Seen>, LedgerError> {
         let read = || {
             let mut lookup = self
                 .ledger

@@ -12,6 +12,8 @@ use crate::record::State;
 const NO_ENDPOINT: &str = "no_endpoint";
 /// The vendor does not know the id in that region, or has deleted it (vendor's CheckResult page, 2026-04-01).
 const UNKNOWN_ID: &str = "TransactionIdInvalid";
+/// The ledger's word where `verify --refetch` found neither archive nor vendor to have it.
+const ARCHIVE_DAMAGED: &str = "archive_damaged";
 /// The customer has not finished, or the verdict is still open (the same page).
 const NOT_FINAL: [&str; 2] = ["ProcessNotCompleted", "Success"];
 
@@ -33,18 +35,21 @@ pub enum Cause {
     Outage,
     /// It came in after its deadline, or so close to it that one run at most could ask for it.
     FirstSeenTooLate,
+    /// It was archived, and its file was missing or damaged when the vendor had deleted it.
+    ArchiveDamaged,
     /// No run got to it yet: the quota was used up, the runs were stopped, or there were none.
     NotReached,
 }
 
 impl Cause {
     /// Every cause, in the order of the reports.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotCompleted,
         Self::Quarantined,
         Self::Region,
         Self::Outage,
         Self::FirstSeenTooLate,
+        Self::ArchiveDamaged,
         Self::NotReached,
     ];
 
@@ -56,6 +61,7 @@ impl Cause {
             Self::Region => "region",
             Self::Outage => "outage",
             Self::FirstSeenTooLate => "first_seen_too_late",
+            Self::ArchiveDamaged => ARCHIVE_DAMAGED,
             Self::NotReached => "not_reached",
         }
     }
@@ -85,6 +91,7 @@ fn answered(line: &ExpiryLine) -> Option<Cause> {
         return Some(Cause::Region);
     }
     match (line.state, line.code_in_time.as_deref()) {
+        (State::Lost, Some(ARCHIVE_DAMAGED)) => Some(Cause::ArchiveDamaged),
         (_, Some(NO_ENDPOINT | UNKNOWN_ID)) => Some(Cause::Region),
         (State::Quarantined, _) => Some(Cause::Quarantined),
         // It was in quarantine until the end: nobody called it deleted.

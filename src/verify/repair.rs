@@ -17,7 +17,7 @@ use crate::archive::{Archive, ArchiveError, CheckedFile, Room, Stray};
 use crate::compact;
 use crate::files::FileError;
 use crate::inventory::OnDisk;
-use crate::ledger::{Ledger, LedgerError, ManifestFile, Tally};
+use crate::ledger::{GoneRecord, Ledger, LedgerError, ManifestFile, Tally};
 use crate::publish::{PublishError, recover};
 
 /// Something that was mended, or could not be.
@@ -50,7 +50,16 @@ pub enum Mended {
     Completed(String),
     /// A file was counted again.
     Retallied(String),
-    /// Nothing: the file system refused.
+    /// A file is in the manifest no more.
+    TakenOut(String),
+    /// Records are pending again.
+    AskedAgain {
+        /// How many.
+        records: u64,
+    },
+    /// A record is lost: neither archive nor vendor holds it.
+    Gone(GoneRecord),
+    /// Nothing: the file system refused, or there is nothing to mend it with.
     Not {
         /// What, to which file.
         why: String,
@@ -71,9 +80,33 @@ impl fmt::Display for Mended {
             ),
             Self::Completed(path) => write!(f, "completed: archive/{path}, of a compaction that was cut off"),
             Self::Retallied(path) => write!(f, "tallied: archive/{path} was counted again"),
+            Self::TakenOut(path) => write!(f, "taken out: archive/{path} is in the manifest no more"),
+            Self::AskedAgain { records } => write!(f, "asked for again: {records} records, by the next run"),
+            Self::Gone(gone) => write_gone(f, gone),
             Self::Not { why } => write!(f, "not mended: {why}"),
         }
     }
+}
+
+fn write_gone(f: &mut fmt::Formatter<'_>, gone: &GoneRecord) -> fmt::Result {
+    let GoneRecord {
+        transaction_id,
+        product_code,
+        region,
+        verified_at,
+        passed,
+        sub_code,
+    } = gone;
+    write!(f, "gone: {transaction_id} ({product_code}, {region}, ")?;
+    match verified_at {
+        Some(time) => write!(f, "verified at {time}")?,
+        None => write!(f, "verified at an unknown time")?,
+    }
+    let verdict = if *passed { "passed" } else { "failed" };
+    write!(
+        f,
+        ", {verdict} with sub code {sub_code}): the vendor has deleted it, so it is lost"
+    )
 }
 
 /// Mends what can be mended, and says each thing once it is done, or could not be. A second call finishes what a first one
