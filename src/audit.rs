@@ -59,8 +59,8 @@ fn changed(archive: &Archive, file: &ManifestFile) -> Option<String> {
     match archive.check(&file.path) {
         Ok(found) if found.bytes == file.bytes && found.sha256 == file.sha256 => None,
         Ok(_) => Some(format!("{} has another SHA-256 than the manifest says", file.path)),
-        // Said by whoever reads it next.
-        Err(_) => None,
+        // What can't be hashed must not be signed.
+        Err(error) => Some(format!("{} can't be hashed: {}", file.path, error_chain(&error))),
     }
 }
 

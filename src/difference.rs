@@ -83,6 +83,8 @@ pub enum Difference {
         /// In what.
         what: String,
     },
+    /// The large reply of a journalled transaction is missing or damaged.
+    Reply(String),
     /// A transaction is in the archive more than once.
     Twice {
         /// The transaction.
@@ -109,6 +111,7 @@ impl Difference {
             Self::NotInArchive(_) => "not in the archive",
             Self::Row { .. } => "row",
             Self::Face { .. } => "face",
+            Self::Reply(_) => "reply",
             Self::Twice { .. } => "twice",
         }
     }
@@ -143,6 +146,10 @@ impl fmt::Display for Difference {
                 "{kind}: {transaction_id} in {path} has another {column} than the ledger"
             ),
             Self::Face { transaction_id, what } => write!(f, "{kind}: {transaction_id} {what}"),
+            Self::Reply(transaction_id) => write!(
+                f,
+                "{kind}: that about {transaction_id} is missing or damaged in the file beside the ledger; the next run asks for it again"
+            ),
             Self::Twice {
                 transaction_id,
                 paths: [one, other],

@@ -12,8 +12,9 @@ use std::path::Path;
 use crate::archive::{Archive, ArchiveError, FoundFile, Room, UnreadableFolder};
 use crate::compact;
 use crate::difference::{Difference, Differences};
-use crate::ledger::{Ledger, ManifestFile};
-use crate::publish::{PublishError, not_left_over};
+use crate::ledger::{DamagedReplies, Ledger, ManifestFile};
+use crate::publish::PublishError;
+use crate::publish::recovery::{Staged, judge, published, verifications_first};
 
 /// Folders of `archive/` in which idvault or a catalog keeps files that the manifest does not list.
 const UNLISTED_FOLDERS: [&str; 2] = ["_changes", "dim"];
@@ -30,28 +31,26 @@ pub struct Inventory {
     other_length: Vec<(String, String)>,
     /// Files that a publication left which was cut off. The next run removes them.
     pub left_over: Vec<String>,
+    /// Files that complete such a publication. The next run takes them into the manifest.
+    pub half_done: Vec<String>,
     /// Files that are missing, and files that are nobody's.
     pub differences: Differences,
 }
 
 impl Inventory {
-    /// Compares what is there with `manifest`.
-    pub fn take(ledger: &Ledger, archive: &Archive, manifest: &[ManifestFile]) -> Result<Self, PublishError> {
+    /// Compares what is there with `manifest`. Replies that a staged file holds are taken off `damaged`.
+    pub fn take(
+        ledger: &Ledger,
+        archive: &Archive,
+        manifest: &[ManifestFile],
+        damaged: &mut DamagedReplies,
+    ) -> Result<Self, PublishError> {
         let mut inventory = Self::default();
         let mut on_disk = OnDisk::list(archive)?;
         for (number, file) in manifest.iter().enumerate() {
             inventory.look_for(number, file, &mut on_disk);
         }
-        for path in ledger.staged_files()? {
-            if !on_disk.files.get(&path).is_some_and(|file| file.regular) {
-                continue;
-            }
-            on_disk.files.remove(&path);
-            match not_left_over(ledger, archive, &path)? {
-                None => inventory.left_over.push(path),
-                Some(what) => inventory.differences.add(Difference::Manifest { path, what }),
-            }
-        }
+        inventory.look_at_staged((ledger, archive), &mut on_disk, damaged)?;
         for path in on_disk.files.into_keys() {
             inventory.differences.add(Difference::ExtraFile(path));
         }
@@ -67,11 +66,40 @@ impl Inventory {
     /// All differences of a run's end, those in length too.
     pub fn of_run(ledger: &Ledger, archive: &Archive) -> Result<Differences, PublishError> {
         let (manifest, _) = compact::manifest_as_it_stands(ledger, archive)?;
-        let mut inventory = Self::take(ledger, archive, &manifest)?;
+        let mut inventory = Self::take(ledger, archive, &manifest, &mut DamagedReplies::default())?;
         for (path, what) in inventory.other_length {
             inventory.differences.add(Difference::ChangedFile { path, what });
         }
         Ok(inventory.differences)
+    }
+
+    /// Files that a publication left which was cut off.
+    fn look_at_staged(
+        &mut self,
+        (ledger, archive): (&Ledger, &Archive),
+        on_disk: &mut OnDisk,
+        damaged: &mut DamagedReplies,
+    ) -> Result<(), PublishError> {
+        let mut staged = verifications_first(ledger.staged_files()?);
+        staged.retain(|path| on_disk.files.get(path).is_some_and(|file| file.regular));
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let mut published = published(ledger)?;
+        for path in staged {
+            on_disk.files.remove(&path);
+            let file = ledger.staged_file(&path)?;
+            match judge(ledger, archive, &file, damaged, &mut published)? {
+                Staged::LeftOver => self.left_over.push(path),
+                Staged::Completes => self.half_done.push(path),
+                Staged::Damaged => self.differences.add(Difference::ChangedFile {
+                    path,
+                    what: "other bytes than were staged".to_owned(),
+                }),
+                Staged::Contradicts(what) => self.differences.add(Difference::Manifest { path, what }),
+            }
+        }
+        Ok(())
     }
 
     fn look_for(&mut self, number: usize, file: &ManifestFile, on_disk: &mut OnDisk) {

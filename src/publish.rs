@@ -7,9 +7,10 @@
 //! - [`Publisher`]: publishes what is journalled, unless the run has to end first
 //! - [`Published`]: what it wrote
 //! - `batch`: rows on their way into files
-//! - [`recover`]: removes what a cut-off publication left behind; [`Recovered`]: what that was
+//! - `recovery`: removes what a cut-off publication left behind, or completes it
 
 mod batch;
+pub mod recovery;
 
 use std::ops::ControlFlow;
 
@@ -19,7 +20,6 @@ use crate::archive::{Archive, ArchiveError, Dataset, StagedFile};
 use crate::day::BillingZone;
 use crate::files::FileError;
 use crate::ledger::{Ledger, LedgerError, NewFile, Run};
-use crate::record::State;
 use crate::stop::Stop;
 use crate::tables::SubCodes;
 use crate::tally::differing;
@@ -88,63 +88,6 @@ pub struct Publisher<'a> {
     pub now: Timestamp,
     /// Says when the run has to end.
     pub stop: &'a Stop,
-}
-
-/// What an interrupted publication had left behind.
-#[derive(Debug, Default)]
-pub struct Recovered {
-    /// Files and folders in the staging folder.
-    pub staging: u64,
-    /// Files that had their name and were never taken into the manifest, below archive/.
-    pub files: Vec<String>,
-}
-
-/// Removes what an interrupted publication left behind; its rows are all still journalled. What can't be removed is handed to
-/// `failed`, which says whether to go on without it.
-pub fn recover(
-    ledger: &mut Ledger,
-    archive: &Archive,
-    failed: &mut dyn FnMut(ArchiveError) -> Result<(), ArchiveError>,
-) -> Result<Recovered, PublishError> {
-    let staged = ledger.staged_files()?;
-    for path in &staged {
-        if let Some(what) = not_left_over(ledger, archive, path)? {
-            let (path, what) = (ledger.path().to_owned(), format!("{path}: {what}"));
-            return Err(LedgerError::Inconsistent { path, what }.into());
-        }
-    }
-    let mut recovered = Recovered {
-        staging: archive.clear_staging(failed)?,
-        ..Recovered::default()
-    };
-    for path in staged {
-        match archive.discard(&path) {
-            Ok(removed) => {
-                ledger.forget_staged(&path)?;
-                recovered.files.extend(removed.then_some(path));
-            }
-            Err(error) => failed(error)?,
-        }
-    }
-    Ok(recovered)
-}
-
-/// Why a file that the manifest has as staged is not one that a crash left behind, and must stay: some of its rows are
-/// nowhere else. `None` where it is one, or is not there. A left-over that can't be read holds nothing.
-pub fn not_left_over(ledger: &Ledger, archive: &Archive, path: &str) -> Result<Option<String>, LedgerError> {
-    let mut looked_up = Ok(None);
-    // What can't be read of it was never published.
-    let _ = archive.read_ids(path, &mut |id| {
-        if matches!(looked_up, Ok(None)) {
-            looked_up = ledger
-                .known(id, |known| known.state == Some(State::Journalled))
-                .map(|journalled| {
-                    (!journalled.unwrap_or(false))
-                        .then(|| format!("it is staged, and {id} in it is not in the journal"))
-                });
-        }
-    });
-    looked_up
 }
 
 impl Publisher<'_> {

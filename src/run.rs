@@ -28,7 +28,8 @@ use crate::inventory::Inventory;
 use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, Writer};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
-use crate::publish::{self, PublishError, Published, Publisher};
+use crate::publish::recovery::recover;
+use crate::publish::{PublishError, Published, Publisher};
 use crate::report::forecast::SetPace;
 use crate::report::summary::{IntakeTotals, PaceUse, StageSeconds, Summary};
 use crate::report::{ReportDir, ReportError, plan};
@@ -125,7 +126,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
     let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
     compact::recover(&mut ledger, &archive, now)?;
-    publish::recover(&mut ledger, &archive, &mut Err)?;
+    recover(&mut ledger, &archive, now, &mut Err)?;
     let reports = ReportDir::create(data_dir, &run.id)?;
     let mut story = Story {
         started_at: now,

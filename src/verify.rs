@@ -53,7 +53,8 @@ pub struct Verified {
     pub read_bytes: u64,
     /// Files of a publication that a crash cut off: no difference, as the next run knows and mends them.
     pub left_over: Vec<String>,
-    /// Files that are in the place of others already, by a compaction that was cut off: likewise no difference.
+    /// Files that the next run takes into the manifest, as it completes a publication or compaction that was cut off: likewise
+    /// no difference.
     pub half_done: Vec<String>,
     /// Where ledger and archive disagree.
     pub differences: Differences,
@@ -66,7 +67,8 @@ pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified
     let snapshot = &ledger.snapshot()?;
     ledger.check_integrity()?;
     let (manifest, half_done) = compact::manifest_as_it_stands(ledger, archive)?;
-    let inventory = Inventory::take(ledger, archive, &manifest)?;
+    let mut damaged = ledger.damaged_replies()?;
+    let inventory = Inventory::take(ledger, archive, &manifest, &mut damaged)?;
     let sample = sample(&manifest, &inventory.there, scope);
     let mut verified = Verified {
         files: manifest.len() as u64,
@@ -75,10 +77,13 @@ pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified
         read_files: sample.len() as u64,
         read_bytes: sum_of(sample.iter().map(|number| manifest[*number].bytes)),
         left_over: inventory.left_over,
-        half_done,
+        half_done: [half_done, inventory.half_done].concat(),
         differences: inventory.differences,
     };
     let found = &mut verified.differences;
+    for id in damaged.ids() {
+        found.add(Difference::Reply(id.to_owned()));
+    }
     verified.archived = check_ledger(ledger, found)?;
     check_closed(data_dir, ledger, &manifest, found)?;
     let mut rows = Rows::new(snapshot, (ledger, &manifest), found)?;

@@ -9,7 +9,7 @@ use crate::compact::{self, Compacted, Compaction, DayPlan};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, Lock};
 use crate::plain::clean;
-use crate::publish;
+use crate::publish::recovery::recover;
 use crate::run::RunError;
 use crate::stop::Stop;
 
@@ -38,7 +38,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
             &format!("completed: {path}, of a compaction that was cut off"),
         )?;
     }
-    publish::recover(&mut ledger, &archive, &mut Err).map_err(RunError::from)?;
+    recover(&mut ledger, &archive, now, &mut Err).map_err(RunError::from)?;
     let days = compact::plan(&ledger, zone, now, args.min_age_days)?;
     if days.is_empty() {
         say(&mut out, quiet, "nothing to merge")?;

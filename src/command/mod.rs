@@ -13,6 +13,7 @@ mod report;
 mod run;
 mod sandbox;
 mod signals;
+mod spool;
 mod status;
 mod verify;
 

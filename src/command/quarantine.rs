@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::spool::Spool;
 use super::{CommandError, Context};
 use crate::cli::{Global, QuarantineCommand};
 use crate::exit::Exit;
@@ -16,7 +17,10 @@ pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Conte
     let mut out = std::io::stdout().lock();
     let (ids, decision) = match what {
         QuarantineCommand::List => {
-            quarantine::write(&ledger, 0, out)?;
+            let mut spool = Spool::create(&data_dir)?;
+            quarantine::write(&ledger, 0, &mut spool)?;
+            drop(ledger);
+            spool.copy_to(out)?;
             return Ok(Exit::Done);
         }
         QuarantineCommand::Retry { ids, .. } => (ids, Decision::Retry),

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use jiff::civil::Date;
 
+use super::spool::Spool;
 use super::{CommandError, Context, first_of};
 use crate::archive::write_billing;
 use crate::cli::{BillingArgs, Global, ReportCommand, TableFormat};
@@ -27,7 +28,10 @@ pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context)
             return report_billing(args, days, &ledger, &settings, context);
         }
         ReportCommand::Expiry => {
-            expiry::write(&ledger, &settings.outlook(now), io::stdout().lock())?;
+            let mut spool = Spool::create(&settings.data_dir)?;
+            expiry::write(&ledger, &settings.outlook(now), &mut spool)?;
+            drop(ledger);
+            spool.copy_to(io::stdout().lock())?;
         }
     }
     Ok(Exit::Done)

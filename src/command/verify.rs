@@ -32,8 +32,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
         };
         let mut repaired = repair(&mut ledger, &archive, now, &mut tell);
         if args.refetch {
-            let refetched = |not_mended| Ok(not_mended + refetch(&ledger, &archive, now, &mut tell)?);
-            repaired = repaired.and_then(refetched);
+            repaired = repaired.and_then(|not_mended| Ok(not_mended + refetch(&ledger, &archive, now, &mut tell)?));
         }
         written?;
         not_mended = repaired.map_err(RunError::from)?;
@@ -64,7 +63,9 @@ fn print(out: &mut dyn Write, verified: &Verified, scope: Scope, silent: bool) -
     for path in &verified.half_done {
         say(
             out,
-            &format!("half done: {path}, of a compaction that was cut off; the next run completes it, or --repair"),
+            &format!(
+                "half done: {path}, of a publication or compaction that was cut off; the next run completes it, or --repair"
+            ),
         )?;
     }
     if silent {

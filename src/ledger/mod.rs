@@ -14,6 +14,7 @@
 mod admit;
 mod closed;
 mod compact;
+mod complete;
 mod error;
 mod known;
 mod migrate;
@@ -48,6 +49,7 @@ pub use quarantine::Decision;
 pub use reconcile::MonthRow;
 pub use records::{Adopted, HeldRecords, Kept, VendorRecord};
 pub use refetch::GoneRecord;
+pub use replies::DamagedReplies;
 pub use report::{ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};
 pub use verify::{IdCounts, KnownRow, SeenFace, SeenIds, Snapshot};

@@ -134,7 +134,6 @@ impl Ledger {
         ledger.connection.wal_hook(Some(checkpoint_when_long)).map_err(failed)?;
         migrate::migrate(&mut ledger)?;
         ledger.checkpoint()?;
-        ledger.look_after_replies()?;
         Ok(ledger)
     }
 

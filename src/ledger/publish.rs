@@ -170,14 +170,17 @@ impl Ledger {
         read().map_err(self.failed("look for interrupted publications"))
     }
 
-    /// Takes the intent to publish a file back, once the file is gone.
+    /// Takes the intent to publish a file back, once the file is gone. A person may have left tallies of it.
     pub fn forget_staged(&mut self, path: &str) -> Result<(), LedgerError> {
-        let forgotten = self.connection.execute(
+        let failed = self.failed("forget an interrupted publication");
+        let commit = self.connection.transaction().map_err(&failed)?;
+        for sql in [
+            include_str!("../../sql/tally_forget.sql"),
             include_str!("../../sql/file_forget.sql"),
-            named_params! { ":path": path },
-        );
-        forgotten.map_err(self.failed("forget an interrupted publication"))?;
-        Ok(())
+        ] {
+            commit.execute(sql, named_params! { ":path": path }).map_err(&failed)?;
+        }
+        commit.commit().map_err(&failed)
     }
 
     /// The manifest: every published file.

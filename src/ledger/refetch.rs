@@ -77,7 +77,7 @@ impl Ledger {
 
     /// Hands each archived id to `each` that was not seen and that the vendor has deleted, and makes it lost. Returns how many.
     pub fn lose_gone(&self, now: Timestamp, each: &mut dyn FnMut(GoneRecord)) -> Result<u64, LedgerError> {
-        let lose = || -> rusqlite::Result<usize> {
+        let mut lose = || -> rusqlite::Result<usize> {
             let now = named_params! { ":now": now.as_microsecond() };
             let mut statement = self.connection.prepare(include_str!("../../sql/refetch_gone.sql"))?;
             let mut rows = statement.query(now)?;

@@ -5,7 +5,9 @@
 //!
 //! - [`Span`]: where a reply is, and what tells whether it is still the same
 //! - [`Replies`]: where the writer puts them; [`Reader`]: where publication has them from
+//! - [`DamagedReplies`]: those that are missing or damaged
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -165,50 +167,100 @@ impl Reader {
             return Ok(false);
         }
         self.reply.resize(span.bytes, 0);
-        file.read_exact_at(&mut self.reply, span.start).map_err(because())?;
-        Ok(crc32fast::hash(&self.reply) == span.crc32)
+        match file.read_exact_at(&mut self.reply, span.start) {
+            Ok(()) => Ok(crc32fast::hash(&self.reply) == span.crc32),
+            // To try again would not mend an unreadable sector, and keep every later run from its work.
+            Err(error) if files::is_damage(&error) => Ok(false),
+            Err(error) => Err(because()(error)),
+        }
+    }
+}
+
+/// Large replies of the journal that are missing or damaged, by their transaction.
+#[derive(Debug, Default)]
+pub struct DamagedReplies(BTreeMap<String, DamagedReply>);
+
+#[derive(Debug)]
+struct DamagedReply {
+    number: i64,
+    start: u64,
+}
+
+impl DamagedReplies {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether that of a transaction is one of them.
+    pub fn contains(&self, transaction_id: &str) -> bool {
+        self.0.contains_key(transaction_id)
+    }
+
+    /// Takes one off that is found elsewhere.
+    pub fn forget(&mut self, transaction_id: &str) {
+        self.0.remove(transaction_id);
+    }
+
+    /// The transactions.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 
 impl Ledger {
-    /// Lets those be asked for again whose large reply is not there any more, or is damaged. Where none is journalled, removes a file
-    /// that a crash left behind.
-    pub(super) fn look_after_replies(&mut self) -> Result<(), LedgerError> {
+    /// Reads every large reply of the journal, and gives those that are not what was kept. Changes nothing.
+    pub fn damaged_replies(&self) -> Result<DamagedReplies, LedgerError> {
         let failed = self.failed("look for large replies");
         let mut reader = Reader::of(self);
-        let (mut any, mut damaged) = (false, Vec::new());
-        {
-            let sql = include_str!("../../sql/replies_all.sql");
-            let mut statement = self.connection.prepare(sql).map_err(&failed)?;
-            let mut rows = statement.query([]).map_err(&failed)?;
-            while let Some(row) = rows.next().map_err(&failed)? {
-                any = true;
-                let transaction_id: String = row.get(1).map_err(&failed)?;
-                let Some(span) = Span::of(row, 2).map_err(&failed)? else {
-                    continue;
-                };
-                match reader.read(span, &transaction_id) {
-                    Err(LedgerError::DamagedReply { path, .. }) => {
-                        let path = path.display();
-                        tracing::error!(
-                            "the reply about {transaction_id} in {path} is missing or damaged; it is asked for again"
-                        );
-                        damaged.push((row.get::<_, i64>(0).map_err(&failed)?, span.start));
-                    }
-                    read => drop(read?),
+        let mut damaged = DamagedReplies::default();
+        let sql = include_str!("../../sql/replies_all.sql");
+        let mut statement = self.connection.prepare(sql).map_err(&failed)?;
+        let mut rows = statement.query([]).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let Some(span) = Span::of(row, 2).map_err(&failed)? else {
+                continue;
+            };
+            let transaction_id: String = row.get(1).map_err(&failed)?;
+            match reader.read(span, &transaction_id) {
+                Err(LedgerError::DamagedReply { .. }) => {
+                    let number = row.get(0).map_err(&failed)?;
+                    let start = span.start;
+                    damaged.0.insert(transaction_id, DamagedReply { number, start });
                 }
+                read => drop(read?),
             }
         }
+        Ok(damaged)
+    }
+
+    /// Lets these be asked for again, and gives their ids. Where no large reply is journalled then, removes a file that a crash left
+    /// behind.
+    pub fn ask_again_for(&mut self, damaged: DamagedReplies) -> Result<Vec<String>, LedgerError> {
         let failed = self.failed("let damaged replies be asked for again");
         let commit = self.connection.transaction().map_err(&failed)?;
-        for (number, start) in damaged {
+        for DamagedReply { number, start } in damaged.0.values() {
             commit
                 .execute(include_str!("../../sql/replies_drop.sql"), [start])
                 .and_then(|_| commit.execute(include_str!("../../sql/replies_ask_again.sql"), [number]))
                 .map_err(&failed)?;
         }
+        let last = commit
+            .query_row(include_str!("../../sql/replies_end.sql"), [], |row| {
+                row.get::<_, u64>(0)
+            })
+            .optional();
+        let last = last.map_err(&failed)?;
         commit.commit().map_err(&failed)?;
-        if any { Ok(()) } else { self.remove_replies() }
+        let path = beside(&self.path);
+        for id in damaged.ids() {
+            let path = path.display();
+            tracing::error!("the reply about {id} in {path} is missing or damaged; it is asked for again");
+        }
+        if last.is_none() {
+            self.remove_replies()?;
+        }
+        Ok(damaged.0.into_keys().collect())
     }
 
     /// Removes the file, where there is one: nothing in it is journalled any more.

@@ -35,9 +35,6 @@ pub fn refetch(
     for file in manifest {
         conditions.push(condition_of(archive, &on_disk, file)?);
     }
-    if conditions.iter().all(|condition| *condition == Condition::InOrder) {
-        return Ok(0);
-    }
     let unknown = |condition: &Condition| matches!(condition, Condition::Unknown(_));
     if conditions.iter().any(unknown) {
         return Ok(refuse(manifest, &conditions, say));
@@ -60,8 +57,7 @@ pub fn refetch(
     refetch.take_out_broken(&broken, damaged)?;
     refetch.take_out_orphaned_faces(|number| broken.contains(&number))?;
     refetch.settle()?;
-    let not_mended = refetch.not_mended;
-    drop(refetch.seen);
+    let Refetch { not_mended, .. } = refetch;
     snapshot.commit()?;
     Ok(not_mended)
 }

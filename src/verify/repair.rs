@@ -18,7 +18,8 @@ use crate::compact;
 use crate::files::FileError;
 use crate::inventory::OnDisk;
 use crate::ledger::{GoneRecord, Ledger, LedgerError, ManifestFile, Tally};
-use crate::publish::{PublishError, recover};
+use crate::publish::PublishError;
+use crate::publish::recovery::recover;
 
 /// Something that was mended, or could not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +47,19 @@ pub enum Mended {
     },
     /// A file is gone that a cut-off run had named and not published.
     RemovedLeftOver(String),
-    /// A file is in the manifest that a cut-off compaction had put in the place of others.
-    Completed(String),
+    /// A file is in the manifest that a cut-off compaction or publication had put in its place.
+    Completed {
+        /// Below archive/.
+        path: String,
+        /// `compaction` or `publication`.
+        what: &'static str,
+    },
     /// A file was counted again.
     Retallied(String),
     /// A file is in the manifest no more.
     TakenOut(String),
+    /// A record is pending again whose large reply is missing or damaged.
+    ReplyAskedAgain(String),
     /// Records are pending again.
     AskedAgain {
         /// How many.
@@ -78,9 +86,13 @@ impl fmt::Display for Mended {
                 f,
                 "removed: archive/{path}, left by a run that was cut off; its rows are all in the journal"
             ),
-            Self::Completed(path) => write!(f, "completed: archive/{path}, of a compaction that was cut off"),
+            Self::Completed { path, what } => write!(f, "completed: archive/{path}, of a {what} that was cut off"),
             Self::Retallied(path) => write!(f, "tallied: archive/{path} was counted again"),
             Self::TakenOut(path) => write!(f, "taken out: archive/{path} is in the manifest no more"),
+            Self::ReplyAskedAgain(id) => write!(
+                f,
+                "asked for again: {id}, by the next run; its reply is missing or damaged"
+            ),
             Self::AskedAgain { records } => write!(f, "asked for again: {records} records, by the next run"),
             Self::Gone(gone) => write_gone(f, gone),
             Self::Not { why } => write!(f, "not mended: {why}"),
@@ -120,13 +132,17 @@ pub fn repair(
     ledger.check_integrity()?;
     // Else the files that were merged would be put back beside the one that they are now.
     for path in compact::recover(ledger, archive, now)? {
-        say(&Mended::Completed(path));
+        say(&Mended::Completed {
+            path,
+            what: "compaction",
+        });
     }
     let manifest = &ledger.manifest()?;
     let mut repair = Repair {
         ledger,
         archive,
         manifest,
+        now,
         say,
         not_mended: 0,
     };
@@ -154,6 +170,7 @@ struct Repair<'a> {
     ledger: &'a mut Ledger,
     archive: &'a Archive,
     manifest: &'a [ManifestFile],
+    now: Timestamp,
     say: &'a mut dyn FnMut(&Mended),
     not_mended: u64,
 }
@@ -250,7 +267,7 @@ impl Repair<'_> {
 
     fn clear_left_overs(&mut self) -> Result<(), PublishError> {
         let mut failed = Vec::new();
-        let recovered = recover(self.ledger, self.archive, &mut |error| {
+        let recovered = recover(self.ledger, self.archive, self.now, &mut |error| {
             failed.push(error);
             Ok(())
         });
@@ -266,6 +283,17 @@ impl Repair<'_> {
         if recovered.staging > 0 {
             let entries = recovered.staging;
             (self.say)(&Mended::ClearedStaging { entries });
+        }
+        for path in recovered.completed {
+            let what = "publication";
+            (self.say)(&Mended::Completed { path, what });
+        }
+        for (path, to) in recovered.set_aside {
+            let why = "is not as it was staged".to_owned();
+            (self.say)(&Mended::SetAside { path, to, why });
+        }
+        for id in recovered.asked_again {
+            (self.say)(&Mended::ReplyAskedAgain(id));
         }
         for path in recovered.files {
             (self.say)(&Mended::RemovedLeftOver(path));

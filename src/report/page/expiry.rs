@@ -96,6 +96,7 @@ const fn cause_words(cause: Cause) -> &'static str {
         Cause::Region => "region without endpoint, or wrong",
         Cause::Outage => "outage of the vendor",
         Cause::FirstSeenTooLate => "came in too late",
+        Cause::ArchiveDamaged => "its file in the archive was missing or damaged",
         Cause::NotReached => "not reached by a run",
     }
 }

@@ -36,6 +36,7 @@ mod permissions;
 mod place;
 mod poisoned;
 mod process;
+mod readers;
 mod reconcile;
 mod records;
 mod sandbox;

@@ -1,9 +1,11 @@
 //! `idvault verify`: what it finds, and what it reads.
 //!
 //! - [`sound`]: a folder in which it finds nothing; `edit`: a person's hand in its ledger
-//! - `corruption`: damage at random, all of which it finds; `repair`: what it mends; `refused`: and what it can't
+//! - `corruption`: damage at random, all of which it finds; `repair`: what it mends; `refused`: and what it can't;
+//!   `refetch`: what is asked for again
 
 mod corruption;
+mod refetch;
 mod refused;
 mod repair;
 

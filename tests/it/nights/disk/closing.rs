@@ -93,6 +93,28 @@ fn is_killed(place: &Place, rule: &str, why: &str) -> bool {
     false
 }
 
+/// The second look at a file is for its hash.
+#[test]
+fn a_month_with_a_file_that_can_not_be_hashed_is_not_closed() {
+    let place = after_october();
+    for error in ["EIO", "EACCES"] {
+        let files = place
+            .archive_files()
+            .iter()
+            .filter(|file| file.starts_with("verifications/"))
+            .count();
+        let disk = Disk::that(&format!(
+            "open:*/archive/verifications/*.parquet#{} fail-once:{error}",
+            files + 1
+        ));
+        let ended = Ended::of(disk.under(&mut place.command(&CLOSE)).output().unwrap()).expect(9);
+        assert!(disk.fired().is_some());
+        assert!(ended.stdout.contains(".parquet can't be hashed: "), "{}", ended.stdout);
+        assert_eq!(closed(&place, error), None);
+    }
+    Ended::of(place.command(&CLOSE).output().unwrap()).expect(0);
+}
+
 /// The record in the ledger. What is there is whole, and so is its file.
 #[track_caller]
 fn closed(place: &Place, why: &str) -> Option<String> {

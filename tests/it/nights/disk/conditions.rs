@@ -10,6 +10,7 @@ use idvault::disk::{FLOOR_BYTES, RECORD_BYTES};
 use rusqlite::Connection;
 
 use super::super::checker::{check, finals};
+use super::super::verify::edit;
 use super::super::{Ended, made_up};
 use super::Disk;
 use super::night::Night;
@@ -188,6 +189,76 @@ fn large_replies_that_are_not_what_was_kept_are_asked_for_again() {
         check(&night.place, &night.text, why);
         night.place.idvault(&["verify", "--read-data"]).expect(0);
     }
+}
+
+/// A disk that can't read a reply back has damaged it: no later run must end with that.
+#[test]
+fn a_large_reply_on_an_unreadable_sector_is_asked_for_again() {
+    let mut night = Night::new(true);
+    let cut_off = "create:*/.staging/*.parquet kill-after";
+    assert!(night.is_killed(cut_off, cut_off), "{cut_off}: never came");
+    let answered = night.vendor.counts().finals;
+    let disk = Disk::that("read:*-replies fail-once:EIO");
+    let ended = Ended::of(disk.under(&mut night.command()).output().unwrap()).expect(4);
+    assert!(disk.fired().is_some());
+    let said = "ledger.sqlite-replies is missing or damaged; it is asked for again";
+    assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.stderr);
+    assert_eq!(night.vendor.counts().finals, answered + 1);
+    check(&night.place, &night.text, "EIO");
+    night.place.idvault(&["verify", "--read-data"]).expect(0);
+}
+
+/// Killed when files have their names and the manifest does not have them, and then the large replies are gone: the files are
+/// all that there is of them. By whom the publication is completed, and what was done to the ledger by an older version.
+#[test]
+fn staged_files_complete_a_publication_whose_replies_are_gone() {
+    let between = "rename:*/archive/verifications/* rename:*/archive/face_images/* kill-before";
+    let after_one = "rename:*/archive/face_images/* kill-after";
+    let last = "rename:*/archive/*.parquet#6 kill-after";
+    let taken_back = "UPDATE transactions SET state = 'pending', last_call_code = NULL, passed = NULL, sub_code = NULL
+         WHERE number IN (SELECT number FROM journal WHERE reply_start IS NOT NULL);
+         DELETE FROM journal WHERE reply_start IS NOT NULL";
+    for (rule, by, hand) in [
+        (between, "run", ""),
+        (after_one, "run", ""),
+        (last, "run", ""),
+        (last, "repair", ""),
+        (last, "run", taken_back),
+    ] {
+        let mut night = Night::new(true);
+        assert!(night.is_killed(rule, rule), "{rule}: never came");
+        let answered = night.vendor.counts().finals;
+        fs::remove_file(night.place.data().join("ledger.sqlite-replies")).unwrap();
+        edit(&night.place, hand);
+        if rule == last {
+            let said = night.place.idvault(&["verify"]).expect(0).stdout;
+            assert!(said.contains("half done: verifications/"), "{said}");
+        }
+        if by == "repair" {
+            let said = night.place.idvault(&["verify", "--repair"]).expect(0).stdout;
+            assert!(said.contains("completed: archive/verifications/"), "{said}");
+        }
+        Ended::of(night.command().output().unwrap()).expect(4);
+        assert_eq!(
+            night.vendor.counts().finals,
+            answered,
+            "{rule}: nothing is asked for again"
+        );
+        check(&night.place, &night.text, rule);
+        night.place.idvault(&["verify", "--read-data"]).expect(0);
+    }
+}
+
+#[test]
+fn verify_looks_at_the_large_replies() {
+    let mut night = Night::new(true);
+    let cut_off = "create:*/.staging/*.parquet kill-after";
+    assert!(night.is_killed(cut_off, cut_off), "{cut_off}: never came");
+    night.place.idvault(&["verify"]).expect(0);
+    overwrite_last(&night.place.data().join("ledger.sqlite-replies"), 1);
+    let said = night.place.idvault(&["verify"]).expect(9).stdout;
+    assert_eq!(said.matches("reply: that about made").count(), 1, "{said}");
+    completes(&night);
 }
 
 /// Takes the last byte of the file, and puts as many others there.

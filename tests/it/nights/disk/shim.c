@@ -13,7 +13,7 @@
  *             that was first seen. Only what asks for the time sees it: waits take what they take.
  *
  * Operations: open (of a folder, too), create (open for writing), write, sync, truncate, rename, swap, link and symlink (on the
- * new path), mkdir, unlink, recv and send (on socket:*), statvfs, statfs, thread (new). A call that returned nothing, as a recv
+ * new path), mkdir, unlink, read (of a file, where the rule has this word), recv and send (on socket:*), statvfs, statfs, thread (new). A call that returned nothing, as a recv
  * that would block, is none. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -92,6 +92,12 @@ __attribute__((constructor)) static void read_rule(void) {
         if ((number = strrchr(step->glob, '#'))) *number = 0, step->left = atol(number + 1);
     }
     fail_loudly("its rule has no action");
+}
+
+static int watches_reads(void) {
+    for (int i = 0; i < step_count; i++)
+        if (strcmp(steps[i].op, "read") == 0) return 1;
+    return 0;
 }
 
 static void note(const char *op, const char *path) {
@@ -220,6 +226,12 @@ ssize_t send(int fd, const void *bytes, size_t count, int flags) {
     WRITE(fd, REAL(send)(fd, bytes, count / 2, flags), REAL(send)(fd, bytes, count, flags));
 }
 
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t at) {
+    char room[PATH_MAX];
+    if (watches_reads() && look("read", path_of(fd, room)) == FAIL) return -1;
+    return REAL(pread64)(fd, bytes, count, at);
+}
+
 #define ON_FD(name, op, parameters, arguments)                   \
     int name parameters {                                        \
         char room[PATH_MAX];                                     \
@@ -260,7 +272,8 @@ int unlink(const char *path) { AROUND("unlink", path, -1, REAL(unlink)(path)); }
         char room[PATH_MAX];                                    \
         ssize_t result = call;                                  \
         if (result <= 0) return result;                         \
-        if (strncmp(path_of(fd, room), "socket:", 7)) return result; \
+        if (strncmp(path_of(fd, room), "socket:", 7))           \
+            return watches_reads() && look("read", room) == FAIL ? -1 : result; \
         enum action now = look("recv", room);                   \
         if (now == FAIL) return -1;                             \
         if (now != NOTHING) die();                              \

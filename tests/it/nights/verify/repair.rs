@@ -316,25 +316,61 @@ fn what_a_cut_off_run_left_is_removed_as_the_next_run_would() {
     assert!(!archive(&place, &file).exists());
 }
 
-/// An edited word must not make a published file a left-over: neither `--repair` nor the next run removes it.
+/// An edited word must not make a published file a left-over: it is as it was published, so it is taken into the manifest again.
 #[test]
-fn a_published_file_that_the_manifest_calls_staged_is_never_removed() {
+fn a_published_file_that_the_manifest_calls_staged_is_taken_in_again() {
     for dataset in ["verifications", "face_images"] {
-        let place = sound();
-        let file = place.archived(dataset)[0].file.clone();
-        edit(
-            &place,
-            &format!("UPDATE files SET state = 'staged', published_at = NULL WHERE path = '{file}'"),
-        );
-        repair(&place, 9, &[&format!("manifest: {file}: it is staged, and ")]);
-        let ended = place.night(&[]).expect(6);
-        assert!(
-            ended.stderr.contains("is not in the journal; run `idvault verify`"),
-            "{}",
-            ended.stderr
-        );
-        assert!(archive(&place, &file).exists());
+        for by_run in [false, true] {
+            let place = sound();
+            let file = called_staged(&place, dataset);
+            place.idvault(&["verify"]).expect(9);
+            if by_run {
+                let night = place.night(&[]);
+                assert!(matches!(night.code, Some(0 | 4)), "{}", night.stderr);
+            } else {
+                repair(
+                    &place,
+                    0,
+                    &[&format!(
+                        "completed: archive/{file}, of a publication that was cut off\n"
+                    )],
+                );
+            }
+            assert!(archive(&place, &file).exists());
+            place.idvault(&["verify", "--read-data"]).expect(0);
+        }
     }
+}
+
+/// Where it can't be read, too, it is kept elsewhere, and its records can be asked for again.
+#[test]
+fn a_damaged_file_that_the_manifest_calls_staged_is_set_aside() {
+    let place = sound();
+    let file = called_staged(&place, "verifications");
+    let mut bytes = fs::read(archive(&place, &file)).unwrap();
+    bytes.push(0);
+    place.write(&format!("data/archive/{file}"), &bytes);
+    let said = format!("set aside: archive/{file} is not as it was staged, and is now set-aside/{file}\n");
+    repair(&place, 9, &[&said, "not in the archive: "]);
+    assert_eq!(fs::read(place.data().join("set-aside").join(&file)).unwrap(), bytes);
+    let ended = place.night(&[]).expect(6);
+    assert!(
+        ended.stderr.contains("ids are archived, the manifest's files hold"),
+        "{}",
+        ended.stderr
+    );
+    let said = place.idvault(&["verify", "--repair", "--refetch"]).expect(0).stdout;
+    assert!(said.contains("asked for again: "), "{said}");
+}
+
+/// A person's hand in the manifest.
+fn called_staged(place: &Place, dataset: &str) -> String {
+    let file = place.archived(dataset)[0].file.clone();
+    edit(
+        place,
+        &format!("UPDATE files SET state = 'staged', published_at = NULL WHERE path = '{file}'"),
+    );
+    file
 }
 
 #[test]
