@@ -112,7 +112,7 @@ impl<'a> PublishBatch<'a> {
         };
         self.rows += 1;
         self.reply_bytes += row.body.len() as u64;
-        open.append(place, normalized(row, self.target.sub_codes))
+        open.append(place, &normalized(row, self.target.sub_codes))
     }
 
     /// Completes the files of the open part.
@@ -182,9 +182,9 @@ impl Open {
         same_day && self.rows.count < FILE_ROWS && self.rows.reply_bytes < FILE_REPLY_BYTES
     }
 
-    fn append(&mut self, place: Place, row: Verification<'_>) -> Result<(), ArchiveError> {
-        self.rows.add(place, &row);
-        self.files.append(&row)
+    fn append(&mut self, place: Place, row: &Verification<'_>) -> Result<(), ArchiveError> {
+        self.rows.add(place, row);
+        self.files.append(row)
     }
 }
 

@@ -294,9 +294,9 @@ fn a_source_beside_which_another_file_would_be_written_is_refused() {
             let beside = place.path(&format!("app.sqlite{end}"));
             let _ = fs::remove_file(&beside);
             if hard {
-                fs::hard_link(&victim, &beside).unwrap()
+                fs::hard_link(&victim, &beside).unwrap();
             } else {
-                symlink(&victim, &beside).unwrap()
+                symlink(&victim, &beside).unwrap();
             }
             let ended = place
                 .night(&["--pending", source.to_str().unwrap(), "--pending", &good])
