@@ -7,7 +7,7 @@
 //! - [`Spool`]: the file
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek as _, Write};
+use std::io::{self, BufWriter, IntoInnerError, Seek as _, Write};
 use std::path::Path;
 
 use crate::files::{self, FileError};
@@ -23,7 +23,7 @@ impl Spool {
 
     /// Copies what was written.
     pub(super) fn copy_to(self, mut out: impl Write) -> io::Result<()> {
-        let mut file = self.0.into_inner().map_err(|error| error.into_error())?;
+        let mut file = self.0.into_inner().map_err(IntoInnerError::into_error)?;
         file.rewind()?;
         io::copy(&mut file, &mut out)?;
         out.flush()

@@ -79,6 +79,9 @@ fn refuse(manifest: &[ManifestFile], conditions: &[Condition], say: &mut dyn FnM
     refused
 }
 
+/// Takes the transaction of a face, by its number in the ledger: `None` where the ledger does not know it.
+type EachFace<'a> = dyn FnMut(&SeenIds<'_>, Option<i64>) -> Result<(), LedgerError> + 'a;
+
 struct Refetch<'a> {
     ledger: &'a Ledger,
     archive: &'a Archive,
@@ -127,12 +130,8 @@ impl Refetch<'_> {
         Ok(())
     }
 
-    /// Hands each face of a file to `each`, by the number of its transaction in the ledger.
-    fn each_face(
-        &self,
-        number: usize,
-        each: &mut dyn FnMut(&SeenIds<'_>, Option<i64>) -> Result<(), LedgerError>,
-    ) -> Result<(), PublishError> {
+    /// Hands each face of a file to `each`.
+    fn each_face(&self, number: usize, each: &mut EachFace<'_>) -> Result<(), PublishError> {
         let path = &self.manifest[number].path;
         let compare = &mut |face: StoredFace<'_>| {
             let transaction = self.ledger.known(face.transaction_id, |known| known.number)?;
