@@ -115,9 +115,12 @@ pub struct RunArgs {
     /// Ask a sandbox that is started for this run; no credentials are needed
     #[arg(long, env = "IDVAULT_SANDBOX", value_parser = BoolishValueParser::new())]
     pub sandbox: bool,
-    /// Take the pending rows in and print the plan; ask nothing
+    /// Print what would be asked for, and report what would be rejected; change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Take the pending rows in and write the reports; ask nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub intake_only: bool,
     /// The summary as JSON on standard output
     #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,

@@ -188,6 +188,19 @@ fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Whether the folder can be moved within its file system. Nothing is moved: to rename a folder over one that is not empty always
+/// fails. Where it can't be moved at all, it fails with another error.
+pub fn can_be_moved(folder: &Path, not_empty: &Path) -> io::Result<()> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the owner of file publication; nothing is renamed"
+    )]
+    match fs::rename(folder, not_empty) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Whether [`swap`] failed because it can't be done there at all: the kernel or the file system doesn't know it.
 pub fn cannot_swap(error: &io::Error) -> bool {
     matches!(

@@ -21,6 +21,7 @@ pub mod host;
 pub mod intake;
 pub mod inventory;
 pub mod ledger;
+pub mod limits;
 pub mod pace;
 pub mod panics;
 pub mod plain;

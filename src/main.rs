@@ -143,8 +143,12 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
 
 #[expect(clippy::disallowed_methods, reason = "the owner of the environment")]
 fn host() -> Host {
+    // A value that is not UTF-8 is kept as far as it is, so that who asks for it refuses it, rather than taking it for unset.
     let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, SecretString::from(value.into_string().ok()?)))
+        Some((
+            name.into_string().ok()?,
+            SecretString::from(value.to_string_lossy().into_owned()),
+        ))
     };
     Host {
         env: std::env::vars_os().filter_map(utf8).collect(),
@@ -179,11 +183,13 @@ fn log_to_stderr(format: LogFormat, verbose: u8, quiet: bool, host: &Host) {
     let own = tracing_subscriber::filter::Targets::new().with_target("idvault", level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
+        // It would say so on standard error, and panic where nobody reads that.
+        .log_internal_errors(false)
         .with_target(false);
     let registry = tracing_subscriber::registry();
     match format {
         LogFormat::Text => registry
-            .with(lines.with_ansi(host.stderr_is_terminal).with_filter(own))
+            .with(lines.with_ansi(host.colors_stderr()).with_filter(own))
             .init(),
         LogFormat::Json => registry.with(lines.json().with_filter(own)).init(),
     }

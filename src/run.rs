@@ -4,6 +4,7 @@
 //! - [`Night`]: what it needs from outside
 //! - [`RunError`]: the night failed, and the stage where
 
+mod dry;
 mod reports;
 mod sources;
 mod verdict;
@@ -22,17 +23,18 @@ use crate::config::Settings;
 use crate::difference::Differences;
 use crate::disk::Space;
 use crate::exit::Exit;
-use crate::fetch::{Counts, Fetch, Lane, Totals};
+use crate::fetch::{Counts, Fetch, LANES, Lane, Refusal, Totals, Trouble};
 use crate::files::FileError;
 use crate::inventory::Inventory;
 use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, Writer};
+use crate::limits::{self, TooFew};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
 use crate::publish::recovery::recover;
 use crate::publish::{PublishError, Published, Publisher};
 use crate::report::forecast::SetPace;
 use crate::report::summary::{IntakeTotals, PaceUse, StageSeconds, Summary};
-use crate::report::{ReportDir, ReportError, plan};
+use crate::report::{ReportDir, ReportError};
 use crate::runtime;
 use crate::stop::{Stop, StopReason};
 use crate::vendor::Client;
@@ -52,6 +54,9 @@ pub enum RunError {
     /// A report can't be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// The system gives too few threads or open files.
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
     /// The machine gives no threads or files for the calls.
     #[error("failed to start the calls; see what limits the threads and open files of this user (`ulimit -a`)")]
     Start(#[source] io::Error),
@@ -72,6 +77,7 @@ impl RunError {
         match self {
             Self::Ledger(error) | Self::Report(ReportError::Ledger(error)) => ledger_exit(error),
             Self::Folder(_) | Self::Archive(_) | Self::Report(_) => Exit::Archive,
+            Self::TooFew(_) => Exit::Configuration,
             Self::Start(_) => Exit::Unexpected,
         }
     }
@@ -85,6 +91,17 @@ pub const fn ledger_exit(error: &LedgerError) -> Exit {
         LedgerError::Interrupted { .. } => Exit::NeedsALook,
         _ => Exit::Ledger,
     }
+}
+
+/// What of a night is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// The pending sources are taken in, and the reports written; nobody is asked, and nothing is published.
+    IntakeOnly,
+    /// The same on a copy of the ledger, and the plan is printed: nothing is changed (`dry`).
+    DryRun,
 }
 
 /// What a night needs from outside.
@@ -105,14 +122,23 @@ pub struct Night {
     pub seed: u64,
     /// Where `--pending -` reads.
     pub stdin: fn() -> Box<dyn Read + Send>,
-    /// Take the rows in and plan; ask nothing, publish nothing.
-    pub dry_run: bool,
+    /// What of it is done.
+    pub extent: Extent,
     /// Where the plan of a dry run goes, if it is wanted.
     pub plan_out: Option<fn() -> Box<dyn Write>>,
 }
 
-/// The night's table of contents.
+/// The night, as far as its extent goes.
 pub fn run(night: &Night) -> Result<Summary, RunError> {
+    limits::check()?;
+    match night.extent {
+        Extent::DryRun => dry::run(night),
+        Extent::Whole | Extent::IntakeOnly => run_for_real(night),
+    }
+}
+
+/// The night's table of contents.
+fn run_for_real(night: &Night) -> Result<Summary, RunError> {
     let started = Instant::now();
     let mut laps = Laps { last: started };
     let data_dir = &night.settings.data_dir;
@@ -122,7 +148,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
     let mut ledger = Ledger::open_unless(data_dir, &lock, move || stop.is_overdue())?;
     let archive = Archive::open(data_dir)?;
     let now = night.clock.now();
-    let answered_by = (!night.dry_run).then(|| night.answered_by());
+    let answered_by = (!night.asks_nothing()).then(|| night.answered_by());
     let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
     compact::recover(&mut ledger, &archive, now)?;
@@ -133,7 +159,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
         ..Story::default()
     };
     story.stages.open = laps.lap();
-    if !night.dry_run {
+    if !night.asks_nothing() {
         // What an earlier run left behind goes first: a source or a time limit could leave it there for ever.
         night
             .publisher(&mut ledger, &archive, &run)
@@ -142,7 +168,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
     story.stages.publish = laps.lap();
     story.intake = night.intake(&mut ledger, &run, &reports)?;
     story.stages.intake = laps.lap();
-    if !night.dry_run {
+    if !night.asks_nothing() {
         archive.probe()?;
         ledger = night.fetch(ledger, &run, &mut story)?;
         story.stages.fetch = laps.lap();
@@ -160,6 +186,7 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
             story.expired = ledger.expire_quarantined(night.clock.now())?;
         }
     }
+    ledger.drop_unknown_verdicts()?;
     story.figures_differ = ledger.adrift()?;
     story.figures_differ.append(&mut story.published.differences);
     story.archive_differs = Inventory::of_run(&ledger, &archive)?;
@@ -167,16 +194,12 @@ pub fn run(night: &Night) -> Result<Summary, RunError> {
     report.summary.stages.report = laps.lap();
     report.summary.seconds = started.elapsed().as_secs_f64();
     report.publish(reports)?;
-    let mut summary = report.summary;
+    let summary = report.summary;
     if ledger.is_checked_by(&run) {
         // Now that all is done: at the start it would keep a large ledger from its first call.
         night.check_pages(&mut ledger)?;
     }
     ledger.end_run(&run, night.clock.now(), summary.exit_code.code())?;
-    // Last, as whoever reads it may leave at any line.
-    if !night.plan(&ledger)? {
-        summary.exit_code = summary.exit_code.or_worse(Exit::NeedsALook);
-    }
     ledger.close()?;
     Ok(summary)
 }
@@ -203,6 +226,8 @@ struct Story {
     intake: IntakeTotals,
     due: u64,
     fetch: Totals,
+    troubles: Vec<Trouble>,
+    refusals: Vec<Refusal>,
     pace: Vec<PaceUse>,
     published: Published,
     /// Why a product's plan could not be read to its end.
@@ -216,6 +241,11 @@ struct Story {
 }
 
 impl Night {
+    /// Whether nobody is asked, so that all is left as it must be.
+    fn asks_nothing(&self) -> bool {
+        self.extent != Extent::Whole
+    }
+
     fn answered_by(&self) -> AnsweredBy {
         if self.settings.asks_loopback() {
             AnsweredBy::Loopback
@@ -248,18 +278,6 @@ impl Night {
         }
     }
 
-    /// Says what a dry run would ask for; false where the run was stopped before it had said all.
-    fn plan(&self, ledger: &Ledger) -> Result<bool, RunError> {
-        let Some(out) = self.plan_out.filter(|_| self.dry_run) else {
-            return Ok(true);
-        };
-        let said_all = plan::write(ledger, self.clock.now(), &|| self.stop.is_hurried(), out())?;
-        if !said_all {
-            tracing::warn!("the plan was not printed to its end, as the run was stopped");
-        }
-        Ok(said_all)
-    }
-
     /// Asks for what is due.
     fn fetch(&self, ledger: Ledger, run: &Run, story: &mut Story) -> Result<Ledger, RunError> {
         runtime::block_on(self.ask(ledger, run, story)).map_err(RunError::Start)?
@@ -289,9 +307,11 @@ impl Night {
             lanes.push(Arc::new(Lane::new(product, pacer)));
         }
         let counts = Arc::new(Counts::default());
+        let mut settings = self.settings.fetch.clone();
+        settings.concurrency = limits::connections(settings.concurrency, lanes.len().min(LANES))?;
         let fetch = Arc::new(Fetch::new(
             self.client.clone(),
-            self.settings.fetch.clone(),
+            settings,
             (self.clock.clone(), self.wall_clock.clone()),
             counts.clone(),
             self.stop.clone(),
@@ -301,10 +321,13 @@ impl Night {
         let progress = Progress::start(self.progress, story.due, counts.clone());
         let readers = ledger.readers();
         let stop = self.stop.clone();
-        let writer = Writer::start(ledger, run.number, move || stop.request(StopReason::LedgerFailed));
+        let writer = Writer::start(ledger, run.number, move || stop.request(StopReason::LedgerFailed))
+            .map_err(RunError::Start)?;
         let fetched = fetch.run(lanes.clone(), readers, writer.handle()).await;
         progress.finish();
         story.fetch = counts.totals();
+        story.troubles = counts.troubles.commonest();
+        story.refusals = counts.troubles.refusals();
         story.pace = PaceUse::of(&lanes, &self.settings.pace);
         // What the writer says comes first: it knows why its acknowledgements stopped.
         let mut ledger = writer.finish()?;

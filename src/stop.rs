@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::disk::NoSpace;
-use crate::vendor::AccountFault;
+use crate::vendor::{AccountFault, LocalFault};
 
 /// How long a reply in flight is waited for after a stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -45,6 +45,8 @@ pub enum StopReason {
     Account(Arc<AccountFault>),
     /// There are no credentials, or they can't be renewed; the sentence says why.
     Credentials(Arc<str>),
+    /// No call can be made from this machine; the sentence says why.
+    Local(LocalFault, Arc<str>),
     /// The disk has no room for more answers.
     NoSpace(NoSpace),
     /// A commit failed: no answer can be kept.

@@ -208,7 +208,7 @@ fn what_has_queued_up_while_the_disk_was_busy_is_one_commit() {
     // Somebody else's, as a disk that takes its time.
     let busy = Connection::open(Ledger::path_in(folder.path())).unwrap();
     busy.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let writer = Writer::start(ledger, run.number, || panic!("a commit failed"));
+    let writer = Writer::start(ledger, run.number, || panic!("a commit failed")).unwrap();
     let handle = writer.handle();
     let settlement = |due| Settlement {
         due,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use idvault::exit::Exit;
+use idvault::report::reason::ReasonId;
 
 /// The longest README that a newcomer reads to its end, in lines.
 const README_LINES: usize = 150;
@@ -307,4 +308,38 @@ fn the_documented_order_of_urgency_is_the_programs() {
     for pair in all.windows(2) {
         assert_eq!(pair[1].or_worse(pair[0]), pair[0]);
     }
+}
+
+#[test]
+fn every_sample_that_runs_idvault_names_the_same_data_folder() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/samples");
+    let mut commands = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_schedule = path.extension().is_none_or(|it| it == "service");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.contains("/usr/local/bin/idvault "));
+        for line in lines.filter(|_| is_schedule) {
+            assert!(
+                line.contains("--data-dir /var/lib/idvault"),
+                "{}: {line}",
+                path.display()
+            );
+            commands += 1;
+        }
+    }
+    assert!(commands >= 3, "the crontab's and the unit's");
+}
+
+#[test]
+fn the_documented_reasons_are_the_programs() {
+    let page = read("docs/reference/summary.md");
+    let rows = page.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        let id = cells.next()?.strip_suffix('`')?;
+        Some((id.to_owned(), cells.next()?.parse::<u8>().ok()?))
+    });
+    let documented: Vec<(String, u8)> = rows.collect();
+    let known = ReasonId::ALL.map(|id| (id.as_str().to_owned(), id.exit().code()));
+    assert_eq!(documented, known);
 }

@@ -65,7 +65,7 @@ fn taken_in(place: &Place, rows: u64) -> BenchResult<Vec<Night>> {
     };
     let source = place.source("pending.csv", &source)?;
     // Reads the rows, plans and reports; with --json the plan is not printed.
-    let args = ["run", "--dry-run", "--json", "--quiet", "--pending", &source];
+    let args = ["run", "--intake-only", "--json", "--quiet", "--pending", &source];
     let night = |(_, _, counted): &(&str, f64, &str)| {
         let night = Night::of(place.run(&args)?)?;
         if night.count(counted)? == rows {

@@ -90,7 +90,7 @@ pub(crate) fn settlements(ledger: &Ledger, rows: usize, with_faces: bool) -> imp
 
 /// Hands them to the ledger's writer.
 pub(crate) fn settle(ledger: Ledger, run: &Run, mut settlements: impl Iterator<Item = Settlement>) -> Ledger {
-    let writer = Writer::start(ledger, run.number, || ());
+    let writer = Writer::start(ledger, run.number, || ()).unwrap();
     let runtime = Runtime::new().expect("a runtime");
     loop {
         let in_flight: Vec<_> = settlements

@@ -49,7 +49,7 @@ fn shown(classified: &Classified) {
             // Nothing of it is redacted.
             assert!(classified.call_code.eq_ignore_ascii_case("Success") && classified.message.is_none());
         }
-        Answer::Undecided { passed: Some(word) } => assert_shown(word, WORD_CHARS),
+        Answer::UnknownVerdict { passed: Some(word) } => assert_shown(word, WORD_CHARS),
         _ => {}
     }
 }

@@ -135,7 +135,7 @@ pub enum ArchiveError {
     },
     /// The file system has no step in which two folders change places.
     #[error(
-        "failed to merge files in {path}: its file system can't put a folder in the place of another in one step, and readers must not see half of it; ext4, XFS, Btrfs and tmpfs can. Nothing was changed"
+        "failed to merge files in {path}: its file system can't put a folder in the place of another in one step, and readers must not see half of it; ext4, XFS, Btrfs and tmpfs can, a container's own layers (overlayfs) can't for what came with its image. Put the data folder on a volume. Nothing was changed"
     )]
     NoSwap {
         /// `archive/`.

@@ -36,19 +36,31 @@ impl Archive {
         Ok(paths)
     }
 
-    /// Refuses a file system that can't put one folder in the place of another in one step. It is tried with two empty ones.
-    pub fn needs_swap(&self) -> Result<(), ArchiveError> {
-        let folders = ["swap-a", "swap-b"].map(|name| self.staging.join(name));
-        for folder in &folders {
+    /// Refuses a file system that can't put one folder in the place of another in one step. It is tried with two empty ones. Of the
+    /// `folders` below archive/ each must be one that can be moved: in a container's layers those of a lower layer can't.
+    pub fn needs_swap<'a>(&self, folders: impl IntoIterator<Item = &'a str>) -> Result<(), ArchiveError> {
+        let empty = ["swap-a", "swap-b"].map(|name| self.staging.join(name));
+        for folder in &empty {
             files::create_private_dir(folder)?;
         }
-        let swapped = files::swap(&folders[0], &folders[1]);
-        for folder in &folders {
+        let swapped = files::swap(&empty[0], &empty[1]).and_then(|()| {
+            let inside = empty[0].join("inside");
+            files::create_private_dir(&inside)?;
+            let movable = folders.into_iter().try_for_each(|folder| {
+                let path = self.root.join(folder);
+                files::can_be_moved(&path, &empty[0]).map_err(FileError::because("move", &path))
+            });
+            fs::remove_dir(&inside).map_err(FileError::because("remove", &inside))?;
+            movable
+        });
+        for folder in &empty {
             fs::remove_dir(folder).map_err(FileError::because("remove", folder))?;
         }
         match swapped {
             Err(error) if files::cannot_swap(&error.source) => {
-                let (path, source) = (self.root.clone(), error.source);
+                let of_a_folder = error.path.starts_with(&self.root);
+                let path = if of_a_folder { error.path } else { self.root.clone() };
+                let source = error.source;
                 Err(ArchiveError::NoSwap { path, source })
             }
             swapped => Ok(swapped?),

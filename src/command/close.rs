@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::output::stdout;
 use super::{CommandError, Context, first_of};
 use crate::archive::Archive;
 use crate::audit;
@@ -25,7 +26,7 @@ pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> R
     let settings = context.data_settings(global.overrides())?;
     let month = first_of(&args.month)?;
     let now = context.clock(global).now();
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     // Whether there is one comes first: a command that closes must not make an empty ledger.
     drop(Ledger::open_read_only(&settings.data_dir)?);
     // Whatever the bill is, the lock does not wait for it.

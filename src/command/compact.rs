@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::output::stdout;
 use super::{CommandError, Context, signals};
 use crate::archive::Archive;
 use crate::cli::{CompactArgs, Global};
@@ -18,7 +19,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let (data_dir, zone) = (&settings.data_dir, &settings.billing_zone);
     let now = context.clock(global).now();
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     // Whether there is one comes first: a command that tidies up must not make an empty ledger.
     let ledger = Ledger::open_read_only(data_dir)?;
     if args.dry_run {
@@ -45,7 +46,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
         ledger.close()?;
         return Ok(Exit::Done);
     }
-    archive.needs_swap()?;
+    archive.needs_swap(days.iter().map(|day| &*day.folder))?;
     let run = ledger.begin_run(now, None)?;
     let mut compaction = Compaction {
         ledger: &mut ledger,

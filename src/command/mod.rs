@@ -6,6 +6,7 @@
 mod close;
 mod compact;
 mod demo;
+mod output;
 mod quarantine;
 mod read_file;
 mod reconcile;
@@ -178,7 +179,7 @@ pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
             // Into memory first: the generator panics where it can't write.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "idvault", &mut script);
-            io::stdout().write_all(&script)?;
+            output::stdout().write_all(&script)?;
             Ok(Exit::Done)
         }
         Command::Man { of } => man(of.as_deref()),
@@ -198,7 +199,7 @@ fn first_of(month: &str) -> Result<Date, CommandError> {
 /// Says what is known of sub codes.
 fn subcodes(args: &SubcodesArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let sub_codes = context.settings(global.overrides())?.pricing.sub_codes;
-    let out = io::stdout().lock();
+    let out = output::stdout();
     if args.json || context.config.json.unwrap_or(false) {
         subcodes::write_json(&sub_codes, out)?;
     } else {
@@ -219,7 +220,7 @@ fn man(of: Option<&str>) -> Result<Exit, CommandError> {
             .cloned()
             .ok_or_else(|| CommandError::Usage(format!("there is no command {name:?}; `idvault help` lists them")))?,
     };
-    clap_mangen::Man::new(page).render(&mut io::stdout())?;
+    clap_mangen::Man::new(page).render(&mut output::stdout())?;
     Ok(Exit::Done)
 }
 
@@ -236,6 +237,6 @@ fn init(file: &Path) -> Result<Exit, CommandError> {
     let mut out = files::create_private(file)?;
     out.write_all(include_bytes!("../../samples/idvault.toml"))
         .map_err(FileError::because("write", file))?;
-    writeln!(io::stdout(), "wrote {}", file.display())?;
+    writeln!(output::stdout(), "wrote {}", file.display())?;
     Ok(Exit::Done)
 }

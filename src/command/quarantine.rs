@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use super::output::stdout;
 use super::spool::Spool;
 use super::{CommandError, Context};
 use crate::cli::{Global, QuarantineCommand};
@@ -14,7 +15,7 @@ pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Conte
     let data_dir = context.data_settings(global.overrides())?.data_dir;
     // Whether there is one comes first: a command that decides must not make an empty ledger.
     let ledger = Ledger::open_read_only(&data_dir)?;
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     let (ids, decision) = match what {
         QuarantineCommand::List => {
             let mut spool = Spool::create(&data_dir)?;

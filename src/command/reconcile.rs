@@ -1,12 +1,12 @@
 //! `idvault reconcile`: the vendor's bill, or its own records, against the archive.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
+use super::output::stdout;
 use super::{CommandError, Context, first_of};
 use crate::archive::Archive;
 use crate::audit;
@@ -83,9 +83,9 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     }
     write_reports(&reports, &reconciled, now)?;
     if args.json {
-        write_json(&reconciled, io::stdout().lock())?;
+        write_json(&reconciled, stdout())?;
     } else {
-        write_table(&reconciled, io::stdout().lock())?;
+        write_table(&reconciled, stdout())?;
     }
     if args.adopt {
         ledger.close()?;

@@ -1,9 +1,10 @@
 //! `idvault report`: the reports again, from what is there, on standard output or in a file.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use jiff::civil::Date;
 
+use super::output::stdout;
 use super::spool::Spool;
 use super::{CommandError, Context, first_of};
 use crate::archive::write_billing;
@@ -31,7 +32,7 @@ pub(super) fn execute(which: &ReportCommand, global: &Global, context: &Context)
             let mut spool = Spool::create(&settings.data_dir)?;
             expiry::write(&ledger, &settings.outlook(now), &mut spool)?;
             drop(ledger);
-            spool.copy_to(io::stdout().lock())?;
+            spool.copy_to(stdout())?;
         }
     }
     Ok(Exit::Done)
@@ -62,7 +63,7 @@ fn report_billing(
         rows = BillingRow::by_month(&rows);
     }
     match &args.output {
-        None => write(args, &rows, io::stdout())?,
+        None => write(args, &rows, stdout())?,
         Some(path) => {
             let mut file = BufWriter::new(files::create_private(path)?);
             write(args, &rows, &mut file)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
+use super::output::stdout;
 use super::{CommandError, Context, signals};
 use crate::cli::{Global, RunArgs};
 use crate::config::{ConfigError, Settings};
@@ -13,17 +14,19 @@ use crate::exit::Exit;
 use crate::plain::clean;
 use crate::progress::Style;
 use crate::report::summary::Summary;
-use crate::run::{Night, RunError, run};
+use crate::run::{Extent, Night, RunError, run};
 use crate::sandbox::{SANDBOX_ACCESS_KEY_ID, SANDBOX_ACCESS_KEY_SECRET, Sandbox, SandboxSettings};
 use crate::stop::{Stop, StopReason};
-use crate::vendor::{BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints};
+use crate::vendor::{
+    BaseUrl, Client, ClientSettings, Credentials, CredentialsChain, CredentialsSource, Endpoints, Proxy,
+};
 
 pub(super) fn execute(args: &RunArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let json = args.json || context.config.json.unwrap_or(false);
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
     let (mut night, _sandbox) = prepare(args, global, context, SandboxSettings::default())?;
     // Standard output holds one thing: the summary where that is asked for, else the plan.
-    night.plan_out = (!json).then_some(|| Box::new(io::stdout().lock()));
+    night.plan_out = (!json).then_some(|| Box::new(stdout()));
     let summary = match run(&night) {
         Ok(summary) => summary,
         Err(error) => return failed(error, &night.stop),
@@ -66,14 +69,18 @@ pub(super) fn prepare(
         clock: context.clock(global),
         wall_clock: context.host.clock.clone(),
         stop,
-        progress: match (quiet, context.host.stderr_is_terminal) {
+        progress: match (quiet, context.host.draws_on_stderr()) {
             (true, _) => Style::Hidden,
             (false, true) => Style::Bar,
             (false, false) => Style::Lines,
         },
         seed: context.seed,
         stdin: context.stdin,
-        dry_run: args.dry_run,
+        extent: match (args.dry_run, args.intake_only) {
+            (true, _) => Extent::DryRun,
+            (false, true) => Extent::IntakeOnly,
+            (false, false) => Extent::Whole,
+        },
         plan_out: None,
     };
     Ok((night, sandbox))
@@ -84,6 +91,10 @@ fn failed(error: RunError, stop: &Stop) -> Result<Exit, CommandError> {
     let refused = match stop.reason() {
         Some(StopReason::Account(fault)) => fault.to_string(),
         Some(StopReason::Credentials(why) | StopReason::Certificate(why)) => why.to_string(),
+        Some(StopReason::Local(_, why)) => {
+            tracing::error!("{why}");
+            return Err(error.into());
+        }
         _ => return Err(error.into()),
     };
     tracing::error!("{}", error_chain(&error));
@@ -99,6 +110,12 @@ fn client(settings: &Settings, credentials: CredentialsChain, context: &Context)
     client.attempt_timeout = settings.attempt_timeout.unwrap_or(client.attempt_timeout);
     client.max_idle_connections = settings.fetch.concurrency;
     client.want_images = settings.images;
+    if !settings.asks_loopback() {
+        client.proxy = Proxy::of(&context.host).map_err(|error| ConfigError::Value {
+            key: error.variable.to_owned(),
+            why: error.to_string(),
+        })?;
+    }
     Ok(Client::new(client, credentials, context.host.clock.clone())?)
 }
 
@@ -126,7 +143,7 @@ fn start_sandbox(
 
 /// The summary where it is wanted: as JSON, or as a table.
 fn print(summary: &Summary, json: bool, table: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     if json {
         serde_json::to_writer_pretty(&mut out, summary)?;
         writeln!(out)?;

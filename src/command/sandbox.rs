@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use super::output::stdout;
 use super::{CommandError, Context};
 use crate::cli::SandboxArgs;
 use crate::exit::Exit;
@@ -30,7 +31,7 @@ async fn serve(args: &SandboxArgs, context: &Context) -> Result<Exit, CommandErr
     let sandbox = Sandbox::bind(settings, context.host.clock.clone()).await?;
     let counters = sandbox.counters();
     let url = format!("http://{}", sandbox.local_addr());
-    let mut out = std::io::stdout();
+    let mut out = stdout();
     writeln!(out, "the sandbox answers at {url}; to ask it:")?;
     writeln!(
         out,

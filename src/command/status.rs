@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+use super::output::stdout;
 use super::{CommandError, Context};
 use crate::cli::{Global, StatusArgs};
 use crate::error_chain;
@@ -46,7 +47,7 @@ pub(super) fn execute(args: &StatusArgs, global: &Global, context: &Context) -> 
         forecast: BacklogForecast::read(&ledger, now, &settings.pace, true)?,
         credentials,
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     if args.json || context.config.json.unwrap_or(false) {
         serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from)?;
         writeln!(out)?;

@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use super::output::stdout;
 use super::{CommandError, Context};
 use crate::archive::Archive;
 use crate::cli::{Global, VerifyArgs};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, Lock};
+use crate::limits;
 use crate::plain;
 use crate::run::RunError;
 use crate::verify::{Mended, Scope, Verified, refetch, repair, verify};
@@ -17,9 +19,10 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     let data_dir = &settings.data_dir;
     let now = context.clock(global).now();
     let ledger = Ledger::open_read_only(data_dir)?;
+    limits::check().map_err(RunError::TooFew)?;
     // A run that publishes meanwhile would look like differences.
     let lock = Lock::acquire(data_dir)?;
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     let mut not_mended = 0;
     if args.repair {
         let mut written = Ok(());

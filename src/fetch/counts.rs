@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Troubles;
 use crate::ledger::Settled;
 
 /// How one call ended.
@@ -13,6 +14,7 @@ pub(super) enum Outcome {
     Lost,
     Abandoned,
     Left,
+    Unknown,
 }
 
 impl Outcome {
@@ -21,6 +23,7 @@ impl Outcome {
             Settled::Journalled { .. } => Self::Journalled,
             Settled::Postponed { .. } => Self::Postponed,
             Settled::Left { .. } => Self::Left,
+            Settled::Unknown { .. } => Self::Unknown,
             Settled::Quarantined => Self::Quarantined,
             Settled::Lost => Self::Lost,
             Settled::Abandoned => Self::Abandoned,
@@ -34,7 +37,9 @@ pub struct Counts {
     attempts: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
-    outcomes: [AtomicU64; 6],
+    outcomes: [AtomicU64; 7],
+    /// What attempts met in place of a good answer.
+    pub troubles: Troubles,
 }
 
 /// The counts at one moment.
@@ -58,12 +63,14 @@ pub struct Totals {
     pub abandoned: u64,
     /// Calls that failed or were cut short by a stop.
     pub left: u64,
+    /// Calls whose reply has a verdict that is none.
+    pub unknown: u64,
 }
 
 impl Totals {
     /// Calls that have ended.
     pub const fn calls(&self) -> u64 {
-        self.fetched + self.postponed + self.quarantined + self.lost + self.abandoned + self.left
+        self.fetched + self.postponed + self.quarantined + self.lost + self.abandoned + self.left + self.unknown
     }
 
     /// Whether the vendor has told how a record stands. It does so only where it takes the signature's time for right.
@@ -102,6 +109,7 @@ impl Counts {
             lost: outcome(Outcome::Lost),
             abandoned: outcome(Outcome::Abandoned),
             left: outcome(Outcome::Left),
+            unknown: outcome(Outcome::Unknown),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Seen;
+use super::refusals::Refusals;
 use crate::breaker::{Breaker, Passage};
 use crate::ledger::ProductDue;
 use crate::pace::{Admitted, Pacer, Unsent};
@@ -23,6 +24,10 @@ const PATIENCE: Duration = Duration::from_mins(30);
 
 /// The same for a region while another of the product answers: the calls that wait for the one hold up those of the other.
 const PATIENCE_BESIDE_OTHERS: Duration = Duration::from_secs(10);
+
+/// The same where attempts fail on this machine or at its proxy: a name server or a network that is restarted is back within that
+/// time, and what a person must correct is not waited for.
+const LOCAL_PATIENCE: Duration = Duration::from_mins(5);
 
 /// One product's calls.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub(super) struct Service {
     pub(super) breaker: Breaker,
     /// What the questions in an outage are about.
     pub(super) probes: Probes,
+    /// Whether it refuses every id.
+    pub(super) refusals: Refusals,
     /// It has answered about an id in this run.
     answers: AtomicBool,
     /// When it last answered, whatever it said.
@@ -132,6 +139,7 @@ impl Service {
     pub(super) fn tell(&self, seen: &Seen, passage: Passage, new_id: bool) -> bool {
         if seen.normal {
             self.answers.store(true, Ordering::Relaxed);
+            self.refusals.answered();
         }
         if seen.reached {
             *unpoisoned(&self.answered_at) = Some(Instant::now());
@@ -139,6 +147,11 @@ impl Service {
             return false;
         }
         self.breaker.failed(passage, new_id)
+    }
+
+    /// What is left of it is left for the next run. True for the first who says so.
+    pub(super) fn give_up(&self) -> bool {
+        self.gave_up.raise()
     }
 
     fn answered_within(&self, time: Duration) -> bool {
@@ -220,14 +233,16 @@ impl Lane {
         }
     }
 
-    /// What is left of a region is left for the next run where it has not answered for too long.
-    pub(super) fn give_up_unanswered(&self, region: &Region, service: &Service) {
+    /// What is left of a region is left for the next run where it has not answered for too long; `local`: because of this machine.
+    pub(super) fn give_up_unanswered(&self, region: &Region, service: &Service, local: bool) {
         let outage = service.breaker.outage();
         let others_answer = unpoisoned(&self.services)
             .values()
             .any(|other| other.answered_within(outage));
         let patience = if others_answer {
             PATIENCE_BESIDE_OTHERS
+        } else if local {
+            LOCAL_PATIENCE
         } else {
             PATIENCE
         };
@@ -285,9 +300,9 @@ mod tests {
         outage(&service).await;
         let waiting = waiting(&lane, &one);
         tokio::time::advance(PATIENCE).await;
-        lane.give_up_unanswered(&one, &service);
+        lane.give_up_unanswered(&one, &service, false);
         tokio::time::advance(Duration::from_millis(1)).await;
-        lane.give_up_unanswered(&one, &service);
+        lane.give_up_unanswered(&one, &service, false);
         assert_eq!(waiting.join_all().await, [true; 5]);
     }
 
@@ -298,10 +313,10 @@ mod tests {
         outage(&service).await;
         let waiting = waiting(&lane, &down);
         tokio::time::advance(PATIENCE_BESIDE_OTHERS * 2).await;
-        lane.give_up_unanswered(&down, &service);
+        lane.give_up_unanswered(&down, &service, false);
         assert!(!*service.gave_up.0.borrow(), "nobody else answers");
         *unpoisoned(&lane.service(&well).answered_at) = Some(Instant::now());
-        lane.give_up_unanswered(&down, &service);
+        lane.give_up_unanswered(&down, &service, false);
         assert_eq!(waiting.join_all().await, [true; 5]);
         assert!(lane.pass(&lane.service(&well)).await.is_some());
     }

@@ -8,12 +8,15 @@
 //! - [`FetchSettings`]: how many at a time, how often
 //! - [`Counts`]: what came of it so far (`counts`)
 //! - the rows to ask for (`pages`)
+//! - [`Troubles`]: what attempts met in place of a good answer (`troubles`), and whether every id is refused (`refusals`)
 //! - [`Step`]: what follows from an answer (`step`), the design's table
 
 mod counts;
 mod lane;
 mod pages;
+mod refusals;
 mod step;
+mod troubles;
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -31,13 +34,14 @@ pub use lane::Lane;
 use lane::{Passed, Service};
 use pages::plan;
 pub use step::{Limits, QUARANTINE_AFTER_RUNS, Step, step};
+pub use troubles::{Refusal, Trouble, Troubles};
 
 use crate::clock::Clock;
 use crate::disk::Space;
 use crate::error_chain;
 use crate::ledger::{LedgerError, Readers, Settled, Settlement, WriterHandle};
 use crate::pace::{Admitted, Unsent};
-use crate::record::Due;
+use crate::record::{Due, Region};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::stop::{Stop, StopReason};
 use crate::vendor::{Answer, Client, Disposition, Fault, FaultyReply, Reply, Room, UntilSent, classify};
@@ -47,7 +51,7 @@ const NEAR_TIMER: Duration = Duration::from_secs(1);
 
 /// Products that are asked for side by side; the vendor has fourteen. More wait for one to be done: each lane holds a
 /// connection to the ledger.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// Calls in flight per product.
 pub const CONCURRENCY: usize = 256;
@@ -211,9 +215,14 @@ impl Fetch {
             let now = self.clock.now();
             let seen = self.read(lane, passed.pacer, due, tried.as_ref().map(|(reply, _)| reply), now);
             // What is not kept gives its room back now: whoever waits below may wait for one who needs room.
-            let kept = tried.ok().filter(|_| matches!(seen.step, Step::Journal { .. }));
+            let kept = tried
+                .ok()
+                .filter(|_| matches!(seen.step, Step::Journal { .. } | Step::KeepUnknown { .. }));
             let new_id = !seen.reached && !std::mem::replace(&mut failed, true);
             let outage = service.tell(&seen, passed.breaker, new_id);
+            if seen.refused && service.refusals.refused(due.number, &seen.call_code) {
+                self.give_up_refused(lane, service, &due.region, &seen);
+            }
             let settlement = |attempts, settled| Settlement {
                 due: due.clone(),
                 attempts,
@@ -229,13 +238,22 @@ impl Fetch {
                     let journalled = Settled::Journalled { passed, sub_code, body };
                     return Some((settlement(charged + 1, journalled), room));
                 }
+                Step::KeepUnknown { passed, next_due_at } => {
+                    let (body, room) = kept.map(|(reply, room)| (reply.body, room)).unwrap_or_default();
+                    let unknown = Settled::Unknown {
+                        passed,
+                        next_due_at,
+                        body: self.client.redact_body(body),
+                    };
+                    return Some((settlement(charged + 1, unknown), room));
+                }
                 Step::Settle(settled) => return Some((settlement(charged + 1, settled), Room::default())),
                 Step::Again { .. } if outage => {
                     if let Some((other, record)) = passed.breaker.probes().then(|| lane.unheard_of(service)).flatten() {
                         let passed = self.pass(lane, &other).await?;
                         Box::pin(self.probe(lane, &other, passed, &record)).await?;
                     }
-                    lane.give_up_unanswered(&due.region, service);
+                    lane.give_up_unanswered(&due.region, service, seen.local);
                 }
                 Step::Again { answered } => {
                     charged += 1;
@@ -278,12 +296,27 @@ impl Fetch {
         let reply = tried.as_ref().map(|(reply, _)| reply);
         let seen = self.read(lane, passed.pacer, other, reply, self.clock.now());
         if service.tell(&seen, passed.breaker, false) {
-            lane.give_up_unanswered(&other.region, service);
+            lane.give_up_unanswered(&other.region, service, seen.local);
         }
         if let Step::Stop(why) = seen.step {
             self.stop.request(why);
         }
         Some(())
+    }
+
+    /// Leaves the product in this region for the next run, as every id is refused there.
+    fn give_up_refused(&self, lane: &Lane, service: &Service, region: &Region, seen: &Seen) {
+        if service.give_up() {
+            let refusal = Refusal {
+                product_code: lane.product_code.to_string(),
+                region: region.to_string(),
+                host: self.client.host_of(region).to_owned(),
+                code: seen.call_code.clone(),
+                message: seen.message.clone(),
+            };
+            tracing::warn!("{refusal}; the rest is left for the next run");
+            self.counts.troubles.every_id_refused(refusal);
+        }
     }
 
     /// A record whose region has lost its endpoint since it came in: nothing can be asked.
@@ -342,16 +375,28 @@ impl Fetch {
                     classified.answer,
                     Answer::Faulty(_) | Answer::Throttled { .. } | Answer::Account(_)
                 );
+                if abnormal {
+                    let host = self.client.host_of(&due.region);
+                    let (code, message) = (&classified.call_code, classified.message.as_deref());
+                    let troubles = &self.counts.troubles;
+                    troubles.met(&due.product_code, &due.region, host, code, message);
+                }
                 Seen {
                     step,
                     reached: !unanswered,
                     normal: !abnormal,
+                    refused: matches!(classified.answer, Answer::Faulty(FaultyReply::UnknownCode)),
+                    local: false,
                     call_code: classified.call_code,
                     message: classified.message,
                 }
             }
             Err(fault) => {
-                tracing::debug!(transaction_id = %due.transaction_id, error = %error_chain(fault), "attempt failed");
+                let why = error_chain(fault);
+                tracing::debug!(transaction_id = %due.transaction_id, error = %why, "attempt failed");
+                let host = self.client.host_of(&due.region);
+                let troubles = &self.counts.troubles;
+                troubles.met(&due.product_code, &due.region, host, fault.code(), Some(&why));
                 let step = match fault.disposition() {
                     Disposition::Retry => Step::Again { answered: false },
                     Disposition::Refuse => Step::Settle(self.settings.limits.give_up(due, true)),
@@ -361,6 +406,8 @@ impl Fetch {
                     step,
                     reached: fault.disposition() != Disposition::Retry,
                     normal: false,
+                    refused: false,
+                    local: matches!(fault, Fault::Local { .. }),
                     call_code: fault.code().to_owned(),
                     message: Some(fault.to_string()),
                 }
@@ -390,10 +437,10 @@ async fn a_timer_that_is_near() -> Infallible {
 
 fn no_call_can_be_made(fault: &Fault) -> StopReason {
     let why = error_chain(fault).into();
-    if matches!(fault, Fault::Certificate { .. }) {
-        StopReason::Certificate(why)
-    } else {
-        StopReason::Credentials(why)
+    match fault {
+        Fault::Certificate { .. } => StopReason::Certificate(why),
+        Fault::Local { kind, .. } => StopReason::Local(*kind, why),
+        _ => StopReason::Credentials(why),
     }
 }
 
@@ -404,6 +451,10 @@ struct Seen {
     reached: bool,
     /// It answered about the id that was asked for.
     normal: bool,
+    /// It refused the id with a code that nobody told us of.
+    refused: bool,
+    /// The attempt failed on this machine or at its proxy.
+    local: bool,
     call_code: String,
     message: Option<String>,
 }

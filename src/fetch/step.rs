@@ -50,6 +50,13 @@ pub enum Step {
         /// `SubCode`.
         sub_code: String,
     },
+    /// Keep the reply for a person, and ask in a later run.
+    KeepUnknown {
+        /// What stands in the verdict's place.
+        passed: Option<String>,
+        /// When it is due again.
+        next_due_at: Timestamp,
+    },
     /// Write down what else it means for the id.
     Settle(Settled),
     /// Try again after a backoff; charged.
@@ -75,9 +82,13 @@ pub fn step(answer: &Answer, due: &Due, now: Timestamp, limits: &Limits) -> Step
             sub_code: sub_code.clone(),
         },
         Answer::NotCompleted if expired => Step::Settle(Settled::Abandoned),
-        Answer::NotCompleted | Answer::Undecided { .. } => Step::Settle(Settled::Postponed {
+        Answer::NotCompleted | Answer::Undecided => Step::Settle(Settled::Postponed {
             next_due_at: plan::next_due_at(due, now),
         }),
+        Answer::UnknownVerdict { passed } => Step::KeepUnknown {
+            passed: passed.clone(),
+            next_due_at: plan::next_due_at(due, now),
+        },
         Answer::Throttled { .. } => Step::WaitForQuota,
         Answer::InvalidTransaction if expired => Step::Settle(Settled::Lost),
         Answer::InvalidTransaction | Answer::InvalidRequest => Step::Settle(Settled::Quarantined),
@@ -138,10 +149,10 @@ mod tests {
             Settled::Postponed { .. }
         ));
         assert_eq!(settled(&Answer::NotCompleted, 0, EXPIRED), Settled::Abandoned);
-        let undecided = Answer::Undecided {
-            passed: Some("P".into()),
-        };
-        assert!(matches!(settled(&undecided, 0, EXPIRED), Settled::Postponed { .. }));
+        assert!(matches!(
+            settled(&Answer::Undecided, 0, EXPIRED),
+            Settled::Postponed { .. }
+        ));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) fn read(
     let fault = |error: io::Error| Text::fault(name, gzip, error);
     let mut rows = Rows::new(text.into_bytes());
     let header = header(&mut rows, name, &settings.columns, &fault)?;
-    let columns = Columns::find(name, &header, &settings.columns)?;
+    let columns = Columns::find(name, &header, &settings.columns).map_err(|error| without_content(error, &header))?;
     while rows.advance().map_err(fault)? {
         let line = rows.line();
         let item = match judge(&rows, &columns, header.len(), settings) {
@@ -50,6 +50,18 @@ pub(super) fn read(
         }
     }
     Ok(())
+}
+
+/// A file that was named by mistake can hold secrets, and its first line is no header then: it is described, and not quoted.
+fn without_content(error: IntakeError, header: &[String]) -> IntakeError {
+    match error {
+        IntakeError::NoIdColumn { name, wanted, .. } => {
+            let cells = header.len();
+            let found = format!("{cells} other{} in its first line", if cells == 1 { "" } else { "s" });
+            IntakeError::NoIdColumn { name, wanted, found }
+        }
+        error => error,
+    }
 }
 
 /// Reads the header and settles the delimiter. Where none gives a column of ids, the columns are those of the

@@ -222,9 +222,22 @@ pub fn read(
                 source,
             })?;
             let text = text::Text::open(&name, Box::new(file), text::is_named_gzip(path))?;
-            csv::read(text, &name, settings, each)
+            csv::read(text, &name, settings, each).map_err(|error| with_size(error, path))
         }
         Source::Sqlite(path) => sqlite::read(path, &name, settings, each),
+    }
+}
+
+/// Tells by the size, too, which file was named, where it seems to be another than was meant.
+fn with_size(error: IntakeError, path: &std::path::Path) -> IntakeError {
+    let bytes = path.metadata().map(|file| file.len());
+    match (error, bytes) {
+        (IntakeError::NoIdColumn { name, wanted, found }, Ok(bytes)) => IntakeError::NoIdColumn {
+            name,
+            wanted,
+            found: format!("{found}, and {bytes} bytes in all"),
+        },
+        (error, _) => error,
     }
 }
 

@@ -28,6 +28,7 @@ mod refetch;
 mod replies;
 mod report;
 mod settle;
+mod unknown;
 mod verify;
 mod writer;
 
@@ -42,6 +43,7 @@ pub use admit::{Admission, Admitted, Defaults};
 pub use closed::ClosedMonth;
 pub use compact::Replacement;
 pub use error::LedgerError;
+pub(crate) use open::make_folder;
 pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
 pub use publish::{ManifestFile, NewFile, Place, Tally};
@@ -52,6 +54,7 @@ pub use refetch::GoneRecord;
 pub use replies::DamagedReplies;
 pub use report::{ExpiryLine, QuarantineLine, StateCounts};
 pub use settle::{Settled, Settlement};
+pub use unknown::UnknownVerdicts;
 pub use verify::{IdCounts, KnownRow, SeenFace, SeenIds, Snapshot};
 pub use writer::{Writer, WriterHandle};
 

@@ -10,12 +10,15 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::raw::c_int;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::replies::beside;
 use super::{Ledger, LedgerError, Run, migrate, replies};
 use crate::disk;
 use crate::files::{self, FileError};
@@ -101,6 +104,34 @@ impl Ledger {
             .connection
             .query_row(include_str!("../../sql/holds_ids.sql"), [], |row| row.get::<_, bool>(0));
         Ok(!ids.map_err(ledger.failed("look for ids"))?)
+    }
+
+    /// Copies the ledger as it stands into the folder `to`, and large replies by a link to their file. Nothing is changed, and no lock is
+    /// needed: what a run commits meanwhile is not in the copy. False where there is no ledger.
+    pub fn copy(data_dir: &Path, to: &Path) -> Result<bool, LedgerError> {
+        let path = Self::path_in(data_dir);
+        refuse_links(data_dir)?;
+        if path.metadata().map_or(0, |file| file.len()) == 0 {
+            return Ok(false);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let ledger = Self::connect(path.clone(), flags)?;
+        let copy = Self::path_in(to);
+        files::create_private(&copy).map_err(LedgerError::Folder)?;
+        let failed = ledger.failed("copy it");
+        let mut copied = Connection::open(&copy).map_err(&failed)?;
+        let step = Backup::new(&ledger.connection, &mut copied).and_then(|backup| backup.step(-1));
+        if step.map_err(&failed)? != StepResult::Done {
+            // A run fills an empty ledger, and must not be read before its end.
+            return Err(failed(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                None,
+            )));
+        }
+        drop(copied);
+        // The copy only reads it; where it can't be linked, the records in it count as not fetched.
+        let _ = std::fs::hard_link(beside(&path), beside(&copy));
+        Ok(true)
     }
 
     /// Opens the ledger for writing, makes it where there is none, and migrates an older one.
@@ -256,6 +287,7 @@ impl Ledger {
             }
         };
         connection.set_prepared_statement_cache_capacity(32);
+        TEMPORARY_FILES.call_once(|| temporary_files_beside(&connection, &path));
         let ledger = Self { connection, path };
         // Closing would sync again what has just failed to be synced: `close` is for a ledger that is well.
         ledger
@@ -270,6 +302,17 @@ impl Ledger {
     }
 }
 
+/// Says once for the whole process where SQLite keeps what does not fit into memory while it sorts.
+static TEMPORARY_FILES: Once = Once::new();
+
+/// Has SQLite keep temporary files beside the ledger: elsewhere there may be no room, or nothing may be written. They have no names.
+fn temporary_files_beside(connection: &Connection, ledger: &Path) {
+    if let Some(folder) = ledger.parent().and_then(Path::to_str) {
+        // Refused where the folder can't be written to. Who only reads there has the usual places.
+        let _ = connection.pragma_update(None, "temp_store_directory", folder);
+    }
+}
+
 /// SQLite follows a link in the place of a ledger, and would write elsewhere.
 fn refuse_links(data_dir: &Path) -> Result<(), LedgerError> {
     let companions = COMPANIONS.map(|end| data_dir.join(format!("ledger.sqlite{end}")));
@@ -281,7 +324,7 @@ fn refuse_links(data_dir: &Path) -> Result<(), LedgerError> {
 }
 
 /// Makes the data folder itself, on a local disk. One that is there keeps its mode: what is made in it is private by itself.
-fn make_folder(data_dir: &Path) -> Result<(), LedgerError> {
+pub(crate) fn make_folder(data_dir: &Path) -> Result<(), LedgerError> {
     if data_dir.canonicalize().is_ok_and(|folder| folder.parent().is_none()) {
         let why = io::Error::other("it is the root of the file system; name a folder of idvault's own with --data-dir");
         return Err(LedgerError::Folder(FileError::because("use", data_dir)(why)));

@@ -275,7 +275,7 @@ impl Ledger {
     }
 }
 
-fn beside(ledger: &Path) -> PathBuf {
+pub(super) fn beside(ledger: &Path) -> PathBuf {
     let mut name = OsString::from(ledger);
     name.push(ENDING);
     name.into()

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior, named_params};
 
 use super::replies::{Replies, Span};
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, unknown};
 use crate::record::{Due, MerchantBizId, State};
 
 /// How one call ended: all attempts for one id in one run.
@@ -43,6 +43,15 @@ pub enum Settled {
         /// When it is due again.
         next_due_at: Timestamp,
     },
+    /// The call worked and the verdict is none: the reply is kept for a person, and asked again from `next_due_at`.
+    Unknown {
+        /// What stands in the verdict's place, as JSON.
+        passed: Option<String>,
+        /// When it is due again.
+        next_due_at: Timestamp,
+        /// The reply as it came.
+        body: Vec<u8>,
+    },
     /// The attempts failed: due again in the next run. `answered`: the vendor answered this id with an error, as
     /// opposed to not answering at all, so the run counts against the id.
     Left {
@@ -62,7 +71,7 @@ impl Settled {
     pub const fn state(&self) -> State {
         match self {
             Self::Journalled { .. } => State::Journalled,
-            Self::Postponed { .. } | Self::Left { .. } => State::Pending,
+            Self::Postponed { .. } | Self::Unknown { .. } | Self::Left { .. } => State::Pending,
             Self::Quarantined => State::Quarantined,
             Self::Lost => State::Lost,
             Self::Abandoned => State::Abandoned,
@@ -178,16 +187,17 @@ fn keep_reply(
 /// Writes down how any other call ended. 0 where the transaction is not pending.
 fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<usize> {
     let next_due_at = match settlement.settled {
-        Settled::Postponed { next_due_at } => next_due_at.as_microsecond(),
+        Settled::Postponed { next_due_at } | Settled::Unknown { next_due_at, .. } => next_due_at.as_microsecond(),
         _ => 0,
     };
+    unknown::settle(commit, settlement)?;
     commit
         .prepare_cached(include_str!("../../sql/settle.sql"))?
         .execute(named_params! {
             ":number": settlement.due.number,
             ":state": settlement.settled.state().as_str(),
             ":attempts": settlement.attempts,
-            ":not_completed": matches!(settlement.settled, Settled::Postponed { .. }),
+            ":not_completed": matches!(settlement.settled, Settled::Postponed { .. } | Settled::Unknown { .. }),
             ":failed": matches!(settlement.settled, Settled::Left { answered: true } | Settled::Quarantined),
             ":next_due_at": next_due_at,
             ":call_code": settlement.call_code,

@@ -28,7 +28,10 @@ const STATEMENTS: [(&str, &str, bool, &[&str]); 23] = [
         "plan_due",
         include_str!("../../sql/plan_due.sql"),
         false,
-        &["transactions_pending (product_code=? AND deleted_from>?"],
+        &[
+            "transactions_pending (product_code=? AND deleted_from=? AND number>?)",
+            "transactions_pending (product_code=? AND deleted_from>? AND deleted_from<?)",
+        ],
     ),
     (
         "probe_pending",

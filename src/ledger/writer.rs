@@ -1,8 +1,8 @@
 //! The one thread that writes while calls are in flight. It commits what has queued up as one batch and only then
 //! acknowledges each settlement: the slower the disk, the larger the batch. Where many come, a commit waits a moment for more.
 
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -46,13 +46,14 @@ pub struct WriterHandle {
 impl Writer {
     /// Takes the ledger into a thread of its own. `failed` is called as soon as a commit fails: nothing is to be asked
     /// for any more, as nothing can be kept.
-    pub fn start(ledger: Ledger, run_number: i64, failed: impl FnOnce() + Send + 'static) -> Self {
+    pub fn start(ledger: Ledger, run_number: i64, failed: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let thread = thread::spawn(move || write(ledger, run_number, jobs).inspect_err(|_| failed()));
-        Self {
+        let thread = thread::Builder::new().name("writer".to_owned());
+        let thread = thread.spawn(move || write(ledger, run_number, jobs).inspect_err(|_| failed()))?;
+        Ok(Self {
             thread,
             handle: WriterHandle { queue },
-        }
+        })
     }
 
     /// A handle for the calls. All of them must be dropped before [`Writer::finish`] returns.

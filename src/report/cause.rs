@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::ledger::ExpiryLine;
 use crate::record::State;
+use crate::vendor::UNKNOWN_VERDICT;
 
 /// The ledger's word where a region has no endpoint (`fetch`).
 const NO_ENDPOINT: &str = "no_endpoint";
@@ -39,11 +40,13 @@ pub enum Cause {
     ArchiveDamaged,
     /// No run got to it yet: the quota was used up, the runs were stopped, or there were none.
     NotReached,
+    /// The vendor's last reply had a verdict that is none that is known.
+    UnknownVerdict,
 }
 
 impl Cause {
     /// Every cause, in the order of the reports.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotCompleted,
         Self::Quarantined,
         Self::Region,
@@ -51,12 +54,14 @@ impl Cause {
         Self::FirstSeenTooLate,
         Self::ArchiveDamaged,
         Self::NotReached,
+        Self::UnknownVerdict,
     ];
 
     /// The word in the report.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotCompleted => "not_completed",
+            Self::UnknownVerdict => "unknown_verdict",
             Self::Quarantined => "quarantined",
             Self::Region => "region",
             Self::Outage => "outage",
@@ -93,6 +98,7 @@ fn answered(line: &ExpiryLine) -> Option<Cause> {
     match (line.state, line.code_in_time.as_deref()) {
         (State::Lost, Some(ARCHIVE_DAMAGED)) => Some(Cause::ArchiveDamaged),
         (_, Some(NO_ENDPOINT | UNKNOWN_ID)) => Some(Cause::Region),
+        (_, Some(UNKNOWN_VERDICT)) => Some(Cause::UnknownVerdict),
         (State::Quarantined, _) => Some(Cause::Quarantined),
         // It was in quarantine until the end: nobody called it deleted.
         (State::Lost, _) if line.last_call_code.as_deref() != Some(UNKNOWN_ID) => Some(Cause::Quarantined),

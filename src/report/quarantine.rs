@@ -1,5 +1,7 @@
 //! `quarantine.csv`: the records that need a person, and the vendor's last answer.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::csv::{cell, writer};
@@ -21,6 +23,9 @@ const HEADER: [&str; 11] = [
     "reason",
 ];
 
+/// Kinds of answers that are told apart: a server can make up as many codes as it likes.
+const MAX_KINDS: usize = 1_024;
+
 /// What is in quarantine.
 #[derive(Debug, Default)]
 pub struct Quarantined {
@@ -28,6 +33,30 @@ pub struct Quarantined {
     pub records: u64,
     /// The most urgent of them.
     pub first: Vec<QuarantineLine>,
+    /// By product, region and last call code; the first [`MAX_KINDS`].
+    kinds: BTreeMap<(String, String, String), u64>,
+}
+
+impl Quarantined {
+    /// The commonest answer, in words that read on after a sentence.
+    pub fn commonest(&self) -> String {
+        let most = self.kinds.iter().max_by_key(|(kind, count)| (**count, Reverse(*kind)));
+        match most {
+            Some(((product_code, region, code), count)) => {
+                format!("; commonest answer: {code} for {count} of {product_code} in {region}")
+            }
+            None => String::new(),
+        }
+    }
+
+    fn count(&mut self, line: &QuarantineLine) {
+        self.records += 1;
+        let code = line.last_call_code.clone().unwrap_or_default();
+        let kind = (line.product_code.clone(), line.region.clone(), code);
+        if self.kinds.len() < MAX_KINDS || self.kinds.contains_key(&kind) {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+    }
 }
 
 /// Writes `quarantine.csv`; gives the number of records, and the first `keep` of them.
@@ -36,7 +65,7 @@ pub fn write(ledger: &Ledger, keep: usize, out: impl Write) -> Result<Quarantine
     let mut quarantined = Quarantined::default();
     out.write_record(HEADER)?;
     ledger.for_each_quarantined::<ReportError>(|line| {
-        quarantined.records += 1;
+        quarantined.count(&line);
         out.write_record(cells(&line))?;
         if quarantined.first.len() < keep {
             quarantined.first.push(line);

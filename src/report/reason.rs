@@ -1,5 +1,5 @@
-//! Why a night needs a look: every reason has an id here that never changes its meaning, so that a monitoring system can tell
-//! them apart without reading sentences.
+//! Why a night needs a look. Every reason has an id here that never changes its meaning: monitoring systems read ids, people read
+//! sentences.
 //!
 //! - [`ReasonId`]: the id, and the exit code that it alone would give
 //! - [`Reason`]: one line of `reasons` in `summary.json`
@@ -22,6 +22,18 @@ pub enum ReasonId {
     CredentialsMissing,
     /// The server's certificate is not trusted.
     CertificateNotTrusted,
+    /// This machine has no more open files for connections.
+    LocalOpenFiles,
+    /// This machine can't resolve an endpoint's name.
+    LocalDns,
+    /// This machine has no route to an endpoint.
+    LocalNoRoute,
+    /// The proxy refuses connections, or can't be reached.
+    LocalProxy,
+    /// Something on the way does not speak TLS as it should.
+    LocalTls,
+    /// The vendor refuses every id of a product in a region with one code that is not known.
+    EveryIdRefused,
     /// A signal stopped the run before all was done.
     StoppedBySignal,
     /// The time limit stopped the run before all was done.
@@ -50,16 +62,26 @@ pub enum ReasonId {
     RepliesUnpublished,
     /// Records are in quarantine.
     RecordsQuarantined,
+    /// The vendor's reply has a verdict that is neither Y, N nor P.
+    VerdictUnknown,
     /// Rows of pending sources were rejected.
     RowsRejected,
+    /// The vendor throttled so much that less than half of the set rate was reached. A warning.
+    SlowedByThrottling,
 }
 
 impl ReasonId {
     /// Every reason, in the order of this page.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::AccountRefused,
         Self::CredentialsMissing,
         Self::CertificateNotTrusted,
+        Self::LocalOpenFiles,
+        Self::LocalDns,
+        Self::LocalNoRoute,
+        Self::LocalProxy,
+        Self::LocalTls,
+        Self::EveryIdRefused,
         Self::StoppedBySignal,
         Self::StoppedByTimeLimit,
         Self::DiskFull,
@@ -74,7 +96,9 @@ impl ReasonId {
         Self::RecordsLeft,
         Self::RepliesUnpublished,
         Self::RecordsQuarantined,
+        Self::VerdictUnknown,
         Self::RowsRejected,
+        Self::SlowedByThrottling,
     ];
 
     /// The id in `summary.json` and in the log.
@@ -83,6 +107,12 @@ impl ReasonId {
             Self::AccountRefused => "account_refused",
             Self::CredentialsMissing => "credentials_missing",
             Self::CertificateNotTrusted => "certificate_not_trusted",
+            Self::LocalOpenFiles => "local_open_files",
+            Self::LocalDns => "local_dns",
+            Self::LocalNoRoute => "local_no_route",
+            Self::LocalProxy => "local_proxy",
+            Self::LocalTls => "local_tls",
+            Self::EveryIdRefused => "every_id_refused",
             Self::StoppedBySignal => "stopped_by_signal",
             Self::StoppedByTimeLimit => "stopped_by_time_limit",
             Self::DiskFull => "disk_full",
@@ -97,14 +127,22 @@ impl ReasonId {
             Self::RecordsLeft => "records_left",
             Self::RepliesUnpublished => "replies_unpublished",
             Self::RecordsQuarantined => "records_quarantined",
+            Self::VerdictUnknown => "verdict_unknown",
             Self::RowsRejected => "rows_rejected",
+            Self::SlowedByThrottling => "slowed_by_throttling",
         }
     }
 
     /// The exit code that this reason alone gives; [`Exit::Done`]: a warning that changes no exit code.
     pub const fn exit(self) -> Exit {
         match self {
-            Self::SourceFailed => Exit::Configuration,
+            Self::SlowedByThrottling => Exit::Done,
+            Self::SourceFailed
+            | Self::LocalOpenFiles
+            | Self::LocalDns
+            | Self::LocalNoRoute
+            | Self::LocalProxy
+            | Self::LocalTls => Exit::Configuration,
             Self::StoppedBySignal
             | Self::StoppedByTimeLimit
             | Self::ReportsMissing
@@ -112,10 +150,13 @@ impl ReasonId {
             | Self::RecordsLeft
             | Self::RepliesUnpublished
             | Self::RecordsQuarantined
+            | Self::VerdictUnknown
             | Self::RowsRejected => Exit::NeedsALook,
             Self::RecordsLost | Self::RecordsOverdue | Self::RecordsEndangered => Exit::Expiry,
             Self::DiskFull => Exit::Archive,
-            Self::AccountRefused | Self::CredentialsMissing | Self::CertificateNotTrusted => Exit::Account,
+            Self::AccountRefused | Self::CredentialsMissing | Self::CertificateNotTrusted | Self::EveryIdRefused => {
+                Exit::Account
+            }
             Self::FiguresDiffer | Self::ArchiveDiffers => Exit::Difference,
         }
     }

@@ -14,7 +14,7 @@ use super::forecast::{BacklogForecast, SetPace};
 use super::reason::Reason;
 use crate::difference::Differences;
 use crate::exit::Exit;
-use crate::fetch::{Lane, Totals};
+use crate::fetch::{Lane, Totals, Trouble};
 use crate::ledger::StateCounts;
 use crate::pace::Load;
 use crate::plain::clean;
@@ -100,6 +100,8 @@ pub struct Summary {
     pub due: u64,
     /// What came of the calls.
     pub fetch: Totals,
+    /// What attempts met in place of a good answer, the commonest first.
+    pub troubles: Vec<Trouble>,
     /// What was written to the archive.
     pub published: Published,
     /// Where the names and sizes in the archive differ from the manifest: the first 100 of each kind.
@@ -126,6 +128,9 @@ pub struct Backlog {
     /// What is due now, at the set pace.
     pub forecast: BacklogForecast,
 }
+
+/// Kinds of errors that the table names; `summary.json` has more.
+const TROUBLES_SHOWN: usize = 5;
 
 /// Series that are kept: a source can name as many products as it has rows.
 const MOST_PACES: usize = 32;
@@ -220,8 +225,8 @@ impl fmt::Display for Summary {
         table.line(
             "fetch",
             &format!(
-                "{} due: {} fetched, {} not completed yet, {} quarantined, {} lost, {} abandoned, {} left",
-                self.due, fetch.fetched, fetch.postponed, fetch.quarantined, fetch.lost, fetch.abandoned, fetch.left
+                "{} due: {} fetched, {} not completed yet, {} quarantined, {} lost, {} abandoned, {} left, {} of unknown verdict",
+                self.due, fetch.fetched, fetch.postponed, fetch.quarantined, fetch.lost, fetch.abandoned, fetch.left, fetch.unknown
             ),
         );
         table.line(
@@ -231,6 +236,16 @@ impl fmt::Display for Summary {
                 fetch.attempts, fetch.retries, fetch.throttled
             ),
         );
+        for trouble in self.troubles.iter().take(TROUBLES_SHOWN) {
+            let Trouble {
+                code,
+                attempts,
+                product_code,
+                region,
+                ..
+            } = trouble;
+            table.line("", &format!("{code:<28} {attempts:>10}  {product_code} in {region}"));
+        }
         let published = &self.published;
         table.line(
             "published",

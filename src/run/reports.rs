@@ -9,7 +9,7 @@ use super::{Night, RunError, Story, verdict};
 use crate::config::Settings;
 use crate::day::month_before;
 use crate::exit::Exit;
-use crate::ledger::{Ledger, LedgerError, Run};
+use crate::ledger::{Ledger, LedgerError, Run, UnknownVerdicts};
 use crate::pricing::{BillingRow, By};
 use crate::record::State;
 use crate::report::forecast::BacklogForecast;
@@ -31,6 +31,7 @@ pub(super) struct Report {
 struct Unfetched {
     backlog: Backlog,
     quarantined: Quarantined,
+    unknown_verdicts: Vec<UnknownVerdicts>,
     /// The forecast of the next run, without what the customer has not finished.
     at_next_run: BacklogForecast,
     /// Those whose 30 days end before the next run.
@@ -54,6 +55,9 @@ impl Night {
             stop: self.stop.reason(),
             intake: &story.intake,
             fetch: &story.fetch,
+            troubles: &story.troubles,
+            refusals: &story.refusals,
+            pace: &story.pace,
             expired: story.expired,
             figures_differ: &story.figures_differ,
             archive_differs: &story.archive_differs,
@@ -73,9 +77,10 @@ impl Night {
                 .iter()
                 .fold(Exit::Done, |worst, reason| worst.or_worse(reason.exit_code)),
             reasons,
-            due: if self.dry_run { due_now } else { story.due },
+            due: if self.asks_nothing() { due_now } else { story.due },
             intake: story.intake,
             fetch: story.fetch,
+            troubles: story.troubles,
             published: story.published,
             archive_differs: story.archive_differs,
             billing: billing::totals(&lines),
@@ -133,18 +138,20 @@ impl Night {
                 forecast: BacklogForecast::read(ledger, now, &settings.pace, true)?,
             },
             quarantined,
+            unknown_verdicts: ledger.unknown_verdicts()?,
             at_next_run: BacklogForecast::read(ledger, next_run, &settings.pace, false)?,
             endangered: ledger.count_expiring(now, next_run)?,
         })
     }
 
-    /// What of it matters for the exit code. A dry run leaves everything.
+    /// What of it matters for the exit code. Who asks nothing leaves everything.
     fn facts<'a>(&self, unfetched: &'a Unfetched) -> verdict::Unfetched<'a> {
         let backlog = &unfetched.backlog;
-        let unless_dry = |number| if self.dry_run { 0 } else { number };
+        let unless_dry = |number| if self.asks_nothing() { 0 } else { number };
         verdict::Unfetched {
             expiry: &backlog.expiry,
-            quarantined: unfetched.quarantined.records,
+            quarantined: &unfetched.quarantined,
+            unknown_verdicts: &unfetched.unknown_verdicts,
             left: unless_dry(backlog.forecast.due),
             unpublished: unless_dry(backlog.states.of(State::Journalled)),
             at_next_run: &unfetched.at_next_run,

@@ -19,6 +19,7 @@ use secrecy::ExposeSecret;
 use super::credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSource};
 use super::endpoint::{BaseUrl, Endpoints};
 use super::fault::Fault;
+use super::proxy::Proxy;
 use super::reply::Classified;
 use super::room::{Room, Rooms};
 use super::transport::{CaBundle, EmptyBody, UntilSent};
@@ -61,6 +62,8 @@ pub struct ClientSettings {
     pub endpoints: Endpoints,
     /// CAs that are trusted beside the machine's.
     pub more_cas: CaBundle,
+    /// What calls to other machines go through.
+    pub proxy: Option<Proxy>,
     /// For setting up a connection, TLS included.
     pub connect_timeout: Duration,
     /// Between two pieces of an answer.
@@ -79,6 +82,7 @@ impl ClientSettings {
         Self {
             endpoints,
             more_cas: CaBundle::default(),
+            proxy: None,
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             read_timeout: DEFAULT_READ_TIMEOUT,
             attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
@@ -126,10 +130,11 @@ pub struct Client {
     want_images: bool,
     credentials: CredentialsChain,
     clock: Arc<dyn Clock>,
-    /// For loopback addresses: asks them directly, whatever proxy the environment names.
+    /// For loopback addresses: asks them directly, whatever proxy there is.
     direct: reqwest::Client,
-    /// For all others. A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`) by reqwest itself.
+    /// For all others: through the proxy, if there is one.
     outward: reqwest::Client,
+    proxy: Option<Proxy>,
     nonces: Nonces,
     rooms: Rooms,
 }
@@ -151,7 +156,11 @@ impl Client {
                 .connect_timeout(settings.connect_timeout)
                 .read_timeout(settings.read_timeout)
                 .timeout(settings.attempt_timeout);
-            let builder = if direct { builder.no_proxy() } else { builder };
+            // Never one that the library finds by itself: it leaves out what it can't use.
+            let builder = match settings.proxy.as_ref().filter(|_| !direct) {
+                Some(proxy) => builder.no_proxy().proxy(proxy.for_https().map_err(ClientError)?),
+                None => builder.no_proxy(),
+            };
             builder.build().map_err(ClientError)
         };
         let (direct, outward) = (build(true)?, build(false)?);
@@ -162,6 +171,7 @@ impl Client {
             clock,
             direct,
             outward,
+            proxy: settings.proxy,
             nonces: Nonces::new(),
             rooms: Rooms::default(),
         })
@@ -190,10 +200,19 @@ impl Client {
         let mut request = reqwest::Request::new(Method::POST, url.with_query(&query));
         *request.headers_mut() = self.headers(url, &query, &credentials)?;
         *request.body_mut() = unsent.map(|until_sent| Body::wrap(EmptyBody { until_sent }));
-        let http = if url.is_loopback() { &self.direct } else { &self.outward };
+        let (http, proxy) = if url.is_loopback() {
+            (&self.direct, None)
+        } else {
+            (&self.outward, self.proxy.as_ref())
+        };
         let sent = http.execute(request).await;
-        let response = sent.map_err(|error| Fault::of(error, url.host_header()))?;
+        let response = sent.map_err(|error| Fault::of(error, url.host_header(), proxy))?;
         read(response, url.host_header(), &self.rooms).await
+    }
+
+    /// The host that is asked in a region; empty where none is known.
+    pub fn host_of(&self, region: &Region) -> &str {
+        self.endpoints.get(region).map(BaseUrl::host_header).unwrap_or_default()
     }
 
     /// Finds the credentials, so that it is known whether there are any before anything is asked; says where they come
@@ -210,6 +229,22 @@ impl Client {
     /// A classified reply without the secrets that the vendor may have repeated in it.
     pub fn redact(&self, classified: Classified) -> Classified {
         classified.redacted(|text| self.credentials.redact(text))
+    }
+
+    /// A reply that is kept as it came, but for the secrets that the vendor may have repeated in it.
+    pub fn redact_body(&self, body: Vec<u8>) -> Vec<u8> {
+        match String::from_utf8(body) {
+            Ok(mut text) => {
+                self.credentials.redact(&mut text);
+                text.into_bytes()
+            }
+            // Secrets are ASCII, so no piece of one is hidden by what replaces other bytes.
+            Err(error) => {
+                let mut text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                self.credentials.redact(&mut text);
+                text.into_bytes()
+            }
+        }
     }
 
     fn headers(&self, url: &BaseUrl, query: &str, credentials: &Credentials) -> Result<HeaderMap, Fault> {
@@ -282,7 +317,7 @@ async fn read(mut response: reqwest::Response, host: &str, rooms: &Rooms) -> Res
     let date = text(DATE).and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
     let mut body = Vec::with_capacity(declared.unwrap_or_default().min(FIRST_BODY_BYTES));
     let mut room = Room::default();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(error, host))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Fault::of(error, host, None))? {
         let bytes = body.len() + chunk.len();
         if bytes > MAX_REPLY_BYTES {
             return Err(too_large());

@@ -89,18 +89,25 @@ pub(crate) fn is_success(code: &str) -> bool {
     code.eq_ignore_ascii_case("Success")
 }
 
-/// What `Passed` says: `Ok` is final, `Err` is what stood there instead.
-pub(crate) fn verdict(result: Node<'_, '_>) -> Result<bool, Option<String>> {
-    let passed = result.get("Passed").ok_or(None)?;
+/// Why a `Result` has no final verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoVerdict {
+    /// `P`: it becomes Y or N later.
+    Pending,
+    /// What stands in its place, as JSON; `None`: nothing.
+    Unknown(Option<String>),
+}
+
+/// What `Passed` says, if it is final.
+pub(crate) fn verdict(result: Node<'_, '_>) -> Result<bool, NoVerdict> {
+    let passed = result.get("Passed").ok_or(NoVerdict::Unknown(None))?;
     let text = passed.text();
     match (passed.kind(), text.as_deref().map(str::trim)) {
         (Kind::Bool(passed), _) => Ok(passed),
         (Kind::Text { .. }, Some("Y" | "y")) => Ok(true),
         (Kind::Text { .. }, Some("N" | "n")) => Ok(false),
-        _ => Err(Some(shortened(
-            &text.unwrap_or(Cow::Borrowed(passed.raw())),
-            MAX_WORD_CHARS,
-        ))),
+        (Kind::Text { .. }, Some("P" | "p")) => Err(NoVerdict::Pending),
+        _ => Err(NoVerdict::Unknown(Some(shortened(passed.raw(), MAX_WORD_CHARS)))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`credentials`]: whose account signs it
 //! - [`endpoint`]: where the service is
 //! - [`fault`]: why an attempt brought no reply
+//! - [`proxy`]: what calls to other machines go through
 //! - [`json`]: reads the vendor's JSON, valid or nearly
 //! - [`reply`]: what an answer means
 //! - [`account`]: the answers that stop a run
@@ -22,6 +23,7 @@ mod envelope;
 pub mod fault;
 mod image;
 pub mod json;
+pub mod proxy;
 pub mod reply;
 pub mod room;
 pub mod sign;
@@ -32,8 +34,9 @@ pub use account::{AccountFault, AccountFaultKind};
 pub use client::{Client, ClientError, ClientSettings, MAX_REPLY_BYTES, Reply};
 pub use credentials::{Credentials, CredentialsChain, CredentialsError, CredentialsSettings, CredentialsSource};
 pub use endpoint::{BaseUrl, Endpoints, InvalidUrl, Network};
-pub use fault::{Disposition, Fault};
-pub use reply::{Answer, Classified, FaultyReply, classify};
+pub use fault::{Disposition, Fault, LocalFault};
+pub use proxy::{Proxy, UnusableProxy};
+pub use reply::{Answer, Classified, FaultyReply, UNKNOWN_VERDICT, classify};
 pub use room::Room;
 pub use transport::{CaBundle, CaBundleError, UntilSent};
 pub use wire::{NotAFinalReply, normalize};

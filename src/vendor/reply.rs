@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::account::{AccountFault, is_or_below};
 use super::client::Reply;
-use super::envelope::{self, Envelope, MAX_WORD_CHARS};
+use super::envelope::{self, Envelope, MAX_WORD_CHARS, NoVerdict};
 use super::json;
 use crate::plain::shortened;
 
@@ -25,9 +25,11 @@ pub enum Answer {
         /// Why; its meaning belongs to the product. Empty where the vendor left it out.
         sub_code: String,
     },
-    /// The call worked, and the verdict is neither Y nor N: ask in a later run.
-    Undecided {
-        /// What stands in its place.
+    /// The call worked, and the verdict is still open (`P`): ask in a later run.
+    Undecided,
+    /// The call worked, and the verdict is none that is known: keep the reply, tell a person, and ask in a later run.
+    UnknownVerdict {
+        /// What stands in its place, as JSON; `None`: nothing.
         passed: Option<String>,
     },
     /// The customer has not finished: ask in a later run.
@@ -73,6 +75,9 @@ impl fmt::Display for FaultyReply {
     }
 }
 
+/// The word that stands for the code where the call worked and the verdict is none.
+pub const UNKNOWN_VERDICT: &str = "unknown_verdict";
+
 /// What a reply means, and what to write down of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classified {
@@ -91,6 +96,7 @@ impl Classified {
             // Its code is `Success`, and there is no message.
             Answer::Final { .. } => return self,
             Answer::Account(fault) => redact(&mut fault.call_code),
+            Answer::UnknownVerdict { passed: Some(passed) } => redact(passed),
             _ => {}
         }
         redact(&mut self.call_code);
@@ -110,11 +116,15 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
             Some(code) => refusal(reply, code, now),
             None => no_code(reply),
         };
-        let is_final = matches!(answer, Answer::Final { .. });
+        let (call_code, message) = match &answer {
+            Answer::UnknownVerdict { passed } => (UNKNOWN_VERDICT.to_owned(), Some(no_verdict(passed.as_deref()))),
+            Answer::Final { .. } => (code.unwrap_or_default(), None),
+            _ => (code.unwrap_or_else(|| call_code_of(reply)), envelope.message()),
+        };
         return Classified {
             answer,
-            call_code: code.unwrap_or_else(|| call_code_of(reply)),
-            message: if is_final { None } else { envelope.message() },
+            call_code,
+            message,
         };
     }
     let xml = XmlError::read(&body);
@@ -135,9 +145,18 @@ fn success(envelope: &Envelope<'_>) -> Answer {
             passed,
             sub_code: envelope::sub_code(result),
         },
-        Err(passed) => Answer::Undecided { passed },
+        Err(NoVerdict::Pending) => Answer::Undecided,
+        Err(NoVerdict::Unknown(passed)) => Answer::UnknownVerdict { passed },
     });
-    read.unwrap_or(Answer::Undecided { passed: None })
+    read.unwrap_or(Answer::UnknownVerdict { passed: None })
+}
+
+/// What stands in the place of a verdict, in words.
+fn no_verdict(passed: Option<&str>) -> String {
+    match passed {
+        Some(value) => format!("Passed is {value}, which is neither \"Y\", \"N\" nor \"P\""),
+        None => "Passed is missing".to_owned(),
+    }
 }
 
 /// What a code other than `Success` means.

@@ -25,6 +25,12 @@ use crate::trust;
 /// No file of CAs is longer: all public ones together have a quarter of that.
 const MAX_BUNDLE_BYTES: u64 = 1 << 20;
 
+/// What a certificate begins with in a PEM file.
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// UTF-8's, which editors on Windows write.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A client that follows no redirect and repeats nothing by itself. `https` false: it trusts no certificate at all,
 /// so that a machine without certificates can still talk to itself.
 pub(crate) fn builder(https: bool, more: &CaBundle) -> reqwest::ClientBuilder {
@@ -87,8 +93,9 @@ impl CaBundle {
         if text.len() as u64 > MAX_BUNDLE_BYTES {
             return Err(CaBundleError::TooLong { path: path() });
         }
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
         let mut bundle = Vec::new();
-        for (place, certificate) in CertificateDer::pem_slice_iter(&text).enumerate() {
+        for (place, certificate) in CertificateDer::pem_slice_iter(text).enumerate() {
             let number = place + 1;
             let certificate = certificate.map_err(|source| CaBundleError::Pem { path: path(), source })?;
             let unusable = || CaBundleError::Certificate { path: path(), number };
@@ -98,6 +105,12 @@ impl CaBundle {
         }
         if bundle.is_empty() {
             return Err(CaBundleError::Empty { path: path() });
+        }
+        // The reader passes over what it does not take for the beginning of one.
+        let (begun, read) = (memchr::memmem::find_iter(text, BEGIN).count(), bundle.len());
+        if read < begun {
+            let path = path();
+            return Err(CaBundleError::Fewer { path, begun, read });
         }
         Ok(Self(bundle))
     }
@@ -139,6 +152,18 @@ pub enum CaBundleError {
     Empty {
         /// The file.
         path: PathBuf,
+    },
+    /// Some were not read.
+    #[error(
+        "{path} has {begun} lines BEGIN CERTIFICATE, and only {read} certificates could be read: each must begin and end with a line of its own"
+    )]
+    Fewer {
+        /// The file.
+        path: PathBuf,
+        /// Lines that begin one.
+        begun: usize,
+        /// Certificates that were read.
+        read: usize,
     },
     /// One can't be used.
     #[error("certificate {number} in {path} is damaged, or none that can be trusted as a CA")]

@@ -79,10 +79,10 @@ fn endangered(idvault: &Idvault, vendor: &Vendor) -> Value {
     idvault.write("waiting.csv", format!("{header}\nwaiting,,{LAST_DAY}\n"));
     // Its region has an endpoint when it comes in, and none when it is asked for.
     configure(idvault, vendor, "mars-1 = \"http://127.0.0.1:9\"\n");
-    night(idvault, FIRST_NIGHT, "moved.csv", &["--dry-run"], 0);
+    night(idvault, FIRST_NIGHT, "moved.csv", &["--intake-only"], 0);
     configure(idvault, vendor, "");
     night(idvault, FIRST_NIGHT, "asked.csv", &[], 4);
-    night(idvault, FIRST_NIGHT, "waiting.csv", &["--dry-run"], 4)
+    night(idvault, FIRST_NIGHT, "waiting.csv", &["--intake-only"], 4)
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_record_that_only_one_run_could_reach_came_in_too_late() {
         "transaction_id,verified_at\nin-a-day,2026-10-24T02:00:00Z\nin-two-days,2026-10-25T02:00:00Z\n",
     );
     configure(&idvault, &vendor, "");
-    let report = night(&idvault, FIRST_NIGHT, "pending.csv", &["--dry-run"], 5);
+    let report = night(&idvault, FIRST_NIGHT, "pending.csv", &["--intake-only"], 5);
     assert_reported(
         &idvault,
         &[
@@ -241,7 +241,7 @@ fn what_a_run_in_an_outage_left_is_endangered_by_the_outage() {
     assert_eq!(causes["outage"], json!({"lost": 0, "endangered": 60}));
     // What came in after it has nothing to do with it.
     idvault.write("more.csv", format!("transaction_id,verified_at\nmore,{LAST_DAY}\n"));
-    let more = night(&idvault, FIRST_NIGHT, "more.csv", &["--dry-run"], 0);
+    let more = night(&idvault, FIRST_NIGHT, "more.csv", &["--intake-only"], 0);
     assert_eq!(more["causes"]["not_reached"], json!({"lost": 0, "endangered": 1}));
 }
 

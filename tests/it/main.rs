@@ -2,6 +2,7 @@
 //!
 //! - `common`: a folder to run it in, and a vendor that says what a test tells it to
 //! - `answers`: every row of the design's "What each answer means"
+//! - `causes`: the reports name the cause of what went wrong
 //! - `credentials`: where they come from, and what is said where there are none
 //! - `escapes`: names and values from outside steer no terminal
 //! - `expiry`: why a record is lost or endangered
@@ -18,6 +19,7 @@
 )]
 
 mod answers;
+mod causes;
 mod common;
 mod credentials;
 mod escapes;

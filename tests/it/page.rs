@@ -258,7 +258,7 @@ fn a_page_of_many_records_is_cut_and_says_so() {
 fn a_dry_run_on_an_empty_ledger_has_a_page_too() {
     let idvault = Idvault::new();
     idvault
-        .execute(&["run", "--dry-run", "--now", "2026-11-22T02:00:00Z"])
+        .execute(&["run", "--intake-only", "--now", "2026-11-22T02:00:00Z"])
         .exits(0);
     let page = Page::of(&idvault);
     assert!(page.html.contains("No call was made.") && page.html.contains("No record is in quarantine."));

@@ -85,7 +85,7 @@ fn no_secret_is_in_the_wal_of_the_ledger() {
     PLACES[0].1(&mut idvault, "key-of-place", SECRET, TOKEN);
     idvault.write("idvault.toml", "[retry]\nattempts_per_call = 1\n");
     let vendor = echoing(&idvault);
-    idvault.run(&vendor, &["--dry-run"]);
+    idvault.run(&vendor, &["--intake-only"]);
     let reader = idvault.ledger();
     reader.execute_batch("BEGIN; SELECT count(*) FROM runs").unwrap();
     idvault.run(&vendor, &[]).exits(5);
@@ -220,8 +220,8 @@ fn a_proxys_password_is_not_shown() {
     ];
     idvault
         .execute(&args)
-        .exits(4)
-        .says("failed to connect to vendor.invalid");
+        .exits(3)
+        .says("the proxy http://127.0.0.9:9 makes no connection to vendor.invalid");
 }
 
 #[test]

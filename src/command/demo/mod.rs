@@ -13,11 +13,12 @@ mod made_up;
 mod month;
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::output::stdout;
 use super::run::prepare;
 use super::{CommandError, Context};
 use crate::cli::{DemoArgs, Global, RunArgs};
@@ -51,7 +52,7 @@ pub(super) fn execute(args: &DemoArgs, global: &Global, context: &Context) -> Re
 }
 
 fn say(text: &str) -> Result<(), CommandError> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
+    Ok(stdout().write_all(text.as_bytes())?)
 }
 
 /// The folder of a demo, and what its nights need.

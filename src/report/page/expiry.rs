@@ -98,5 +98,6 @@ const fn cause_words(cause: Cause) -> &'static str {
         Cause::FirstSeenTooLate => "came in too late",
         Cause::ArchiveDamaged => "its file in the archive was missing or damaged",
         Cause::NotReached => "not reached by a run",
+        Cause::UnknownVerdict => "answered with an unknown verdict",
     }
 }

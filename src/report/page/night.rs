@@ -8,12 +8,15 @@ use super::{MOST_NAMED, Page, Section, Table, Tile, Verdict, billing, expiry};
 use crate::difference::Differences;
 use crate::exit::Exit;
 use crate::ledger::QuarantineLine;
+use crate::plain::shortened;
 use crate::plan::Band;
 use crate::pricing::BillingRow;
 use crate::record::State;
 use crate::report::forecast::BacklogForecast;
 use crate::report::summary::{Backlog, PaceUse, Summary, seconds};
 
+/// Characters of a reason: it names several errors with what they said.
+const REASON_CHARACTERS: usize = 2_000;
 /// Quarantined records that are named.
 pub const QUARANTINED_NAMED: usize = 20;
 /// Products whose pace is drawn.
@@ -39,7 +42,7 @@ impl Page {
         let mut reasons: Vec<String> = summary
             .reasons
             .iter()
-            .map(|reason| clean(&reason.to_string()))
+            .map(|reason| shortened(&reason.to_string(), REASON_CHARACTERS))
             .collect();
         if reasons.len() > MOST_NAMED {
             let more = reasons.len() - MOST_NAMED;
@@ -173,6 +176,7 @@ fn calls(summary: &Summary) -> Section {
         ("lost", fetch.lost),
         ("abandoned", fetch.abandoned),
         ("left", fetch.left),
+        ("unknown verdict", fetch.unknown),
     ];
     let mut table = Table::new("Records by outcome", ["outcome", "#records"]).folded();
     for (name, number) in outcomes {

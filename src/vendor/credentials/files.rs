@@ -18,6 +18,7 @@ use crate::trust;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// What everybody may do with a file.
 const OTHERS: u32 = 0o007;
+const BYTE_ORDER_MARK: char = '\u{feff}';
 const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
 /// The folder of a unit's credentials, set by systemd.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -232,5 +233,9 @@ fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
     trust::check_opened(path, &file).map_err(failed)?;
     let mut text = String::new();
     file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    // Editors on Windows put a byte order mark there.
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
     Ok(Some(text))
 }

@@ -47,18 +47,20 @@ fn only_y_and_n_are_final() {
         assert_eq!(passed(no), finally(false, "200"));
     }
     for (other, word) in [
-        ("\"P\"", "P"),
-        ("\"\"", ""),
+        ("\"\"", "\"\""),
         ("1", "1"),
-        ("\"true\"", "true"),
+        ("\"true\"", "\"true\""),
         ("[\"Y\"]", "[\"Y\"]"),
     ] {
         assert_eq!(
             passed(other),
-            Answer::Undecided {
+            Answer::UnknownVerdict {
                 passed: Some(word.to_owned())
             }
         );
+    }
+    for open in ["\"P\"", "\" p \""] {
+        assert_eq!(passed(open), Answer::Undecided);
     }
     for nothing in [
         r#"{"Code":"Success"}"#,
@@ -67,7 +69,11 @@ fn only_y_and_n_are_final() {
         r#"{"Code":"Success","Result":"no json"}"#,
         r#"{"Code":"Success","Passed":"Y"}"#,
     ] {
-        assert_eq!(answer(200, nothing), Answer::Undecided { passed: None }, "{nothing}");
+        assert_eq!(
+            answer(200, nothing),
+            Answer::UnknownVerdict { passed: None },
+            "{nothing}"
+        );
     }
 }
 

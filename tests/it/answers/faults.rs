@@ -281,7 +281,7 @@ fn only_an_answer_to_another_id_lets_a_failing_one_be_blamed() {
             "pending.csv",
             format!("transaction_id,region,verified_at\n{}{last}", rows.concat()),
         );
-        idvault.run(&vendor, &["--dry-run"]).exits(0);
+        idvault.run(&vendor, &["--intake-only"]).exits(0);
         idvault.write("idvault.toml", config);
         idvault.run(&vendor, &[]);
         let quarantined = "SELECT count(*) FROM transactions WHERE state = 'quarantined'";

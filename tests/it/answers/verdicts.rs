@@ -58,31 +58,79 @@ fn names_in_lower_case_are_read_like_the_vendors_own() {
 }
 
 #[test]
-fn a_verdict_that_is_neither_y_nor_n_stays_pending_for_a_later_day() {
+fn a_verdict_that_is_still_open_stays_pending_for_a_later_day() {
     let (idvault, vendor) = (Idvault::new(), Vendor::start());
-    let without = Answer::new(200, r#"{"Code":"Success","Result":{"SubCode":"200"}}"#);
-    let no_result = Answer::new(200, r#"{"Code":"Success"}"#);
-    let odd = [
-        ("p", verdict("P", "")),
-        ("empty", verdict("", "200")),
-        ("without", without),
-        ("none", no_result),
-    ];
-    let rows = odd.each_ref().map(|(id, _)| (*id, FRESH));
-    for (id, answer) in odd {
-        vendor.script(id, [answer]);
-    }
-    idvault.pending(&rows);
+    vendor.script("p", [verdict("P", "")]);
+    idvault.pending(&[("p", FRESH)]);
     idvault.run(&vendor, &[]).exits(0);
+    assert_postponed(&idvault, "p");
+    idvault.run(&vendor, &[]).exits(0);
+    assert_eq!(vendor.calls().len(), 1, "it is not asked for twice in a night");
+}
+
+#[track_caller]
+fn assert_postponed(idvault: &Idvault, id: &str) {
     assert!(idvault.archived().is_empty());
-    for (id, _) in rows {
-        let row = idvault.row(id);
-        assert_eq!((row.state.as_str(), row.not_completed_runs), ("pending", 1), "{id}");
-        assert_eq!((row.attempts, row.failed_runs), (1, 0), "{id}");
-        assert!(row.next_due_at > NOW.parse().unwrap(), "{id}");
+    let row = idvault.row(id);
+    assert_eq!((row.state.as_str(), row.not_completed_runs), ("pending", 1), "{id}");
+    assert_eq!((row.attempts, row.failed_runs), (1, 0), "{id}");
+    assert!(row.next_due_at > NOW.parse().unwrap(), "{id}");
+}
+
+/// The replies that are kept, by id.
+fn kept(idvault: &Idvault) -> Vec<(String, Option<String>, Vec<u8>)> {
+    let ledger = idvault.ledger();
+    let sql = "SELECT transaction_id, kept.passed, kept.body FROM unknown_verdicts AS kept JOIN transactions USING (number) ORDER BY 1";
+    let mut statement = ledger.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_verdict_that_is_none_is_named_from_the_first_night_and_its_reply_is_kept() {
+    let with = |passed: &str| format!(r#"{{"Code":"Success","Result":{{"Passed":{passed},"SubCode":"200"}}}}"#);
+    for (body, passed, named) in [
+        (with("\"true\""), Some("\"true\""), "Passed is \"true\""),
+        (with("1"), Some("1"), "Passed is 1"),
+        (with("\"\""), Some("\"\""), "Passed is \"\""),
+        (
+            r#"{"Code":"Success","Result":{"SubCode":"200"}}"#.to_owned(),
+            None,
+            "Passed is missing",
+        ),
+        (r#"{"Code":"Success"}"#.to_owned(), None, "Passed is missing"),
+    ] {
+        let (idvault, vendor) = (Idvault::new(), Vendor::start());
+        vendor.script("odd", [Answer::new(200, body.clone())]);
+        idvault.pending(&[("odd", FRESH)]);
+        let ended = idvault.run(&vendor, &[]).exits(4);
+        let named = format!("{named} for 1 of FACE_LIVENESS in ap-southeast-1");
+        let ended = ended.says(&named);
+        let reasons = idvault.summary()["reasons"].clone();
+        assert_eq!(
+            (&reasons[0]["id"], &reasons[0]["count"]),
+            (&"verdict_unknown".into(), &1.into())
+        );
+        assert!(reasons[0]["reason"].as_str().unwrap().contains(&named), "{reasons}");
+        assert_eq!(idvault.summary()["fetch"]["unknown"], 1, "{}", ended.stderr);
+        assert_postponed(&idvault, "odd");
+        let expected = vec![("odd".to_owned(), passed.map(str::to_owned), body.into_bytes())];
+        assert_eq!(kept(&idvault), expected);
+        // Also in a night in which it is not asked for.
+        idvault.run(&vendor, &[]).exits(4).says(&named);
+        assert_eq!(vendor.calls().len(), 1);
+        // Near its end the report says why.
+        let near_its_end = "2026-12-19T02:00:00Z";
+        vendor.script("odd", [Answer::new(200, with("\"maybe\""))]);
+        idvault.run(&vendor, &["--now", near_its_end]).exits(4);
+        assert_eq!(idvault.report_rows("expiry.csv")[0]["cause"], "unknown_verdict");
+        assert_eq!(kept(&idvault)[0].1.as_deref(), Some("\"maybe\""), "the last one");
+        // Once there is a verdict, it is over.
+        vendor.script("odd", [verdict("Y", "200")]);
+        idvault.run(&vendor, &["--now", "2026-12-20T02:00:00Z"]).exits(0);
+        assert!(kept(&idvault).is_empty());
+        assert_eq!(idvault.archived().len(), 1);
     }
-    idvault.run(&vendor, &[]).exits(0);
-    assert_eq!(vendor.calls().len(), 4, "none is asked for twice in a night");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn the_forecast_says_when_the_backlog_is_done_and_how_many_expire_first() {
         ),
     );
     place.write("idvault.toml", "qps = 1");
-    place.idvault(&["run", "--dry-run", "--pending", &source]).expect(5);
+    place.idvault(&["run", "--intake-only", "--pending", &source]).expect(5);
     let json = place.idvault(&["status", "--json"]).expect(0).json();
     let expected = [("due", 101), ("overdue", 1), ("expire_first", 90)];
     for of in [&json["forecast"], &json["forecast"]["products"]["FACE_LIVENESS"]] {
@@ -142,7 +142,7 @@ fn the_expiry_report_puts_each_unfetched_record_into_its_band_earliest_first() {
          later,2026-10-30T02:00:01Z\n\
          who-knows,\n",
     );
-    place.idvault(&["run", "--dry-run", "--pending", &source]).expect(5);
+    place.idvault(&["run", "--intake-only", "--pending", &source]).expect(5);
     let printed = place.idvault(&["report", "expiry"]).expect(0).stdout;
     let report = lines(&printed);
     let found: Vec<[&str; 4]> = report
@@ -192,7 +192,7 @@ fn init_writes_the_sample_configuration_and_never_over_one_that_is_there() {
         std::fs::read(samples("idvault.toml")).unwrap()
     );
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    place.idvault(&["run", "--dry-run"]).expect(0);
+    place.idvault(&["run", "--intake-only"]).expect(0);
     place.write("idvault.toml", "# mine\n");
     let ended = place.idvault(&["init"]).expect(2);
     assert!(ended.stderr.contains("idvault.toml"), "{}", ended.stderr);

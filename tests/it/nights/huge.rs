@@ -219,7 +219,15 @@ fn endless(place: &Place) -> Vec<(&'static str, String)> {
 /// Whether it was stopped in time after what `stop` gives: what is not read is named, what stood before it is taken.
 fn assert_stopped(place: &Place, case: &str, source: &str, more: &[&str], stop: impl FnOnce(&Running) -> Instant) {
     let good = place.write("good.csv", "transaction_id\ngood1\n");
-    let mut command = place.command(&["run", "--dry-run", "--json", "--pending", &good, "--pending", source]);
+    let mut command = place.command(&[
+        "run",
+        "--intake-only",
+        "--json",
+        "--pending",
+        &good,
+        "--pending",
+        source,
+    ]);
     command.args(more).stdin(Stdio::piped());
     let mut running = Running::start(&mut command);
     let mut stdin = running.0.stdin.take().unwrap();

@@ -258,7 +258,7 @@ fn a_bad_source_is_named_and_the_others_go_on() {
 fn a_source_that_is_not_there_is_named_and_what_the_ledger_knows_is_still_fetched() {
     let place = Place::new();
     let source = place.write("pending.csv", format!("transaction_id\n{A}\n"));
-    place.night(&["--pending", &source, "--dry-run"]).expect(0);
+    place.night(&["--pending", &source, "--intake-only"]).expect(0);
     let ended = place.night(&["--pending", "nowhere.csv"]).expect(3);
     assert!(ended.stderr.contains("nowhere.csv"), "{}", ended.stderr);
     assert_eq!(place.archived("verifications").len(), 1);

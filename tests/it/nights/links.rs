@@ -140,7 +140,7 @@ fn a_data_folder_that_is_a_link_is_refused_by_every_command_that_uses_it() {
     let before = content(&real);
     let commands: [(&[&str], i32); 12] = [
         (&["run", "--sandbox", "--pending", &source], 7),
-        (&["run", "--dry-run", "--pending", &source], 7),
+        (&["run", "--intake-only", "--pending", &source], 7),
         (&["status"], 6),
         (&["verify"], 6),
         (&["report", "billing"], 6),

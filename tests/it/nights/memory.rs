@@ -114,11 +114,32 @@ fn a_panic_of_the_decoder_is_a_difference_and_nothing_else() {
 
 /// A thread that can't be begun makes the standard library panic, which nothing of idvault expects.
 #[test]
+fn a_thread_that_can_not_be_had_is_an_error_with_a_sentence() {
+    let place = Place::new();
+    let source = place.write("pending.csv", made_up(1, 1, "FACE_LIVENESS"));
+    place.night(&["--pending", &source]).expect(0);
+    for (args, threads, code) in [
+        (&["verify"][..], 0, 3),
+        (&["verify"], 11, 3),
+        (&["run", "--dry-run"], 1, 3),
+        (&["run", "--dry-run"], 0, 1),
+    ] {
+        let disk = Disk::that(&format!("{}thread:new fail:EAGAIN", "thread:new ".repeat(threads)));
+        let mut command = place.command(args);
+        let ended = Ended::of(disk.under(&mut command).output().unwrap()).expect(code);
+        assert!(disk.fired().is_some());
+        assert!(ended.stderr.contains("threads"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("unexpectedly"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn any_other_panic_is_one_line_whatever_the_environment_says() {
     let place = Place::new();
     let source = place.write("pending.csv", made_up(1, 1, "FACE_LIVENESS"));
     place.night(&["--pending", &source]).expect(0);
-    let disk = Disk::that("thread:new fail:EAGAIN");
+    // Behind the threads that are only tried.
+    let disk = Disk::that(&format!("{}thread:new fail:EAGAIN", "thread:new ".repeat(12)));
     let mut verify = place.command(&["verify"]);
     let ended = Ended::of(disk.under(&mut verify).env("RUST_BACKTRACE", "full").output().unwrap()).expect(1);
     assert!(disk.fired().is_some());

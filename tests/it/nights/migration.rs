@@ -102,7 +102,7 @@ fn a_ledger_of_schema_1_opens_and_keeps_every_row() {
     let before = everything(&place);
     assert_eq!((version(&place), states(&place)), (1, 6), "a row in every state");
     // Two of its pending rows are past their 30 days.
-    place.idvault(&["run", "--dry-run"]).expect(5);
+    place.idvault(&["run", "--intake-only"]).expect(5);
     assert_eq!(everything(&place), before);
     let causes = place.report("expiry.csv").into_iter();
     let causes: Vec<[String; 2]> = causes
@@ -118,7 +118,7 @@ fn a_ledger_of_schema_1_opens_and_keeps_every_row() {
     ];
     assert_eq!(causes, expected, "what its calls brought is still known");
     let fresh = Place::new();
-    fresh.idvault(&["run", "--dry-run"]).expect(0);
+    fresh.idvault(&["run", "--intake-only"]).expect(0);
     assert_eq!(version(&place), version(&fresh), "it is of the newest schema now");
 }
 
@@ -131,7 +131,7 @@ fn a_ledger_of_any_older_schema_keeps_every_row() {
         // From 7 on the journal tells of two of them.
         let told = if schema < 7 { 6 } else { 5 };
         assert_eq!((version(&place), states(&place)), (schema as u64, told));
-        place.idvault(&["run", "--dry-run"]).expect(5);
+        place.idvault(&["run", "--intake-only"]).expect(5);
         assert_eq!(everything(&place), before, "schema {schema}");
         assert_eq!(version(&place), newest as u64, "schema {schema}");
         place.idvault(&["quarantine", "list"]).expect(0);
@@ -158,7 +158,7 @@ fn an_outage_of_a_product_in_a_ledger_of_schema_4_is_one_of_its_regions() {
             rows.join(", ")
         ),
     );
-    place.idvault(&["run", "--dry-run"]).expect(5);
+    place.idvault(&["run", "--intake-only"]).expect(5);
     let causes = place.report("expiry.csv").into_iter();
     let causes: BTreeMap<String, String> = causes
         .map(|row| (row["transaction_id"].clone(), row["cause"].clone()))
@@ -181,7 +181,7 @@ fn an_empty_ledger_of_an_older_schema_beside_an_archive_is_refused_and_stays_as_
         place.write(&format!("{folder}/20261122T020000Z-0001-0001.parquet"), "PAR1");
         let path = place.data().join("ledger.sqlite");
         let before = std::fs::read(&path).unwrap();
-        for args in [&["run", "--sandbox"][..], &["run", "--dry-run"]] {
+        for args in [&["run", "--sandbox"][..], &["run", "--intake-only"]] {
             let Ended { stderr, .. } = place.idvault(args).expect(6);
             assert!(
                 stderr.contains("ledger.sqlite, or an empty one; restore both together from a backup"),
@@ -202,7 +202,7 @@ fn an_empty_ledger_of_an_older_schema_beside_an_archive_is_refused_and_stays_as_
 #[test]
 fn a_month_is_closed_in_a_ledger_of_schema_1() {
     let place = with_ledger("");
-    place.idvault(&["run", "--dry-run"]).expect(5);
+    place.idvault(&["run", "--intake-only"]).expect(5);
     let before = everything(&place);
     let month = ["close", "--month", "2025-01", "--accept", "nothing was verified"];
     assert!(place.idvault(&month).expect(0).stdout.contains("2025-01 is closed"));
@@ -273,7 +273,7 @@ fn assert_refused_unchanged(place: &Place, said: &str) {
     let before = sha256();
     let commands = [
         &["run", "--sandbox"][..],
-        &["run", "--dry-run"],
+        &["run", "--intake-only"],
         &["status"],
         &["verify"],
         &["report", "expiry"],

@@ -17,6 +17,8 @@ mod crash;
 mod demo;
 #[cfg(target_os = "linux")]
 mod disk;
+mod dry_run;
+mod environment;
 mod hostile;
 mod huge;
 mod ids;

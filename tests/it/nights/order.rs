@@ -99,7 +99,7 @@ fn ledger_with(folder: &std::path::Path, rows: &[(TransactionId, Drawn)]) -> Led
         })
         .map(|due| (due.transaction_id.to_string(), due))
         .collect();
-    let writer = Writer::start(ledger, run.number, || panic!("a commit failed"));
+    let writer = Writer::start(ledger, run.number, || panic!("a commit failed")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = writer.handle();
     for (id, row) in rows {

@@ -146,7 +146,7 @@ fn while_a_first_run_takes_many_rows_in_status_answers_and_what_a_kill_leaves_is
     const ROWS: usize = 50_000;
     let place = Place::new();
     let text = made_up(ROWS, 3, "FACE_LIVENESS");
-    let mut command = place.command(&["run", "--dry-run", "--pending", "-"]);
+    let mut command = place.command(&["run", "--intake-only", "--pending", "-"]);
     let mut run = Running::start(command.stdin(Stdio::piped()));
     let mut stdin = run.0.stdin.take().unwrap();
     stdin.write_all(text.as_bytes()).unwrap();
@@ -165,7 +165,7 @@ fn while_a_first_run_takes_many_rows_in_status_answers_and_what_a_kill_leaves_is
     let kept = taken_in();
     assert!(kept >= 40_000, "{kept}");
     let source = place.write("pending.csv", &text);
-    place.idvault(&["run", "--dry-run", "--pending", &source]).expect(0);
+    place.idvault(&["run", "--intake-only", "--pending", &source]).expect(0);
     assert_eq!(place.states(), BTreeMap::from([("pending".to_owned(), ROWS as u64)]));
     place.idvault(&["verify"]).expect(0);
 }

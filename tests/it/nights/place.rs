@@ -132,13 +132,23 @@ impl Place {
         rows.map(Result::unwrap).collect()
     }
 
+    /// The reports of the latest run; of the dry run, where there was no other.
+    pub(super) fn latest(&self) -> PathBuf {
+        let run = self.data().join("reports/latest");
+        if run.exists() {
+            run
+        } else {
+            self.data().join("dry-run/reports/latest")
+        }
+    }
+
     /// The lines of a report of the latest run, by column.
     pub(super) fn report(&self, name: &str) -> Vec<BTreeMap<String, String>> {
-        lines(&std::fs::read_to_string(self.data().join("reports/latest").join(name)).unwrap())
+        lines(&std::fs::read_to_string(self.latest().join(name)).unwrap())
     }
 
     pub(super) fn summary(&self) -> serde_json::Value {
-        let text = std::fs::read(self.data().join("reports/latest/summary.json")).unwrap();
+        let text = std::fs::read(self.latest().join("summary.json")).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 

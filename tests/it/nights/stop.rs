@@ -87,7 +87,7 @@ fn a_source_is_left_where_it_is_and_what_was_read_is_kept() {
 /// Journalled replies of `rows` ids, as a run leaves them that was killed before it published. All are of one moment.
 fn journalled(place: &Place, rows: usize, reply_bytes: usize) {
     let source = place.write("pending.csv", made_up(10, 1, "FACE_LIVENESS"));
-    place.night(&["--pending", &source, "--dry-run"]).expect(0);
+    place.night(&["--pending", &source, "--intake-only"]).expect(0);
     let ledger = rusqlite::Connection::open(place.data().join("ledger.sqlite")).unwrap();
     let mut sql = String::from("BEGIN;");
     let body = format!(
@@ -289,7 +289,7 @@ fn reports_that_take_too_long_are_left_to_the_next_run() {
     assert_eq!(std::fs::read_dir(place.data().join(".staging")).unwrap().count(), 0);
 
     let expiring = place.idvault(&["report", "expiry"]).expect(0).stdout;
-    place.idvault(&["run", "--dry-run"]).expect(0);
+    place.idvault(&["run", "--intake-only"]).expect(0);
     assert_eq!(reports(&place), REPORTS);
     assert_eq!(
         std::fs::read_to_string(place.data().join("reports/latest/expiry.csv")).unwrap(),

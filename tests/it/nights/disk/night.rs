@@ -44,7 +44,7 @@ impl Night {
     pub(super) fn later() -> Self {
         let night = Self::new(false);
         night.place.write("pending.csv", made_up(IDS / 3, 3, "FACE_LIVENESS"));
-        Ended::of(night.command().arg("--dry-run").output().unwrap()).expect(0);
+        Ended::of(night.command().arg("--intake-only").output().unwrap()).expect(0);
         night.place.write("pending.csv", &night.text);
         night
     }

@@ -47,10 +47,10 @@ fn a_run_whose_plan_nobody_reads_is_cut_off_and_the_next_one_goes_on() {
     let (_full, end) = full_pipe(&place);
     let mut command = place.command(&["run", "--dry-run", "--pending", &source]);
     let run = Running::start(command.stdout(end));
-    wait_until("only the plan is left", || place.data().join("reports/latest").exists());
+    wait_until("only the plan is left", || place.latest().exists());
     let mut run = assert_cut_off(run);
     said(&mut run, "did not end in time");
-    place.idvault(&["run", "--dry-run"]).expect(0);
+    place.idvault(&["run", "--intake-only"]).expect(0);
 }
 
 /// Every thread that has something to say waits for ever, and what a signal does is said, too.
