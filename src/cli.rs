@@ -72,6 +72,8 @@ pub enum Command {
     Compact(CompactArgs),
     /// The ledger against the archive
     Verify(VerifyArgs),
+    /// Make a ledger from the archive, or complete an older one
+    RebuildLedger(RebuildArgs),
     /// A local server that behaves as the CheckResult service
     Sandbox(SandboxArgs),
     /// A night on made-up verifications: no account, no file of yours, a few seconds
@@ -335,6 +337,14 @@ fn parse_percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse();
     let number = number.ok().filter(|percent| (1..=100).contains(percent));
     number.ok_or_else(|| "a share is from 1% to 100%".to_owned())
+}
+
+/// Options of `rebuild-ledger`.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// Go on although files are missing or damaged: the ledger forgets their verifications
+    #[arg(long)]
+    pub without_missing: bool,
 }
 
 /// Options of `sandbox`.

@@ -27,6 +27,7 @@ use crate::archive::{Archive, ArchiveError, StagedFolder};
 use crate::closing::Signed;
 use crate::day::BillingZone;
 use crate::error_chain;
+use crate::history;
 use crate::ledger::{Ledger, LedgerError, ManifestFile, Replacement, Run};
 use crate::publish::{PublishError, new_file};
 use crate::stop::Stop;
@@ -194,6 +195,7 @@ impl Compaction<'_> {
         self.ledger.stage_replacement(&self.run.id, &entry, &replaced)?;
         folder.swap()?;
         self.ledger.publish_replacement(&entry.path, self.now)?;
+        history::write_files(self.ledger, self.archive)?;
         old.add(folder)?;
         for path in replaced {
             day.paths.remove(path);
@@ -261,6 +263,7 @@ pub fn recover(ledger: &mut Ledger, archive: &Archive, now: Timestamp) -> Result
         };
         archive.sync_swapped(&file.path)?;
         ledger.publish_replacement(&file.path, now)?;
+        history::write_files(ledger, archive)?;
         completed.push(file.path);
     }
     Ok(completed)

@@ -14,16 +14,19 @@ mod tests;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::day::BillingZone;
+use crate::error_chain;
 use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
 use crate::intake::{IntakeSettings, SILENCE};
-use crate::ledger::Defaults;
+use crate::ledger::{Account, Defaults, IntegrityKey};
 use crate::pricing::Pricing;
 use crate::reconcile::bill::BillSettings;
 use crate::reconcile::records::RecordsSettings;
@@ -32,13 +35,13 @@ use crate::report::expiry::{Outlook, WARNING_WINDOW};
 use crate::report::forecast::SetPace;
 use crate::retry::{ATTEMPTS_PER_CALL, RetryPolicy};
 use crate::tables::Quotas;
-use crate::trust::DataGroup;
+use crate::trust::{self, DataGroup};
 use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
 use crate::worker::Isolation;
 
 pub use file::{
-    BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, LogFormat, RecordsConfig,
-    RetryConfig, TimeoutsConfig, TlsConfig,
+    BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, IntegrityConfig, LogFormat,
+    RecordsConfig, RetryConfig, TimeoutsConfig, TlsConfig,
 };
 pub use values::{HumanDuration, Qps};
 use values::{RATES, is_rate, zone};
@@ -57,6 +60,12 @@ pub const RUN_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a source's silence can be set to: shorter a busy disk is taken for silent, longer the night would be over.
 const SILENCES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+
+/// The shortest key of the history, in bytes: as long as its HMAC.
+const MIN_KEY_BYTES: u64 = 32;
+
+/// No key of the history is longer, in bytes.
+const MAX_KEY_BYTES: u64 = 4_096;
 
 const DEFAULT_PRODUCT: &str = "FACE_LIVENESS";
 const DEFAULT_REGION: &str = "ap-southeast-1";
@@ -130,6 +139,10 @@ pub struct Settings {
     pub defaults: Defaults,
     /// Where each region is asked.
     pub endpoints: Endpoints,
+    /// The name of the account that is asked.
+    pub account: Option<String>,
+    /// The key that authenticates the history.
+    pub integrity_key_file: Option<PathBuf>,
     /// The set pace.
     pub pace: SetPace,
     /// How many calls at a time, how often each is tried.
@@ -206,6 +219,8 @@ impl Settings {
             },
             defaults: defaults(&file.intake.defaults, &endpoints)?,
             endpoints,
+            account: file.account.filter(|name| !name.is_empty()),
+            integrity_key_file: file.integrity.key_file,
             pace,
             fetch: fetch(over.concurrency.or(file.concurrency), file.retry)?,
             time_limit: over.time_limit.or(file.time_limit).map(HumanDuration::std),
@@ -250,11 +265,56 @@ impl Settings {
         all_loopback(&self.endpoints)
     }
 
+    /// The account that is asked, as the ledger remembers it.
+    pub fn asked_account(&self) -> Account {
+        let endpoints = if self.asks_loopback() {
+            BTreeMap::new()
+        } else {
+            self.endpoints.hosts()
+        };
+        Account {
+            name: self.account.clone(),
+            endpoints,
+        }
+    }
+
+    /// Reads the key that authenticates the history; `None` where there is none.
+    pub fn integrity_key(&self) -> Result<Option<IntegrityKey>, ConfigError> {
+        let Some(path) = &self.integrity_key_file else {
+            return Ok(None);
+        };
+        let wrong = |why: String| ConfigError::value("integrity.key_file", format!("{}: {why}", path.display()));
+        let inside = |folder: &Path| Some(path.canonicalize().ok()?.starts_with(folder.canonicalize().ok()?));
+        if inside(&self.data_dir) == Some(true) {
+            return Err(wrong(
+                "it lies in the data folder, so whoever changes that can change the key; keep it elsewhere".to_owned(),
+            ));
+        }
+        let mut key = Vec::new();
+        let file = trust::open_trusted(path).map_err(|error| wrong(error_chain(&error)))?;
+        let mode = file.metadata().map_or(0, |found| found.mode() & 0o777);
+        if mode & 0o077 != 0 {
+            return Err(wrong(format!(
+                "others than its owner can read it (mode {mode:04o}), and sign with it; `chmod go= {}`",
+                path.display()
+            )));
+        }
+        let read = file.take(MAX_KEY_BYTES + 1).read_to_end(&mut key);
+        read.map_err(|error| wrong(error_chain(&error)))?;
+        let length = key.len() as u64;
+        if !(MIN_KEY_BYTES..=MAX_KEY_BYTES).contains(&length) {
+            return Err(wrong(format!(
+                "it has {length} bytes, and a key has from {MIN_KEY_BYTES} to {MAX_KEY_BYTES}; make one with `openssl rand -hex 32`"
+            )));
+        }
+        Ok(Some(IntegrityKey::new(&key)))
+    }
+
     /// Reads the CAs that are trusted beside the machine's.
     pub fn more_cas(&self) -> Result<CaBundle, ConfigError> {
         let read = self.ca_file.as_deref().map(CaBundle::read).transpose();
         read.map(Option::unwrap_or_default)
-            .map_err(|error| ConfigError::value("tls.ca_file", crate::error_chain(&error)))
+            .map_err(|error| ConfigError::value("tls.ca_file", error_chain(&error)))
     }
 
     /// Where credentials are looked for.

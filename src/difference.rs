@@ -51,6 +51,8 @@ pub enum Difference {
         /// In what.
         what: String,
     },
+    /// The records of the history don't fit each other, their files, the manifest or the closed months.
+    History(String),
     /// A closed month is not what was signed off.
     Closed {
         /// `YYYY-MM`.
@@ -106,6 +108,7 @@ impl Difference {
             Self::Ledger(_) => "ledger",
             Self::Counts(_) => "counts",
             Self::Tallies { .. } => "tallies",
+            Self::History(_) => "history",
             Self::Closed { .. } => "closed",
             Self::NotArchived { .. } => "not archived",
             Self::NotInArchive(_) => "not in the archive",
@@ -127,7 +130,7 @@ impl fmt::Display for Difference {
             Self::UnreadableFile { path, why } => write!(f, "{kind}: {path}: {why}"),
             Self::Manifest { path, what } | Self::Tallies { path, what } => write!(f, "{kind}: {path}: {what}"),
             Self::Closed { month, what } => write!(f, "{kind}: {month}: {what}"),
-            Self::Ledger(what) | Self::Counts(what) => write!(f, "{kind}: {what}"),
+            Self::Ledger(what) | Self::Counts(what) | Self::History(what) => write!(f, "{kind}: {what}"),
             Self::NotArchived { transaction_id, path } => {
                 write!(
                     f,

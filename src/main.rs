@@ -136,9 +136,19 @@ fn start(cli: Cli, kept_private: rustix::io::Result<()>) -> Result<Exit, Command
         host,
         config,
         seed: fastrand::u64(..),
+        arguments: arguments(),
+        machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         stdin: || Box::new(io::stdin()),
     };
     command::execute(cli, &context)
+}
+
+/// The command line, without the program.
+fn arguments() -> Vec<String> {
+    let arguments = std::env::args_os().skip(1);
+    arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the owner of the environment")]

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use crate::archive::{Archive, ArchiveError, Dataset, StagedFile};
 use crate::day::BillingZone;
 use crate::files::FileError;
+use crate::history::{self, HistoryError};
 use crate::ledger::{Ledger, LedgerError, NewFile, Run};
 use crate::stop::Stop;
 use crate::tables::SubCodes;
@@ -42,6 +43,15 @@ pub enum PublishError {
     /// The ledger can't be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<HistoryError> for PublishError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Archive(error) => Self::Archive(error),
+            HistoryError::Ledger(error) => Self::Ledger(error),
+        }
+    }
 }
 
 impl From<FileError> for PublishError {
@@ -107,8 +117,10 @@ impl Publisher<'_> {
             let (manifest, files): (Vec<NewFile>, Vec<_>) = parts.into_iter().flat_map(Part::into_files).unzip();
             self.ledger.stage_files(&self.run.id, &manifest)?;
             StagedFile::publish(&files)?;
-            self.ledger.publish_rows(last, rows, &manifest, self.now)?;
+            self.ledger
+                .publish_rows(&self.run.id, last, rows, &manifest, self.now)?;
             self.check_tallies(&manifest, published)?;
+            history::write_files(self.ledger, self.archive)?;
             if overdue {
                 return Ok(());
             }

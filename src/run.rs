@@ -25,9 +25,11 @@ use crate::disk::Space;
 use crate::exit::Exit;
 use crate::fetch::{Counts, Fetch, LANES, Lane, Refusal, Totals, Trouble};
 use crate::files::FileError;
+use crate::history::{self, HistoryError};
 use crate::inventory::Inventory;
-use crate::ledger::{AnsweredBy, Ledger, LedgerError, Lock, Run, Writer};
+use crate::ledger::{AnsweredBy, Author, Ledger, LedgerError, Lock, Run, Writer};
 use crate::limits::{self, TooFew};
+use crate::open_records::{self, OpenRecordsError};
 use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
 use crate::publish::recovery::recover;
@@ -67,6 +69,24 @@ impl From<PublishError> for RunError {
         match error {
             PublishError::Archive(error) => Self::Archive(error),
             PublishError::Ledger(error) => Self::Ledger(error),
+        }
+    }
+}
+
+impl From<HistoryError> for RunError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Archive(error) => Self::Archive(error),
+            HistoryError::Ledger(error) => Self::Ledger(error),
+        }
+    }
+}
+
+impl From<OpenRecordsError> for RunError {
+    fn from(error: OpenRecordsError) -> Self {
+        match error {
+            OpenRecordsError::File(error) => Self::Folder(error),
+            OpenRecordsError::Ledger(error) => Self::Ledger(error),
         }
     }
 }
@@ -112,6 +132,8 @@ pub struct Night {
     pub client: Arc<Client>,
     /// The ledger's time.
     pub clock: Arc<dyn Clock>,
+    /// Whoever the history names.
+    pub author: Author,
     /// The machine's time.
     pub wall_clock: Arc<dyn Clock>,
     /// Asked for by signals and by `--time-limit`.
@@ -146,9 +168,17 @@ fn run_for_real(night: &Night) -> Result<Summary, RunError> {
     refuse_a_lost_ledger(data_dir, &lock)?;
     let stop = night.stop.clone();
     let mut ledger = Ledger::open_unless(data_dir, &lock, move || stop.is_overdue())?;
+    ledger.set_author(night.author.clone());
     let archive = Archive::open(data_dir)?;
+    history::open(&mut ledger, &archive)?;
+    let before = ledger.last_change()?.map_or(0, |last| last.commit);
     let now = night.clock.now();
     let answered_by = (!night.asks_nothing()).then(|| night.answered_by());
+    if night.asks_nothing() {
+        ledger.check_account(&night.settings.asked_account())?;
+    } else {
+        ledger.remember_account(&night.settings.asked_account())?;
+    }
     let run = ledger.begin_run(now, answered_by)?;
     tracing::info!(run_id = %run.id, "run started");
     compact::recover(&mut ledger, &archive, now)?;
@@ -166,7 +196,9 @@ fn run_for_real(night: &Night) -> Result<Summary, RunError> {
             .publish(&mut story.published)?;
     }
     story.stages.publish = laps.lap();
+    let known = ledger.highest_number()?;
     story.intake = night.intake(&mut ledger, &run, &reports)?;
+    open_records::add_new(data_dir, &ledger, known)?;
     story.stages.intake = laps.lap();
     if !night.asks_nothing() {
         archive.probe()?;
@@ -187,6 +219,8 @@ fn run_for_real(night: &Night) -> Result<Summary, RunError> {
         }
     }
     ledger.drop_unknown_verdicts()?;
+    history::note_clock(&mut ledger, &archive, &run, before)?;
+    open_records::add_all(data_dir, &ledger)?;
     story.figures_differ = ledger.adrift()?;
     story.figures_differ.append(&mut story.published.differences);
     story.archive_differs = Inventory::of_run(&ledger, &archive)?;

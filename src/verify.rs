@@ -20,8 +20,9 @@ use crate::closing;
 use crate::compact;
 use crate::difference::{Difference, Differences};
 use crate::files::is_damage;
+use crate::history;
 use crate::inventory::{Inventory, OnDisk, other_length};
-use crate::ledger::{IdCounts, Ledger, LedgerError, ManifestFile};
+use crate::ledger::{IdCounts, IntegrityKey, Ledger, LedgerError, ManifestFile};
 use crate::publish::PublishError;
 
 pub use refetch::refetch;
@@ -30,12 +31,14 @@ pub use repair::{Mended, repair};
 use rows::Rows;
 
 /// How much of the archive's files is decoded beyond the columns that the ledger has too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scope {
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
     /// This share of the bytes, 0 to 100.
     pub percent: u8,
     /// Draws the files where it is not all of them.
     pub seed: u64,
+    /// Authenticates the history.
+    pub key: Option<&'a IntegrityKey>,
 }
 
 /// What was compared, and the differences.
@@ -56,13 +59,15 @@ pub struct Verified {
     /// Files that the next run takes into the manifest, as it completes a publication or compaction that was cut off: likewise
     /// no difference.
     pub half_done: Vec<String>,
+    /// The records of the history.
+    pub history: history::Checked,
     /// Where ledger and archive disagree.
     pub differences: Differences,
 }
 
 /// Compares every file of the manifest by size and SHA-256, and every row with the ledger, the tallies and the faces. A
 /// ledger that is damaged is an error; whatever else is wrong is a difference.
-pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified, PublishError> {
+pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope<'_>) -> Result<Verified, PublishError> {
     let archive = &Archive::for_reading(data_dir);
     let snapshot = &ledger.snapshot()?;
     ledger.check_integrity()?;
@@ -78,9 +83,13 @@ pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope) -> Result<Verified
         read_bytes: sum_of(sample.iter().map(|number| manifest[*number].bytes)),
         left_over: inventory.left_over,
         half_done: [half_done, inventory.half_done].concat(),
+        history: history::check(ledger, archive, scope.key)?,
         differences: inventory.differences,
     };
     let found = &mut verified.differences;
+    for what in &verified.history.faults {
+        found.add(Difference::History(what.clone()));
+    }
     for id in damaged.ids() {
         found.add(Difference::Reply(id.to_owned()));
     }
@@ -193,7 +202,7 @@ fn condition_of(archive: &Archive, on_disk: &OnDisk, file: &ManifestFile) -> Res
 }
 
 /// Files to be decoded whole, by their number: drawn until they hold the share of the bytes that is asked for.
-fn sample(manifest: &[ManifestFile], there: &[usize], scope: Scope) -> BTreeSet<usize> {
+fn sample(manifest: &[ManifestFile], there: &[usize], scope: Scope<'_>) -> BTreeSet<usize> {
     if scope.percent >= 100 {
         return there.iter().copied().collect();
     }

@@ -131,6 +131,8 @@ fn allocations(url: &str, ids: usize) -> usize {
         },
         config: ConfigFile::default(),
         seed: 1,
+        arguments: Vec::new(),
+        machine: String::new(),
         stdin: || Box::new(std::io::empty()),
     };
     let counted = Counted::new(ALLOCATOR);

@@ -119,8 +119,16 @@ pub(crate) fn verifications(criterion: &mut Criterion) {
     for (name, percent) in [("verify", 0), ("verify --read-data", 100)] {
         group.bench_function(name, |bench| {
             bench.iter(|| {
-                let verified =
-                    verify(night.data_dir.path(), &night.ledger, Scope { percent, seed: 0 }).expect("a comparison");
+                let verified = verify(
+                    night.data_dir.path(),
+                    &night.ledger,
+                    Scope {
+                        percent,
+                        seed: 0,
+                        key: None,
+                    },
+                )
+                .expect("a comparison");
                 assert_eq!((verified.archived, verified.differences.total()), (rows as u64, 0));
             });
         });

@@ -14,6 +14,7 @@
 //! puts in their place. `mend` puts files that were moved back where they belong.
 
 mod billing;
+mod changes;
 mod check;
 mod encode;
 mod mend;

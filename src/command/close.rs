@@ -13,6 +13,7 @@ use crate::cli::{CloseArgs, Global};
 use crate::closing::{self, RECORD_VERSION, Record, SignedFile};
 use crate::config::Settings;
 use crate::exit::Exit;
+use crate::history;
 use crate::ledger::{ClosedMonth, Ledger, Lock, StateCounts};
 use crate::plain::clean;
 use crate::reconcile::bill::{self, Bill};
@@ -25,7 +26,9 @@ use crate::run::RunError;
 pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.data_settings(global.overrides())?;
     let month = first_of(&args.month)?;
-    let now = context.clock(global).now();
+    let now = context.host.clock.now();
+    // Signed off by the real clock. One that was given can only make it earlier.
+    let given = global.now.map_or(now, |given| given.min(now));
     let mut out = stdout();
     // Whether there is one comes first: a command that closes must not make an empty ledger.
     drop(Ledger::open_read_only(&settings.data_dir)?);
@@ -33,12 +36,12 @@ pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> R
     let has_bill = !args.bill.is_empty();
     let bill = has_bill.then(|| bill::read(&args.bill, &settings.bill)).transpose()?;
     let lock = Lock::acquire(&settings.data_dir)?;
-    let mut ledger = Ledger::open(&settings.data_dir, &lock)?;
+    let (mut ledger, archive) = context.open(&settings, &lock, global)?;
     let closed = ledger.closed_months(Some((month, month)))?.pop();
     if let Some(closed) = closed {
         return say_closed(&mut out, &settings, &closed, "was closed already");
     }
-    let today = settings.billing_zone.day_of(now);
+    let today = settings.billing_zone.day_of(given);
     if !closing::is_final(month, today) {
         let why = format!(
             "the vendor's bill of {} can change until {}; close it from then on",
@@ -58,6 +61,7 @@ pub(super) fn execute(args: &CloseArgs, global: &Global, context: &Context) -> R
     }
     let closed = closing.sign(args, month, now)?;
     ledger.close_month(&closed)?;
+    history::write_files(&ledger, &archive).map_err(RunError::from)?;
     say_closed(&mut out, &settings, &closed, "is closed")?;
     ledger.close()?;
     Ok(Exit::Done)

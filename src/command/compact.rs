@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use super::output::stdout;
 use super::{CommandError, Context, signals};
-use crate::archive::Archive;
 use crate::cli::{CompactArgs, Global};
 use crate::compact::{self, Compacted, Compaction, DayPlan};
 use crate::exit::Exit;
@@ -30,8 +29,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
     let stop = Stop::default();
     signals::stop_at_first(&stop, None, "the file at hand is completed").map_err(CommandError::Start)?;
     let lock = Lock::acquire(data_dir)?;
-    let mut ledger = Ledger::open(data_dir, &lock)?;
-    let archive = Archive::open(data_dir)?;
+    let (mut ledger, archive) = context.open(&settings, &lock, global)?;
     for path in compact::recover(&mut ledger, &archive, now).map_err(RunError::from)? {
         say(
             &mut out,

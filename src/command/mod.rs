@@ -9,6 +9,7 @@ mod demo;
 mod output;
 mod quarantine;
 mod read_file;
+mod rebuild;
 mod reconcile;
 mod report;
 mod run;
@@ -25,16 +26,18 @@ use std::sync::Arc;
 use clap::CommandFactory as _;
 use jiff::civil::Date;
 
-use crate::archive::ArchiveError;
+use crate::archive::{Archive, ArchiveError};
 use crate::cli::{Cli, Command, Global, SubcodesArgs};
 use crate::clock::{Clock, FixedClock};
 use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
 use crate::error_chain;
 use crate::exit::Exit;
 use crate::files::{self, FileError};
+use crate::history;
 use crate::host::Host;
 use crate::intake::made_up::MadeUpError;
-use crate::ledger::LedgerError;
+use crate::ledger::{Author, Ledger, LedgerError, Lock};
+use crate::rebuild::RebuildError;
 use crate::reconcile::{ReconcileError, SourceError};
 use crate::report::{ReportError, subcodes};
 use crate::run::{RunError, ledger_exit};
@@ -56,6 +59,10 @@ pub struct Context {
     pub seed: u64,
     /// How files from outside are read.
     pub isolation: Isolation,
+    /// The command line, without the program.
+    pub arguments: Vec<String>,
+    /// The machine's name.
+    pub machine: String,
     /// Standard input, where it is asked for.
     pub stdin: fn() -> Box<dyn io::Read + Send>,
 }
@@ -67,6 +74,36 @@ impl Context {
             Some(now) => Arc::new(FixedClock(now)),
             None => self.host.clock.clone(),
         }
+    }
+
+    /// Whoever the history names.
+    fn author(&self, global: &Global, settings: &Settings) -> Result<Author, ConfigError> {
+        let uid = rustix::process::geteuid().as_raw();
+        let user = ["LOGNAME", "USER"].iter().find_map(|name| self.host.var(name));
+        let user = user.map_or_else(|| uid.to_string(), str::to_owned);
+        let user = match self.host.var("SUDO_USER") {
+            Some(person) => format!("{user} (sudo by {person})"),
+            None => user,
+        };
+        Ok(Author {
+            user,
+            uid,
+            host: self.machine.clone(),
+            arguments: self.arguments.clone(),
+            clock: self.host.clock.clone(),
+            now: global.now,
+            key: settings.integrity_key()?,
+        })
+    }
+
+    /// Ledger and archive for a command that changes either: they belong together, and the history names who works with them.
+    fn open(&self, settings: &Settings, lock: &Lock, global: &Global) -> Result<(Ledger, Archive), CommandError> {
+        let author = self.author(global, settings)?;
+        let mut ledger = Ledger::open(&settings.data_dir, lock)?;
+        ledger.set_author(author);
+        let archive = Archive::open(&settings.data_dir)?;
+        history::open(&mut ledger, &archive).map_err(RunError::from)?;
+        Ok((ledger, archive))
     }
 
     /// Settings of a command that uses no data folder.
@@ -114,6 +151,9 @@ pub enum CommandError {
     /// The month can't be compared.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
+    /// The ledger can't be rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
     /// The sandbox can't serve.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -150,8 +190,10 @@ impl CommandError {
             Self::Run(error) => error.exit(),
             Self::Ledger(error)
             | Self::Report(ReportError::Ledger(error))
-            | Self::Reconcile(ReconcileError::Ledger(error)) => ledger_exit(error),
-            Self::Archive(_) | Self::Report(_) | Self::MadeUp(_) | Self::File(_) => Exit::Archive,
+            | Self::Reconcile(ReconcileError::Ledger(error))
+            | Self::Rebuild(RebuildError::Ledger(error)) => ledger_exit(error),
+            Self::Rebuild(RebuildError::History { .. }) => Exit::Ledger,
+            Self::Archive(_) | Self::Report(_) | Self::MadeUp(_) | Self::File(_) | Self::Rebuild(_) => Exit::Archive,
             Self::Sandbox(_) | Self::Client(_) | Self::Start(_) | Self::Output(_) => Exit::Unexpected,
             Self::Usage(_) => Exit::Usage,
         }
@@ -171,6 +213,7 @@ pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
         Command::Subcodes(args) => subcodes(&args, &global, context),
         Command::Close(args) => close::execute(&args, &global, context),
         Command::Compact(args) => compact::execute(&args, &global, context),
+        Command::RebuildLedger(args) => rebuild::execute(&args, &global, context),
         Command::Verify(args) => verify::execute(&args, &global, context),
         Command::Sandbox(args) => sandbox::execute(&args, context),
         Command::Demo(args) => demo::execute(&args, &global, context),

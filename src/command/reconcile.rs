@@ -13,7 +13,9 @@ use crate::audit;
 use crate::cli::{Global, ReconcileArgs};
 use crate::config::Settings;
 use crate::exit::Exit;
-use crate::ledger::{Adopted, Ledger, LedgerError, Lock};
+use crate::history;
+use crate::ledger::{Adopted, Change, ChangeKind, Ledger, LedgerError, Lock};
+use crate::open_records;
 use crate::plain::clean;
 use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
@@ -43,7 +45,7 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     // A run that publishes meanwhile would look like differences, and clears the folder that reports are staged in.
     let lock = Lock::acquire(&settings.data_dir)?;
     if args.adopt {
-        ledger = Ledger::open(&settings.data_dir, &lock)?;
+        (ledger, _) = context.open(&settings, &lock, global)?;
     }
     let terms = Terms {
         month: &month,
@@ -88,6 +90,8 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         write_table(&reconciled, stdout())?;
     }
     if args.adopt {
+        history::write_files(&ledger, &Archive::open(&settings.data_dir)?).map_err(RunError::from)?;
+        open_records::add_all(&settings.data_dir, &ledger).map_err(RunError::from)?;
         ledger.close()?;
     }
     Ok(exit(&reconciled))
@@ -105,6 +109,13 @@ fn adopt(ledger: &mut Ledger, settings: &Settings, now: Timestamp) -> Result<Ado
         Exit::Done
     };
     ledger.end_run(&run, now, exit.code())?;
+    let change = Change {
+        run_id: Some(run.id.to_string()),
+        ..Change::new(ChangeKind::Adopt)
+            .with("taken", adopted.taken)
+            .with("refused", adopted.refused)
+    };
+    ledger.record_change(&change)?;
     tracing::info!(taken = adopted.taken, refused = adopted.refused, "records adopted");
     Ok(adopted)
 }

@@ -65,6 +65,7 @@ pub(super) fn prepare(
     };
     let night = Night {
         client: Arc::new(client(&settings, credentials, context)?),
+        author: context.author(global, &settings)?,
         settings,
         clock: context.clock(global),
         wall_clock: context.host.clock.clone(),

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use super::output::stdout;
 use super::{CommandError, Context};
-use crate::archive::Archive;
 use crate::cli::{Global, VerifyArgs};
 use crate::exit::Exit;
-use crate::ledger::{Ledger, Lock};
+use crate::history::{self, Checked};
+use crate::ledger::{Change, ChangeKind, Ledger, Lock};
 use crate::limits;
 use crate::plain;
 use crate::run::RunError;
@@ -26,9 +26,10 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
     let mut not_mended = 0;
     if args.repair {
         let mut written = Ok(());
-        let mut ledger = Ledger::open(data_dir, &lock)?;
-        let archive = Archive::open(data_dir)?;
+        let (mut ledger, archive) = context.open(&settings, &lock, global)?;
+        let mut done: Vec<String> = Vec::new();
         let mut tell = |mended: &Mended| {
+            done.push(mended.to_string());
             if written.is_ok() {
                 written = say(&mut out, mended);
             }
@@ -39,9 +40,13 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
         }
         written?;
         not_mended = repaired.map_err(RunError::from)?;
+        ledger.record_change(&Change::new(ChangeKind::Repair).with("done", done))?;
+        history::write_files(&ledger, &archive).map_err(RunError::from)?;
         ledger.close()?;
     }
+    let key = settings.integrity_key()?;
     let scope = Scope {
+        key: key.as_ref(),
         percent: args.read_data.unwrap_or(0),
         seed: args.seed.unwrap_or(context.seed),
     };
@@ -56,7 +61,7 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
 }
 
 /// `silent`: nothing but what a cut-off run left is to be said.
-fn print(out: &mut dyn Write, verified: &Verified, scope: Scope, silent: bool) -> io::Result<()> {
+fn print(out: &mut dyn Write, verified: &Verified, scope: Scope<'_>, silent: bool) -> io::Result<()> {
     for path in &verified.left_over {
         say(
             out,
@@ -88,6 +93,7 @@ fn print(out: &mut dyn Write, verified: &Verified, scope: Scope, silent: bool) -
             verified.read_files, verified.read_bytes, scope.seed
         )?;
     }
+    writeln!(out, "{}", history_line(&verified.history, scope.key.is_some()))?;
     writeln!(
         out,
         "{} files, {} bytes, {} archived ids: {} differences",
@@ -96,6 +102,28 @@ fn print(out: &mut dyn Write, verified: &Verified, scope: Scope, silent: bool) -
         verified.archived,
         differences.total()
     )
+}
+
+/// How far the history can be believed.
+fn history_line(history: &Checked, has_key: bool) -> String {
+    let Checked {
+        commits,
+        authenticated,
+        unchecked,
+        ..
+    } = history;
+    match (commits, has_key) {
+        (0, _) => "history: none yet; the next run begins it".to_owned(),
+        (_, true) => format!("history: {commits} commits, {authenticated} authenticated by [integrity] key_file"),
+        (_, false) if *unchecked > 0 => {
+            format!(
+                "history: {commits} commits, {unchecked} with an HMAC that was not checked: [integrity] key_file is not set"
+            )
+        }
+        (_, false) => format!(
+            "history: {commits} commits, not authenticated: [integrity] key_file is not set, so whoever can write the data folder can forge it"
+        ),
+    }
 }
 
 /// A line, with nothing in it that a terminal would obey: names of files and texts of an edited ledger can hold anything.

@@ -35,6 +35,7 @@ pub struct ConfigFile {
     pub pending: Vec<String>,
     pub network: Option<Network>,
     pub endpoint: Option<String>,
+    pub account: Option<String>,
     pub qps: Option<Qps>,
     pub quota_share: Option<f64>,
     pub concurrency: Option<usize>,
@@ -54,6 +55,7 @@ pub struct ConfigFile {
     pub retry: RetryConfig,
     pub credentials: CredentialsConfig,
     pub tls: TlsConfig,
+    pub integrity: IntegrityConfig,
     pub endpoints: BTreeMap<String, String>,
     pub quotas: BTreeMap<String, f64>,
     pub prices: BTreeMap<String, Vec<Price>>,
@@ -153,6 +155,14 @@ pub struct CredentialsConfig {
 #[expect(missing_docs, reason = "see ConfigFile")]
 pub struct TlsConfig {
     pub ca_file: Option<PathBuf>,
+}
+
+/// `[integrity]`: what authenticates the history.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct IntegrityConfig {
+    pub key_file: Option<PathBuf>,
 }
 
 impl ConfigFile {

@@ -111,6 +111,7 @@ fn the_sample_explains_every_key() {
         pending,
         network,
         endpoint,
+        account,
         qps,
         quota_share,
         concurrency,
@@ -127,6 +128,7 @@ fn the_sample_explains_every_key() {
         retry,
         credentials,
         tls,
+        integrity,
         endpoints,
         quotas,
         billing,
@@ -150,7 +152,7 @@ fn the_sample_explains_every_key() {
         quarantine_after_runs,
     } = retry;
     let CredentialsConfig { metadata_url } = credentials;
-    let TlsConfig { ca_file } = tls;
+    let (TlsConfig { ca_file }, IntegrityConfig { key_file }) = (tls, integrity);
     let BillingConfig { decimals } = billing;
     let BillConfig {
         columns: bill_columns,
@@ -170,7 +172,7 @@ fn the_sample_explains_every_key() {
         record_columns.by_key().iter().all(|name| name.is_some()),
         "{record_columns:?}"
     );
-    let texts = [endpoint, billing_zone, time_zone, records_zone, sqlite_query];
+    let texts = [endpoint, account, billing_zone, time_zone, records_zone, sqlite_query];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
@@ -188,9 +190,8 @@ fn the_sample_explains_every_key() {
     assert!(switches.iter().all(Option::is_some), "{switches:?}");
     let numbers = [attempts_per_call, quarantine_after_runs, decimals];
     assert!(numbers.iter().all(Option::is_some), "{numbers:?}");
-    assert!(
-        data_dir.is_some() && data_group.is_some() && ca_file.is_some() && network.is_some() && log_format.is_some()
-    );
+    assert!(data_dir.is_some() && data_group.is_some() && ca_file.is_some() && key_file.is_some());
+    assert!(network.is_some() && log_format.is_some());
     assert!(qps.is_some() && quota_share.is_some() && concurrency.is_some());
     assert!(!pending.is_empty() && !endpoints.is_empty() && !quotas.is_empty());
     assert!(!prices.is_empty() && !packages.is_empty() && sub_codes.values().any(|codes| !codes.is_empty()));

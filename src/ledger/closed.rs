@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rusqlite::named_params;
 
 use super::report::billing_day;
-use super::{Ledger, LedgerError, StateCounts, timestamp};
+use super::{Change, ChangeKind, Ledger, LedgerError, StateCounts, changes, timestamp};
 
 /// A month that is closed: what was signed off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,12 @@ impl Ledger {
 
     /// Closes a month for good. One that is closed already is an error.
     pub fn close_month(&mut self, closed: &ClosedMonth) -> Result<(), LedgerError> {
-        let inserted = self.connection.execute(
+        let failed = self.failed("close the month");
+        let change = Change::new(ChangeKind::Close)
+            .with("month", named(closed.month))
+            .with("sha256", closed.sha256.as_str());
+        let commit = self.connection.transaction().map_err(&failed)?;
+        let inserted = commit.execute(
             include_str!("../../sql/closed_insert.sql"),
             named_params! {
                 ":month": named(closed.month),
@@ -58,8 +63,9 @@ impl Ledger {
                 ":record": closed.record,
             },
         );
-        inserted.map_err(self.failed("close the month"))?;
-        Ok(())
+        inserted.map_err(&failed)?;
+        changes::add(&commit, &self.author, &change).map_err(&failed)?;
+        commit.commit().map_err(&failed)
     }
 
     /// How many ids are in each state, of the verifications made from `start` to before `end`.

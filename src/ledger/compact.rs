@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use rusqlite::{Connection, named_params};
 
 use super::publish::{manifest_file, stage};
-use super::{Ledger, LedgerError, ManifestFile, NewFile};
+use super::{Change, ChangeKind, Ledger, LedgerError, ManifestFile, NewFile, changes};
 
 /// A file that is to be in the place of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,16 @@ impl Ledger {
             )));
         }
         let publish = || -> rusqlite::Result<()> {
+            let file = staged_file(&commit, path)?;
+            let mut old = commit.prepare(include_str!("../../sql/compact_replaced.sql"))?;
+            let removed = old.query_map(named_params! { ":path": path }, manifest_file)?;
+            let change = Change {
+                run_id: Some(file.run_id.clone()),
+                removed: removed.collect::<rusqlite::Result<_>>()?,
+                added: vec![file],
+                ..Change::new(ChangeKind::Compact)
+            };
+            changes::add(&commit, &self.author, &change)?;
             let path = named_params! { ":path": path };
             commit.execute(include_str!("../../sql/compact_tallies.sql"), path)?;
             commit.execute(include_str!("../../sql/compact_tallies_drop.sql"), path)?;
@@ -116,11 +126,7 @@ impl Ledger {
 
     /// What the ledger has of a staged file.
     pub fn staged_file(&self, path: &str) -> Result<ManifestFile, LedgerError> {
-        let sql = include_str!("../../sql/file_staged.sql");
-        let found = self
-            .connection
-            .query_row(sql, named_params! { ":path": path }, manifest_file);
-        found.map_err(self.failed("look at a staged file"))
+        staged_file(&self.connection, path).map_err(self.failed("look at a staged file"))
     }
 
     /// Takes the intent to replace files by `path` back.
@@ -135,6 +141,11 @@ impl Ledger {
         }
         commit.commit().map_err(&failed)
     }
+}
+
+fn staged_file(connection: &Connection, path: &str) -> rusqlite::Result<ManifestFile> {
+    let sql = include_str!("../../sql/file_staged.sql");
+    connection.query_row(sql, named_params! { ":path": path }, manifest_file)
 }
 
 /// The rows of a staged file, and those of the files that it replaces: by the manifest, and by the tallies where its dataset

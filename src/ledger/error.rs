@@ -65,7 +65,7 @@ pub enum LedgerError {
     },
     /// The archive is there and the ledger is not, or is empty.
     #[error(
-        "there is an archive and no ledger at {path}, or an empty one; restore both together from a backup: an empty ledger would fetch everything again"
+        "there is an archive and no ledger at {path}, or an empty one; restore both together from a backup, or make a ledger from the archive with `idvault rebuild-ledger`: an empty ledger would fetch everything again"
     )]
     Gone {
         /// Where it should be.
@@ -118,7 +118,9 @@ pub enum LedgerError {
         transaction_id: String,
     },
     /// There is none to read.
-    #[error("there is no ledger at {path}; `idvault run` makes one, or name its folder with --data-dir")]
+    #[error(
+        "there is no ledger at {path}; name its folder with --data-dir. Where there is an archive, `idvault rebuild-ledger` makes a ledger from it; where there is none, the first `idvault run` makes one"
+    )]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
@@ -154,6 +156,60 @@ pub enum LedgerError {
         earlier: AnsweredBy,
         /// Who would be asked.
         asked: AnsweredBy,
+    },
+    /// It has asked another account.
+    #[error(
+        "the ledger {path} is another account's: {what}; its ids are known there only. Name another folder with --data-dir, or the other configuration with --config"
+    )]
+    OtherAccount {
+        /// The file.
+        path: PathBuf,
+        /// What it has asked, and what would be asked.
+        what: String,
+    },
+    /// The archive has commits that the ledger does not have.
+    #[error(
+        "the ledger {path} is older than the archive: its last commit is {known}, the archive's is {found}. Run `idvault rebuild-ledger`, which completes the ledger from the archive, or restore both together from one backup"
+    )]
+    ArchiveNewer {
+        /// The file.
+        path: PathBuf,
+        /// Its last commit; 0 where it has none.
+        known: u64,
+        /// The archive's.
+        found: u64,
+    },
+    /// The archive is another ledger's.
+    #[error(
+        "the ledger {path} belongs to the archive {own}, and the archive beside it is {found}: restore the ledger that belongs to it, or name another folder with --data-dir"
+    )]
+    OtherArchive {
+        /// The file.
+        path: PathBuf,
+        /// The archive that it belongs to.
+        own: String,
+        /// The one that is there.
+        found: String,
+    },
+    /// Both were written since they were copied.
+    #[error(
+        "the ledger {path} and the archive beside it have different histories: commit {commit} is another one in each, so both were written to after a copy was made. Restore both together from one backup"
+    )]
+    OtherHistory {
+        /// The file.
+        path: PathBuf,
+        /// The archive's last commit.
+        commit: u64,
+    },
+    /// A record of the archive can't be used.
+    #[error(
+        "the record of commit {commit} in archive/_changes/ can't be used: {what}; restore the folder from a backup, and run `idvault verify`"
+    )]
+    UnreadableChange {
+        /// Its number.
+        commit: u64,
+        /// Why.
+        what: String,
     },
     /// SQLite failed.
     #[error("failed to {action} in the ledger {path}; {}", what_to_do(source))]

@@ -6,7 +6,7 @@ use super::{Ledger, LedgerError};
 const APPLICATION_ID: i64 = 0x6964_7674;
 
 /// Every migration so far. One that was released is never changed: a new one is appended.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("../../sql/migrations/0001_ledger.sql"),
     include_str!("../../sql/migrations/0002_numbers.sql"),
     include_str!("../../sql/migrations/0003_closed_months.sql"),
@@ -17,6 +17,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("../../sql/migrations/0008_large_replies.sql"),
     include_str!("../../sql/migrations/0009_answered_with_replies.sql"),
     include_str!("../../sql/migrations/0010_unknown_verdicts.sql"),
+    include_str!("../../sql/migrations/0011_history.sql"),
 ];
 
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]

@@ -11,7 +11,9 @@
 //! - [`Writer`]: the thread that commits settlements in batches (`writer`)
 //! - [`LedgerError`]: why the ledger can't be used (`error`)
 
+mod account;
 mod admit;
+mod changes;
 mod closed;
 mod compact;
 mod complete;
@@ -22,6 +24,7 @@ mod open;
 mod plan;
 mod publish;
 mod quarantine;
+mod rebuild;
 mod reconcile;
 mod records;
 mod refetch;
@@ -39,7 +42,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
+pub use account::Account;
 pub use admit::{Admission, Admitted, Defaults};
+pub use changes::{
+    Author, By, CHANGE_VERSION, Change, ChangeKind, ChangeRecord, IntegrityKey, Signature, StoredChange,
+};
 pub use closed::ClosedMonth;
 pub use compact::Replacement;
 pub use error::LedgerError;
@@ -48,6 +55,7 @@ pub use open::{Lock, Readers};
 pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
 pub use publish::{ManifestFile, NewFile, Place, Tally};
 pub use quarantine::Decision;
+pub use rebuild::{ArchivedRow, OpenRecord, Rebuilding};
 pub use reconcile::MonthRow;
 pub use records::{Adopted, HeldRecords, Kept, VendorRecord};
 pub use refetch::GoneRecord;
@@ -81,7 +89,8 @@ impl AnsweredBy {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
+    /// Whom a word of the ledger names.
+    pub fn from_word(word: &str) -> Option<Self> {
         [Self::Vendor, Self::Loopback]
             .into_iter()
             .find(|who| who.as_str() == word)
@@ -111,17 +120,14 @@ pub struct Run {
 pub struct Ledger {
     connection: Connection,
     path: PathBuf,
+    author: Author,
 }
 
 impl Ledger {
     /// Numbers a new run. `answered_by`: who will be asked, if anybody; it must be who answered the earlier runs.
     pub fn begin_run(&mut self, now: Timestamp, answered_by: Option<AnsweredBy>) -> Result<Run, LedgerError> {
         let failed = self.failed("begin a run");
-        let earlier = self
-            .connection
-            .query_row(include_str!("../../sql/run_answered_by.sql"), [], |row| row.get(0));
-        let earlier: Option<String> = earlier.optional().map_err(&failed)?;
-        let earlier = earlier.as_deref().and_then(AnsweredBy::from_word);
+        let earlier = self.answered_by()?;
         if let (Some(earlier), Some(asked)) = (earlier, answered_by)
             && earlier != asked
         {
@@ -147,6 +153,14 @@ impl Ledger {
             })
         };
         begin().map_err(failed)
+    }
+
+    /// Who answered the earlier runs; `None` where nobody was asked.
+    fn answered_by(&self) -> Result<Option<AnsweredBy>, LedgerError> {
+        let sql = include_str!("../../sql/run_answered_by.sql");
+        let earlier: Result<Option<String>, _> = self.connection.query_row(sql, [], |row| row.get(0)).optional();
+        let earlier = earlier.map_err(self.failed("look who answered it"))?;
+        Ok(earlier.as_deref().and_then(AnsweredBy::from_word))
     }
 
     /// Writes down how the run ended.

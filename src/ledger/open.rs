@@ -19,7 +19,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::replies::beside;
-use super::{Ledger, LedgerError, Run, migrate, replies};
+use super::{Author, Ledger, LedgerError, Run, migrate, replies};
 use crate::disk;
 use crate::files::{self, FileError};
 
@@ -288,7 +288,11 @@ impl Ledger {
         };
         connection.set_prepared_statement_cache_capacity(32);
         TEMPORARY_FILES.call_once(|| temporary_files_beside(&connection, &path));
-        let ledger = Self { connection, path };
+        let ledger = Self {
+            connection,
+            path,
+            author: Author::default(),
+        };
         // Closing would sync again what has just failed to be synced: `close` is for a ledger that is well.
         ledger
             .connection

@@ -10,9 +10,10 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Row, named_params};
+use serde::{Deserialize, Serialize};
 
 use super::replies::{Reader, Span};
-use super::{Ledger, LedgerError, checked, optional_timestamp, timestamp};
+use super::{Change, ChangeKind, Ledger, LedgerError, changes, checked, optional_timestamp, timestamp};
 use crate::record::{MerchantBizId, Record, TransactionId, Verification};
 
 /// `verified_order` of what has no `verified_at`: the very end of the order.
@@ -44,6 +45,21 @@ pub struct NewFile {
     pub tallies: Vec<Tally>,
 }
 
+impl NewFile {
+    /// Its entry in the manifest, where this run publishes it.
+    fn entry(&self, run_id: &str) -> ManifestFile {
+        ManifestFile {
+            path: self.path.clone(),
+            dataset: self.dataset.to_owned(),
+            billing_day: self.billing_day.map(|day| day.to_string()),
+            rows: self.rows,
+            bytes: self.bytes,
+            sha256: self.sha256.clone(),
+            run_id: run_id.to_owned(),
+        }
+    }
+}
+
 /// A count of verifications in one file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tally {
@@ -72,7 +88,7 @@ impl Tally {
 }
 
 /// A file of the manifest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
     /// Below archive/.
     pub path: String,
@@ -124,16 +140,18 @@ impl Ledger {
         commit.commit().map_err(&failed)
     }
 
-    /// Takes files into the manifest, with their tallies, and drops the journalled replies that are in them, which makes
-    /// these rows archived: one commit, or nothing. They are those up to `last` in the order of publication, and must be
-    /// `rows`.
+    /// Takes the run's files into the manifest, with their tallies, and drops the journalled replies that are in them, which
+    /// makes these rows archived: one commit, or nothing. They are those up to `last` in the order of publication, and must
+    /// be `rows`.
     pub fn publish_rows(
         &mut self,
+        run_id: &str,
         last: Place,
         rows: u64,
         files: &[NewFile],
         now: Timestamp,
     ) -> Result<(), LedgerError> {
+        let details = self.source()?;
         let failed = self.failed("take the published files into the manifest");
         let commit = self.connection.transaction().map_err(&failed)?;
         let publish = || -> rusqlite::Result<(usize, bool)> {
@@ -155,6 +173,13 @@ impl Ledger {
                 "{rows} rows were written to the archive, {dropped} were journalled for them"
             )));
         }
+        let change = Change {
+            run_id: Some(run_id.to_owned()),
+            details,
+            added: files.iter().map(|file| file.entry(run_id)).collect(),
+            ..Change::new(ChangeKind::Run)
+        };
+        changes::add(&commit, &self.author, &change).map_err(&failed)?;
         commit.commit().map_err(&failed)?;
         if more { Ok(()) } else { self.remove_replies() }
     }

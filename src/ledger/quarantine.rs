@@ -2,7 +2,7 @@
 
 use rusqlite::named_params;
 
-use super::{Ledger, LedgerError};
+use super::{Change, ChangeKind, Ledger, LedgerError, changes};
 use crate::record::TransactionId;
 
 /// What is to be done with quarantined records.
@@ -20,11 +20,15 @@ pub enum Decision {
 impl Ledger {
     /// Asks for every quarantined record again; gives their number.
     pub fn retry_quarantined(&mut self) -> Result<u64, LedgerError> {
+        let failed = self.failed("empty the quarantine");
+        let commit = self.connection.transaction().map_err(&failed)?;
         let all = named_params! { ":transaction_id": rusqlite::types::Null };
-        let retried = self
-            .connection
-            .execute(include_str!("../../sql/quarantine_retry.sql"), all);
-        Ok(retried.map_err(self.failed("empty the quarantine"))? as u64)
+        let retried = commit.execute(include_str!("../../sql/quarantine_retry.sql"), all);
+        let retried = retried.map_err(&failed)? as u64;
+        let change = Change::new(ChangeKind::QuarantineRetry).with("records", retried);
+        changes::add(&commit, &self.author, &change).map_err(&failed)?;
+        commit.commit().map_err(&failed)?;
+        Ok(retried)
     }
 
     /// Carries a decision out for these records, or for none of them: gives the first that is not in quarantine.
@@ -50,6 +54,12 @@ impl Ledger {
                 return Ok(Err(id.clone()));
             }
         }
+        let ids: Vec<&str> = ids.iter().map(TransactionId::as_str).collect();
+        let change = match decision {
+            Decision::Retry => Change::new(ChangeKind::QuarantineRetry),
+            Decision::Drop { reason } => Change::new(ChangeKind::QuarantineDrop).with("reason", reason.as_str()),
+        };
+        changes::add(&commit, &self.author, &change.with("transaction_ids", ids)).map_err(&failed)?;
         commit.commit().map_err(&failed)?;
         Ok(Ok(()))
     }

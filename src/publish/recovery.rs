@@ -13,7 +13,8 @@ use jiff::Timestamp;
 
 use super::PublishError;
 use crate::archive::{Archive, ArchiveError, Columns, Dataset, Room, StoredRow, Stray};
-use crate::ledger::{DamagedReplies, Ledger, LedgerError, ManifestFile};
+use crate::history;
+use crate::ledger::{Change, ChangeKind, DamagedReplies, Ledger, LedgerError, ManifestFile};
 use crate::record::State;
 use crate::tally::Counted;
 
@@ -234,7 +235,13 @@ fn complete(ledger: &Ledger, archive: &Archive, files: &[ManifestFile], now: Tim
         ledger.complete_file(path, &counted, now)?;
         tracing::warn!("archive/{path} completes a publication that was cut off");
     }
+    ledger.record_within(&Change {
+        run_id: files.first().map(|file| file.run_id.clone()),
+        added: files.to_vec(),
+        ..Change::new(ChangeKind::Run)
+    })?;
     // As many ids must be archived now as the manifest has rows.
     ledger.check_archived(ledger.id_counts()?.archived)?;
-    Ok(commit.commit()?)
+    commit.commit()?;
+    Ok(history::write_files(ledger, archive)?)
 }

@@ -15,6 +15,7 @@ use super::{Laps, Night, RunError, Story};
 use crate::archive::Archive;
 use crate::exit::Exit;
 use crate::files::{self, FileError};
+use crate::history;
 use crate::ledger::{Ledger, LedgerError, Lock, make_folder};
 use crate::report::ReportDir;
 use crate::report::plan;
@@ -48,6 +49,8 @@ pub(super) fn run(night: &Night) -> Result<Summary, RunError> {
 fn work(night: &Night, folder: &Path, lock: &Lock, (started, laps): (Instant, &mut Laps)) -> Result<Summary, RunError> {
     let stop = night.stop.clone();
     let mut ledger = Ledger::open_unless(folder, lock, move || stop.is_overdue())?;
+    history::compare(&ledger, &Archive::for_reading(&night.settings.data_dir))?;
+    ledger.check_account(&night.settings.asked_account())?;
     let now = night.clock.now();
     let run = ledger.begin_run(now, None)?;
     let reports = ReportDir::create(folder, &run.id)?;

@@ -212,6 +212,14 @@ impl Endpoints {
         self.0.get(region)
     }
 
+    /// The host of each region, with its port where that is not the scheme's own. The vendor's public and its internal host of a
+    /// region are one: both lead to the same account.
+    pub fn hosts(&self) -> BTreeMap<String, String> {
+        let host = |url: &BaseUrl| url.host_header().replacen("cloudauth-intl-vpc.", "cloudauth-intl.", 1);
+        let hosts = self.0.iter().map(|(region, url)| (region.to_string(), host(url)));
+        hosts.collect()
+    }
+
     /// The URLs, in the regions' order.
     pub(crate) fn urls(&self) -> impl Iterator<Item = &BaseUrl> {
         self.0.values()

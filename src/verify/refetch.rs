@@ -19,7 +19,7 @@ use super::{Condition, condition_of};
 use crate::archive::{Archive, ArchiveError, Columns, Dataset, StoredFace, StoredRow};
 use crate::files::FileError;
 use crate::inventory::OnDisk;
-use crate::ledger::{Ledger, LedgerError, ManifestFile, SeenIds};
+use crate::ledger::{Change, ChangeKind, Ledger, LedgerError, ManifestFile, SeenIds};
 use crate::publish::PublishError;
 
 /// Asks again for the records of files that are missing or damaged. Returns how much could not be brought back.
@@ -246,6 +246,13 @@ impl Refetch<'_> {
             let path = &self.manifest[*number].path;
             self.ledger.take_out(path)?;
             (self.say)(&Mended::TakenOut(path.clone()));
+        }
+        if !self.leaving.is_empty() {
+            let removed = self.leaving.iter().map(|number| self.manifest[*number].clone());
+            self.ledger.record_within(&Change {
+                removed: removed.collect(),
+                ..Change::new(ChangeKind::Repair)
+            })?;
         }
         let say = &mut *self.say;
         self.not_mended += self.ledger.lose_gone(self.now, &mut |gone| say(&Mended::Gone(gone)))?;

@@ -19,11 +19,12 @@ pub(super) const REPORTS: [&str; 6] = [
 ];
 
 /// What may be in a data folder. SQLite keeps the last two while anybody reads.
-const IN_DATA: [&str; 7] = [
+const IN_DATA: [&str; 8] = [
     ".staging",
     "archive",
     "ledger.sqlite",
     "lock",
+    "open-records",
     "reports",
     "ledger.sqlite-shm",
     "ledger.sqlite-wal",

@@ -225,7 +225,8 @@ fn a_night_on_a_ledger_of_schema_1_publishes_what_was_journalled_and_fetches_wha
     };
     let (journalled, archived) = (ids(&place, "journalled"), ids(&place, "archived"));
     assert_eq!((journalled.len(), archived.len()), (2, 5));
-    place.night(&[]).expect(4);
+    // The frozen ledger has no archive beside it: the run names the files that are missing.
+    place.night(&[]).expect(9);
     let published: Vec<Value> = place
         .archived("verifications")
         .iter()
@@ -256,7 +257,8 @@ fn rows_that_schema_8_left_behind_their_replies_are_brought_up_and_published() {
     let place = with_ledger_of(8, behind);
     let replies = place.count("SELECT count(*) FROM journal");
     assert_eq!(replies, 2);
-    place.night(&[]).expect(4);
+    // The frozen ledger has no archive beside it: the run names the files that are missing.
+    place.night(&[]).expect(9);
     assert_eq!(place.count("SELECT count(*) FROM journal"), 0);
     let archived = place.archived("verifications");
     assert_eq!(archived.len(), 4, "the two replies, and the two ids that were due");

@@ -152,12 +152,13 @@ impl Place {
         serde_json::from_slice(&text).unwrap()
     }
 
-    /// Every file below `archive/`, by its path there.
+    /// Every data file below `archive/`, by its path there.
     pub(super) fn archive_files(&self) -> Vec<String> {
         let root = self.data().join("archive");
         let mut found: Vec<String> = files_below(&root)
             .iter()
             .map(|path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned())
+            .filter(|path| !path.starts_with("_changes/"))
             .collect();
         found.sort();
         found

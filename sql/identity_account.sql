@@ -1,0 +1,2 @@
+-- The account that is asked, and where.
+UPDATE identity SET account = :account, endpoints = :endpoints

@@ -1,0 +1,2 @@
+-- The archive that the ledger belongs to.
+SELECT archive_id FROM identity

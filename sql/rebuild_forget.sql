@@ -1,0 +1,2 @@
+-- Takes a file out of the manifest.
+DELETE FROM files WHERE path = :path
