@@ -144,17 +144,34 @@ pub(super) fn find(
             )));
         }
         if place.is_none() && wanted.required {
-            let there: Vec<String> = header.iter().take(SHOWN_COLUMNS).map(|name| shown(name)).collect();
             return Err(wrong(format!(
                 "there is no column {}, only {}; set {} in the configuration to the name that it has",
                 shown(wanted.names.first().map_or("", String::as_str)),
-                there.join(", "),
+                listed(header),
                 wanted.key
             )));
         }
         Ok(place)
     };
     wanted.iter().map(place).collect()
+}
+
+/// The columns in a sentence. Where they do not read as names, the file is no table: its first line may be a secret, and is
+/// not quoted.
+fn listed(header: &[String]) -> String {
+    let reads_as_name = |name: &String| {
+        let fits = |c: char| c.is_alphanumeric() || " _-./()（）#".contains(c);
+        name.chars().count() <= SHOWN_CHARS && name.chars().all(fits)
+    };
+    if header.len() > 1 && header.iter().all(reads_as_name) {
+        let names: Vec<String> = header.iter().take(SHOWN_COLUMNS).map(|name| shown(name)).collect();
+        return names.join(", ");
+    }
+    let columns = if header.len() == 1 { "column" } else { "columns" };
+    format!(
+        "{} {columns} whose names are not shown, as the file may be no table at all",
+        header.len()
+    )
 }
 
 /// How many of the `wanted` columns a header has.

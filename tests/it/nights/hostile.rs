@@ -281,3 +281,28 @@ fn a_crash_of_the_process_that_reads_a_source_is_a_sentence() {
         assert_eq!(place.count("SELECT count(*) FROM transactions"), 3);
     }
 }
+
+#[test]
+fn a_file_that_is_no_table_is_not_quoted() {
+    let (place, source) = (Place::new(), made_up(3, 3, "FACE_LIVENESS"));
+    place
+        .night(&["--pending", &place.write("pending.csv", source)])
+        .expect(0);
+    for (name, text) in [
+        ("shadow", "root:$6$canary-secret$x:19000:0:99999:7:::\n"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\ncanary-secret\n"),
+        ("token", "canary-secret\n"),
+        ("list", "user,canary-secret=1\n"),
+    ] {
+        let file = place.write(name, text);
+        let ended = place.night(&["--pending", &file]).expect(3);
+        assert!(ended.stderr.contains(name), "{}", ended.stderr);
+        for option in ["--bill", "--records"] {
+            let ended = place
+                .idvault(&["reconcile", "--month", "2026-11", option, &file])
+                .expect(3);
+            assert!(ended.stderr.contains(name), "{}", ended.stderr);
+        }
+        std::fs::remove_file(file).unwrap();
+    }
+}
