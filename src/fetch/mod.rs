@@ -220,7 +220,7 @@ impl Fetch {
                 .filter(|_| matches!(seen.step, Step::Journal { .. } | Step::KeepUnknown { .. }));
             let new_id = !seen.reached && !std::mem::replace(&mut failed, true);
             let outage = service.tell(&seen, passed.breaker, new_id);
-            if seen.refused && service.refusals.refused(due.number, &seen.call_code) {
+            if seen.origin == Origin::UnknownCode && service.refusals.refused(due.number, &seen.call_code) {
                 self.give_up_refused(lane, service, &due.region, &seen);
             }
             let settlement = |attempts, settled| Settlement {
@@ -253,7 +253,7 @@ impl Fetch {
                         let passed = self.pass(lane, &other).await?;
                         Box::pin(self.probe(lane, &other, passed, &record)).await?;
                     }
-                    lane.give_up_unanswered(&due.region, service, seen.local);
+                    lane.give_up_unanswered(&due.region, service, seen.origin == Origin::ThisMachine);
                 }
                 Step::Again { answered } => {
                     charged += 1;
@@ -296,7 +296,7 @@ impl Fetch {
         let reply = tried.as_ref().map(|(reply, _)| reply);
         let seen = self.read(lane, passed.pacer, other, reply, self.clock.now());
         if service.tell(&seen, passed.breaker, false) {
-            lane.give_up_unanswered(&other.region, service, seen.local);
+            lane.give_up_unanswered(&other.region, service, seen.origin == Origin::ThisMachine);
         }
         if let Step::Stop(why) = seen.step {
             self.stop.request(why);
@@ -385,8 +385,10 @@ impl Fetch {
                     step,
                     reached: !unanswered,
                     normal: !abnormal,
-                    refused: matches!(classified.answer, Answer::Faulty(FaultyReply::UnknownCode)),
-                    local: false,
+                    origin: match classified.answer {
+                        Answer::Faulty(FaultyReply::UnknownCode) => Origin::UnknownCode,
+                        _ => Origin::Other,
+                    },
                     call_code: classified.call_code,
                     message: classified.message,
                 }
@@ -406,8 +408,10 @@ impl Fetch {
                     step,
                     reached: fault.disposition() != Disposition::Retry,
                     normal: false,
-                    refused: false,
-                    local: matches!(fault, Fault::Local { .. }),
+                    origin: match fault {
+                        Fault::Local { .. } => Origin::ThisMachine,
+                        _ => Origin::Other,
+                    },
                     call_code: fault.code().to_owned(),
                     message: Some(fault.to_string()),
                 }
@@ -444,6 +448,17 @@ fn no_call_can_be_made(fault: &Fault) -> StopReason {
     }
 }
 
+/// Where what an attempt brought comes from, as far as that matters for all ids of a product in a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The vendor refused the id with a code that is not known.
+    UnknownCode,
+    /// The attempt failed on this machine or at its proxy.
+    ThisMachine,
+    /// Anything else.
+    Other,
+}
+
 /// What an attempt brought, and what is written down of it.
 struct Seen {
     step: Step,
@@ -451,10 +466,7 @@ struct Seen {
     reached: bool,
     /// It answered about the id that was asked for.
     normal: bool,
-    /// It refused the id with a code that nobody told us of.
-    refused: bool,
-    /// The attempt failed on this machine or at its proxy.
-    local: bool,
+    origin: Origin,
     call_code: String,
     message: Option<String>,
 }

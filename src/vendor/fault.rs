@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::io;
 
+use rustix::io::Errno;
+
 use super::client::MAX_REPLY_BYTES;
 use super::credentials::CredentialsError;
 use super::proxy::Proxy;
@@ -58,8 +60,7 @@ impl LocalFault {
         // The HTTP library has no types for these two that could be asked for.
         let says = |text: &str| causes().any(|error| error.to_string().starts_with(text));
         let number = causes().find_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
-        let number = number.map(rustix::io::Errno::from_raw_os_error);
-        use rustix::io::Errno;
+        let number = number.map(Errno::from_raw_os_error);
         Some(match number {
             Some(Errno::MFILE | Errno::NFILE) => Self::OpenFiles,
             _ if says("tunnel error: proxy authorization required") => Self::ProxyLogin,
@@ -171,12 +172,13 @@ impl Fault {
             Self::Local {
                 kind: LocalFault::OpenFiles | LocalFault::ProxyLogin,
                 ..
-            } => Disposition::Abort,
+            }
+            | Self::Certificate { .. }
+            | Self::Credentials(_) => Disposition::Abort,
             Self::Local { .. } | Self::Connect { .. } | Self::Timeout { .. } | Self::Broken { .. } => {
                 Disposition::Retry
             }
             Self::TooLarge { .. } | Self::NoEndpoint { .. } => Disposition::Refuse,
-            Self::Certificate { .. } | Self::Credentials(_) => Disposition::Abort,
         }
     }
 
