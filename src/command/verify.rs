@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::history::{self, Checked};
 use crate::ledger::{Change, ChangeKind, Ledger, Lock};
 use crate::limits;
+use crate::open_records;
 use crate::plain;
 use crate::run::RunError;
 use crate::verify::{Mended, Scope, Verified, refetch, repair, verify};
@@ -42,6 +43,8 @@ pub(super) fn execute(args: &VerifyArgs, global: &Global, context: &Context) -> 
         not_mended = repaired.map_err(RunError::from)?;
         ledger.record_change(&Change::new(ChangeKind::Repair).with("done", done))?;
         history::write_files(&ledger, &archive).map_err(RunError::from)?;
+        // Records that are asked for again are in no file of the archive any more.
+        open_records::add_all(data_dir, &ledger).map_err(RunError::from)?;
         ledger.close()?;
     }
     let key = settings.integrity_key()?;
