@@ -8,7 +8,7 @@
 use jiff::civil::Date;
 
 use crate::archive::{Archive, ArchiveError, Dataset};
-use crate::compact;
+use crate::compact::AsItStands;
 use crate::error_chain;
 use crate::ledger::{Ledger, LedgerError, ManifestFile};
 use crate::publish::PublishError;
@@ -29,7 +29,7 @@ pub struct Audited {
 /// Hashes the files of the days `from..=to` and counts them again, and compares all archived ids with all tallies. A compaction
 /// that was cut off is no difference.
 pub fn of_days(ledger: &Ledger, archive: &Archive, (from, to): (Date, Date)) -> Result<Audited, PublishError> {
-    let (mut files, _) = compact::manifest_as_it_stands(ledger, archive)?;
+    let mut files = AsItStands::read(ledger, archive)?.manifest;
     let within = |file: &ManifestFile| {
         let day = file.billing_day.as_deref().and_then(|day| day.parse().ok());
         day.is_some_and(|day: Date| (from..=to).contains(&day))

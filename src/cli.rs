@@ -70,6 +70,9 @@ pub enum Command {
     Close(CloseArgs),
     /// Merge the small files that late records brought, a day's into one; readers are not disturbed
     Compact(CompactArgs),
+    /// The archive's files
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// The ledger against the archive
     Verify(VerifyArgs),
     /// Make a ledger from the archive, or complete an older one
@@ -185,12 +188,16 @@ pub enum ReportCommand {
 /// Options of `report billing`.
 #[derive(Debug, Args)]
 pub struct BillingArgs {
-    /// The billing days of this month (YYYY-MM) [default: the current and the previous one]
-    #[arg(long, value_name = "YYYY-MM", conflicts_with = "all")]
+    /// The billing days of this month (YYYY-MM), without undated rows [default: the current and the previous one, and
+    /// undated rows]
+    #[arg(long, value_name = "YYYY-MM", conflicts_with_all = ["all", "undated"])]
     pub month: Option<String>,
-    /// All billing days
-    #[arg(long)]
+    /// All billing days, and undated rows
+    #[arg(long, conflicts_with = "undated")]
     pub all: bool,
+    /// Undated rows only: no source said when they were made, so they are in no month
+    #[arg(long)]
+    pub undated: bool,
     /// A row for each billing day, or for each calendar month of them
     #[arg(long, value_enum, default_value_t)]
     pub by: By,
@@ -241,6 +248,21 @@ pub struct CompactArgs {
     #[arg(long, value_name = "N", default_value_t = crate::compact::MIN_AGE_DAYS)]
     pub min_age_days: u16,
     /// Say what would be merged, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What is done with the archive's files.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Write files of an older schema anew, day by day; readers are not disturbed
+    Upgrade(UpgradeArgs),
+}
+
+/// Options of `archive upgrade`.
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    /// Say what would be written anew, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -10,25 +10,29 @@
 //! can be told from what is there how far it came, and [`recover`] goes on from there. An old file is removed last, once the
 //! one was synced, read back and found to hold the same rows in all columns.
 //!
-//! - [`plan()`]: what is to be merged; [`DayPlan`]: of a day
+//! `idvault archive upgrade` goes the same way: it writes the files of an older schema anew. Undated rows then get into a
+//! folder of their own. There the new file comes first, and the old ones go after it. For a moment a reader of both
+//! folders sees these rows twice.
+//!
+//! - [`plan()`]: what is to be merged; [`plan_upgrade`]: what is to be written anew; [`DayPlan`]: of a day
 //! - [`Compaction`]: does it; [`Step`]: what it did of a day; [`Compacted`]: in all
-//! - [`recover`]: completes what was cut off, or undoes it; [`manifest_as_it_stands`]: for who may not
+//! - [`recover`]: completes what was cut off, or undoes it; [`AsItStands`]: for who may not
 
 mod plan;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use tokio::time::Instant;
 
-use crate::archive::{Archive, ArchiveError, StagedFolder};
+use crate::archive::{Archive, ArchiveError, Dataset, SCHEMA_VERSION, StagedFile, StagedFolder};
 use crate::closing::Signed;
 use crate::day::BillingZone;
 use crate::error_chain;
 use crate::history;
-use crate::ledger::{Ledger, LedgerError, ManifestFile, Replacement, Run};
+use crate::ledger::{ChangeKind, Ledger, LedgerError, ManifestFile, NewFile, Replacement, Run};
 use crate::publish::{PublishError, new_file};
 use crate::stop::Stop;
 
@@ -37,11 +41,14 @@ pub use plan::DayPlan;
 /// Days after which no record of a billing day is expected any more: the vendor has deleted what was not fetched by then.
 pub const MIN_AGE_DAYS: u16 = 31;
 
+/// Files of a day from which on they are merged even while late records still come: readers open each of them.
+pub const MANY_FILES: usize = 8;
+
 /// How long a folder that was replaced is kept: a reader who had opened it still lists all of it. It takes microseconds.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// What can be merged of the billing days that are more than `min_age_days` old; of the unknown day, what was published so
-/// long ago. Files that a closed month was signed off with are left alone.
+/// What can be merged of the billing days that are more than `min_age_days` old, or have more than [`MANY_FILES`] files.
+/// Undated files count as old by when they were published. Files that a closed month was signed off with are left alone.
 pub fn plan(
     ledger: &Ledger,
     zone: &BillingZone,
@@ -52,8 +59,53 @@ pub fn plan(
     let age = SignedDuration::from_hours(24 * i64::from(min_age_days));
     let published_before = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
     let signed = Signed::read(ledger)?;
-    let manifest = ledger.manifest_at_rest(before, published_before)?;
-    Ok(plan::plan(manifest, |file| signed.names(file)))
+    let mut manifest = ledger.manifest_at_rest(before, published_before)?;
+    let mut files: HashMap<String, usize> = HashMap::new();
+    for (file, _) in &manifest {
+        *files.entry(file.folder().to_owned()).or_default() += 1;
+    }
+    for (file, is_free) in &mut manifest {
+        let many = files.get(file.folder()).is_some_and(|files| *files > MANY_FILES);
+        *is_free = (*is_free || many) && !signed.names(file) && !is_old_undated(file);
+    }
+    Ok(plan::plan(manifest, 2))
+}
+
+/// What an archive of an older schema needs.
+#[derive(Debug)]
+pub struct UpgradePlan {
+    /// The files that are written anew, day by day.
+    pub days: Vec<DayPlan>,
+    /// Older files that closed months were signed off with: they stay as they are.
+    pub signed: u64,
+}
+
+/// The files that are of an older schema, or where undated rows were before they were a dataset of their own. A file of a
+/// newer schema is an error.
+pub fn plan_upgrade(ledger: &Ledger, archive: &Archive) -> Result<UpgradePlan, PublishError> {
+    let signed = Signed::read(ledger)?;
+    let mut signed_files = 0;
+    let mut manifest = Vec::new();
+    for file in ledger.manifest()? {
+        let is_old = match archive.schema_version(&file.path) {
+            Ok(version) => version < SCHEMA_VERSION,
+            Err(error @ ArchiveError::Newer { .. }) => return Err(error.into()),
+            // Left alone later, with the reason.
+            Err(_) => true,
+        };
+        let is_old = is_old || is_old_undated(&file);
+        let is_signed = is_old && signed.names(&file);
+        signed_files += u64::from(is_signed);
+        manifest.push((file, is_old && !is_signed));
+    }
+    Ok(UpgradePlan {
+        days: plan::plan(manifest, 1),
+        signed: signed_files,
+    })
+}
+
+fn is_old_undated(file: &ManifestFile) -> bool {
+    file.folder() == Archive::old_undated_folder_of(&file.dataset)
 }
 
 /// What became of some files of a day.
@@ -90,10 +142,17 @@ impl fmt::Display for Step {
                 rows,
                 bytes_before,
                 bytes,
-            } => write!(
-                f,
-                "merged: {folder}: {files} files of {bytes_before} bytes are one of {bytes}, {rows} rows"
-            ),
+            } => {
+                let (verb, noun) = if *files == 1 {
+                    ("written anew", "file")
+                } else {
+                    ("merged", "files")
+                };
+                write!(
+                    f,
+                    "{verb}: {folder}: {files} {noun} of {bytes_before} bytes are one of {bytes}, {rows} rows"
+                )
+            }
             Self::LeftAlone { folder, why } => write!(f, "left alone: {folder}: {why}; run `idvault verify`"),
         }
     }
@@ -127,6 +186,8 @@ pub struct Compaction<'a> {
     pub archive: &'a Archive,
     /// For the names of the new ones.
     pub run: &'a Run,
+    /// What the history calls it.
+    pub kind: ChangeKind,
     /// The ledger's time.
     pub now: Timestamp,
     /// Asked between two merges.
@@ -185,22 +246,23 @@ impl Compaction<'_> {
         let replaced: Vec<&str> = files.iter().map(|file| &*file.path).collect();
         let name = (&*self.run.id, sequence);
         let merged = match self.archive.merge((day.dataset, day.day), name, &replaced) {
-            Err(error @ ArchiveError::Unreadable { .. }) => return Ok(left_alone(error_chain(&error))),
+            Err(error @ (ArchiveError::Unreadable { .. } | ArchiveError::Newer { .. })) => {
+                return Ok(left_alone(error_chain(&error)));
+            }
             merged => merged?,
         };
         let entry = new_file(&merged, day.day, Vec::new());
-        let kept = day.paths.iter().map(|path| &**path);
-        let kept: Vec<&str> = kept.filter(|path| !replaced.contains(path)).collect();
-        let folder = self.archive.assemble(&merged, &replaced, &kept)?;
-        self.ledger.stage_replacement(&self.run.id, &entry, &replaced)?;
-        folder.swap()?;
-        self.ledger.publish_replacement(&entry.path, self.now)?;
-        history::write_files(self.ledger, self.archive)?;
-        old.add(folder)?;
-        for path in replaced {
-            day.paths.remove(path);
+        if day.moves() {
+            self.move_rows(day, &merged, &entry, &replaced)?;
+        } else {
+            self.swap_folder(day, &merged, &entry, &replaced, old)?;
         }
-        day.paths.insert(entry.path);
+        for path in &replaced {
+            day.paths.remove(*path);
+        }
+        if !day.moves() {
+            day.paths.insert(entry.path);
+        }
         Ok(Step::Merged {
             folder: day.folder.clone(),
             files: files.len(),
@@ -208,6 +270,43 @@ impl Compaction<'_> {
             bytes_before: files.iter().map(|file| file.bytes).sum(),
             bytes: entry.bytes,
         })
+    }
+
+    /// Puts the folder with the new file in the place of the one with the old ones.
+    fn swap_folder(
+        &mut self,
+        day: &DayPlan,
+        merged: &StagedFile,
+        entry: &NewFile,
+        replaced: &[&str],
+        old: &mut Replaced,
+    ) -> Result<(), PublishError> {
+        let kept = day.paths.iter().map(|path| &**path);
+        let kept: Vec<&str> = kept.filter(|path| !replaced.contains(path)).collect();
+        let folder = self.archive.assemble(merged, replaced, &kept)?;
+        self.ledger.stage_replacement(&self.run.id, entry, replaced)?;
+        folder.swap()?;
+        self.ledger.publish_replacement(&entry.path, self.kind, self.now)?;
+        history::write_files(self.ledger, self.archive)?;
+        Ok(old.add(folder)?)
+    }
+
+    /// Publishes the new file in another folder, and removes the old ones after it.
+    fn move_rows(
+        &mut self,
+        day: &DayPlan,
+        merged: &StagedFile,
+        entry: &NewFile,
+        replaced: &[&str],
+    ) -> Result<(), PublishError> {
+        self.ledger.stage_replacement(&self.run.id, entry, replaced)?;
+        self.archive.publish_elsewhere(merged, replaced)?;
+        for path in replaced {
+            self.archive.discard(path)?;
+        }
+        self.ledger.publish_replacement(&entry.path, self.kind, self.now)?;
+        history::write_files(self.ledger, self.archive)?;
+        Ok(self.archive.remove_empty(&day.folder)?)
     }
 
     /// Why a folder can't be replaced as a whole, or files of it can't be believed.
@@ -262,29 +361,54 @@ pub fn recover(ledger: &mut Ledger, archive: &Archive, now: Timestamp) -> Result
             continue;
         };
         archive.sync_swapped(&file.path)?;
-        ledger.publish_replacement(&file.path, now)?;
+        for path in &replacement.replaced {
+            // Where the new file is in another folder, they may still be there. It holds their rows.
+            archive.discard(path)?;
+        }
+        // Of an upgrade, too: the rows are the same either way.
+        ledger.publish_replacement(&file.path, ChangeKind::Compact, now)?;
         history::write_files(ledger, archive)?;
         completed.push(file.path);
+    }
+    for dataset in Dataset::ALL {
+        // What an upgrade that was cut off has emptied.
+        archive.remove_empty(&Archive::old_undated_folder_of(dataset.as_str()))?;
     }
     Ok(completed)
 }
 
-/// The manifest, but where a compaction was cut off after the folders had changed places, with its file instead of those
-/// that it replaces; and the paths of such files. Changes nothing.
-pub fn manifest_as_it_stands(
-    ledger: &Ledger,
-    archive: &Archive,
-) -> Result<(Vec<ManifestFile>, Vec<String>), PublishError> {
-    let (mut manifest, mut cut_off) = (ledger.manifest()?, Vec::new());
-    for replacement in ledger.replacements()? {
-        if archive.holds(&replacement.path)? {
-            let file = ledger.staged_file(&replacement.path)?;
-            manifest.retain(|there| !replacement.replaced.contains(&there.path));
-            cut_off.push(file.path.clone());
-            manifest.push(file);
+/// The archive, where a compaction may have been cut off.
+#[derive(Debug)]
+pub struct AsItStands {
+    /// The manifest, with a file that is in its place already instead of those that it replaces.
+    pub manifest: Vec<ManifestFile>,
+    /// The paths of such files.
+    pub in_place: Vec<String>,
+    /// Those that they replace. They may still be there.
+    pub replaced: Vec<String>,
+}
+
+impl AsItStands {
+    /// Changes nothing.
+    pub fn read(ledger: &Ledger, archive: &Archive) -> Result<Self, PublishError> {
+        let mut stands = Self {
+            manifest: ledger.manifest()?,
+            in_place: Vec::new(),
+            replaced: Vec::new(),
+        };
+        for replacement in ledger.replacements()? {
+            if archive.holds(&replacement.path)? {
+                let file = ledger.staged_file(&replacement.path)?;
+                stands
+                    .manifest
+                    .retain(|there| !replacement.replaced.contains(&there.path));
+                stands.in_place.push(file.path.clone());
+                stands.manifest.push(file);
+                stands.replaced.extend(replacement.replaced);
+            }
         }
+        Ok(stands)
     }
-    Ok((manifest, cut_off))
 }
 
 /// The file that is to replace others, where it does already; `None` where those are all in their places.

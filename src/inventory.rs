@@ -10,14 +10,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive::{Archive, ArchiveError, FoundFile, Room, UnreadableFolder};
-use crate::compact;
+use crate::compact::AsItStands;
 use crate::difference::{Difference, Differences};
 use crate::ledger::{DamagedReplies, Ledger, ManifestFile};
 use crate::publish::PublishError;
 use crate::publish::recovery::{Staged, judge, published, verifications_first};
-
-/// Folders of `archive/` in which idvault or a catalog keeps files that the manifest does not list.
-const UNLISTED_FOLDERS: [&str; 2] = ["_changes", "dim"];
 
 /// A Delta log: in `archive/`, or in the folder of a dataset.
 const DELTA_LOG: &str = "_delta_log";
@@ -38,16 +35,17 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Compares what is there with `manifest`. Replies that a staged file holds are taken off `damaged`.
+    /// Compares what is there with the manifest. Replies that a staged file holds are taken off `damaged`.
     pub fn take(
         ledger: &Ledger,
         archive: &Archive,
-        manifest: &[ManifestFile],
+        stands: &AsItStands,
         damaged: &mut DamagedReplies,
     ) -> Result<Self, PublishError> {
         let mut inventory = Self::default();
         let mut on_disk = OnDisk::list(archive)?;
-        for (number, file) in manifest.iter().enumerate() {
+        on_disk.files.retain(|path, _| !stands.replaced.contains(path));
+        for (number, file) in stands.manifest.iter().enumerate() {
             inventory.look_for(number, file, &mut on_disk);
         }
         inventory.look_at_staged((ledger, archive), &mut on_disk, damaged)?;
@@ -65,8 +63,8 @@ impl Inventory {
 
     /// All differences of a run's end, those in length too.
     pub fn of_run(ledger: &Ledger, archive: &Archive) -> Result<Differences, PublishError> {
-        let (manifest, _) = compact::manifest_as_it_stands(ledger, archive)?;
-        let mut inventory = Self::take(ledger, archive, &manifest, &mut DamagedReplies::default())?;
+        let stands = AsItStands::read(ledger, archive)?;
+        let mut inventory = Self::take(ledger, archive, &stands, &mut DamagedReplies::default())?;
         for (path, what) in inventory.other_length {
             inventory.differences.add(Difference::ChangedFile { path, what });
         }
@@ -130,7 +128,7 @@ pub fn other_length(bytes: u64, file: &ManifestFile) -> String {
     format!("{bytes} bytes, the manifest says {}", file.bytes)
 }
 
-/// What is below `archive/`, without the folders that are known by name.
+/// What is below `archive/`, without what is known by name and in no manifest.
 #[derive(Debug)]
 pub struct OnDisk {
     /// By their paths.
@@ -162,14 +160,18 @@ fn is_unlisted(path: &str) -> bool {
     // The last part is the file's own name.
     folders.next_back();
     let [first, second] = [folders.next(), folders.next()];
-    first.is_some_and(|name| UNLISTED_FOLDERS.contains(&name)) || [first, second].contains(&Some(DELTA_LOG))
+    Archive::is_derived(path) || [first, second].contains(&Some(DELTA_LOG))
 }
 
 /// What is wrong with a manifest entry in itself: a file's path says its dataset, its day and its run too.
 fn misnamed(file: &ManifestFile) -> Option<String> {
     let folder = Archive::folder_of(&file.dataset, file.billing_day.as_deref());
-    let named = format!("{folder}/{}-", file.run_id);
-    (!file.path.starts_with(&named)).then(|| "its dataset, billing day or run is another than its path says".to_owned())
+    // Files of an older schema may still be where undated rows were then.
+    let old = Archive::old_undated_folder_of(&file.dataset);
+    let in_folder = file.folder() == folder || (file.billing_day.is_none() && file.folder() == old);
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    let is_named = in_folder && name.starts_with(&format!("{}-", file.run_id));
+    (!is_named).then(|| "its dataset, billing day or run is another than its path says".to_owned())
 }
 
 #[cfg(test)]

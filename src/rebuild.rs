@@ -398,18 +398,11 @@ fn take_unnamed(
 }
 
 /// Dataset, billing day and run, as a file's path says: `verifications/billing_day=2026-11-01/20261122T020000Z-0001-0001.parquet`.
-fn parts(path: &str) -> Option<(&str, Option<Date>, &str)> {
-    let mut names = path.split('/');
-    let (dataset, folder, file) = (names.next()?, names.next()?, names.next()?);
-    let known = [Dataset::Verifications, Dataset::FaceImages].map(Dataset::as_str);
-    if names.next().is_some() || !known.contains(&dataset) {
-        return None;
-    }
-    let day: Option<Date> = folder.strip_prefix("billing_day=")?.parse().ok();
+fn parts(path: &str) -> Option<(&'static str, Option<Date>, &str)> {
+    let (folder, file) = path.rsplit_once('/')?;
     let (run_id, _) = file.strip_suffix(".parquet")?.rsplit_once('-')?;
-    let day_text = day.map(|day| day.to_string());
-    (Archive::folder_of(dataset, day_text.as_deref()) == format!("{dataset}/{folder}"))
-        .then_some((dataset, day, run_id))
+    let (dataset, day) = Archive::of_folder(folder)?;
+    Some((dataset.as_str(), day, run_id))
 }
 
 /// Takes the closed months from `closed/`: those that the history names as it names them, and those of a data folder without one.

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use arrayvec::ArrayString;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -316,6 +317,29 @@ impl Record {
             parse_status: ParseStatus::Unparsed,
         }
     }
+
+    /// Every text that is kept of the reply.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let face = &self.face;
+        let duplicates = face.duplicate_faces.iter().flatten();
+        let duplicates = duplicates.flat_map(|face| [&face.face_group_code, &face.face_id, &face.merchant_user_id]);
+        let texts = [
+            &self.request_id,
+            &self.ext_face_info,
+            &self.ekyc_result,
+            &self.ext_basic_info,
+            &self.ext_id_info,
+            &self.ext_info,
+            &self.ext_risk_info,
+            &self.ext_source_info,
+            &face.gender,
+            &face.registration_id,
+            &face.device_token,
+            &face.video_url,
+        ];
+        let texts = texts.into_iter().chain(duplicates).flatten();
+        texts.chain([&self.sub_code]).map(String::as_str)
+    }
 }
 
 /// A final verdict on its way from the journal to the archive. The journal knows whose it is; `record` is what the reply
@@ -332,6 +356,8 @@ pub struct Verification<'a> {
     pub region: Cow<'a, str>,
     /// When it was made, where that is known.
     pub verified_at: Option<Timestamp>,
+    /// The day it is billed on, where its time is known. The journal does not say it.
+    pub billing_day: Option<Date>,
     /// When the vendor's reply came.
     pub fetched_at: Timestamp,
     /// The run that fetched it.

@@ -208,6 +208,9 @@ fn run_for_real(night: &Night) -> Result<Summary, RunError> {
         night
             .publisher(&mut ledger, &archive, &run)
             .publish(&mut story.published)?;
+        if story.published.files > 0 {
+            archive.write_columns()?;
+        }
         story.stages.publish += laps.lap();
         // What was fetched is safe now; that a part of the plan could not be read is worth the whole exit code.
         if let Some(error) = story.fetch_error.take() {

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use crate::archive::{Archive, ArchiveError, Columns, Dataset};
 use crate::closing;
-use crate::compact;
+use crate::compact::AsItStands;
 use crate::difference::{Difference, Differences};
 use crate::files::is_damage;
 use crate::history;
@@ -71,9 +71,10 @@ pub fn verify(data_dir: &Path, ledger: &Ledger, scope: Scope<'_>) -> Result<Veri
     let archive = &Archive::for_reading(data_dir);
     let snapshot = &ledger.snapshot()?;
     ledger.check_integrity()?;
-    let (manifest, half_done) = compact::manifest_as_it_stands(ledger, archive)?;
+    let stands = AsItStands::read(ledger, archive)?;
     let mut damaged = ledger.damaged_replies()?;
-    let inventory = Inventory::take(ledger, archive, &manifest, &mut damaged)?;
+    let inventory = Inventory::take(ledger, archive, &stands, &mut damaged)?;
+    let (manifest, half_done) = (stands.manifest, stands.in_place);
     let sample = sample(&manifest, &inventory.there, scope);
     let mut verified = Verified {
         files: manifest.len() as u64,

@@ -343,3 +343,29 @@ fn the_documented_reasons_are_the_programs() {
     let known = ReasonId::ALL.map(|id| (id.as_str().to_owned(), id.exit().code()));
     assert_eq!(documented, known);
 }
+
+#[test]
+fn the_readers_of_the_documents_are_those_that_are_tested() {
+    let pins = read("tests/readers/pins.txt");
+    let pins = pins.lines().filter(|line| !line.starts_with('#'));
+    let pinned: BTreeSet<(&str, &str)> = pins
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let version = words[4].rsplit(['=', '@']).next().unwrap();
+            (words[1], version)
+        })
+        .collect();
+    let page = read("docs/analyst/compatibility.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let documented: BTreeSet<(&str, &str)> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            assert_eq!(cells[2], "yes", "{row}");
+            (cells[0], cells[1])
+        })
+        .collect();
+    assert_eq!(
+        documented, pinned,
+        "`tests/readers/run --all --table` writes docs/analyst/compatibility.md"
+    );
+}

@@ -145,6 +145,7 @@ fn row(number: usize, rows: usize) -> Verification<'static> {
         product_code: "FACE_LIVENESS".into(),
         region: "ap-southeast-1".into(),
         verified_at: Some(verified_at(number, rows)),
+        billing_day: None,
         fetched_at: Timestamp::UNIX_EPOCH,
         run_id: "bench".into(),
         billed: Some(true),

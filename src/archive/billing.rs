@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use arrow::error::ArrowError;
-use jiff::civil::{Date, date};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -13,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use rust_decimal::Decimal;
 
 use super::ArchiveError;
-use super::schema::CREATED_BY;
+use super::schema::{CREATED_BY, epoch_day};
 use crate::pricing::{BillingRow, By, MAX_BILL_DECIMALS};
 
 /// Digits of an amount or price, those behind the point included: what fits 128 bits.
@@ -104,8 +103,4 @@ fn scaled(amount: Decimal) -> Result<i128, ArrowError> {
     let missing = u32::from(SCALE.unsigned_abs()).checked_sub(amount.scale());
     let scaled = missing.and_then(|missing| amount.mantissa().checked_mul(10_i128.pow(missing)));
     scaled.ok_or_else(|| ArrowError::InvalidArgumentError(format!("{amount} has more than {SCALE} decimals")))
-}
-
-fn epoch_day(day: Date) -> i32 {
-    day.since(date(1970, 1, 1)).map_or(0, |since| since.get_days())
 }

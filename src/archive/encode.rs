@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use arrow::array::builder::NullBufferBuilder;
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int16Builder, ListArray, RecordBatch, StringBuilder,
-    StructArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int16Builder, Int64Builder, ListArray,
+    RecordBatch, StringBuilder, StructArray, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Dataset, schema};
 use crate::record::{DuplicateFace, FaceImage, Verification, expires_at, sha256_hex};
@@ -48,6 +49,7 @@ pub(super) trait Row {
 #[derive(Debug)]
 pub(super) struct Face<'a> {
     pub(super) transaction_id: &'a str,
+    pub(super) billing_day: Option<Date>,
     pub(super) image: &'a FaceImage,
 }
 
@@ -57,20 +59,8 @@ impl Row for Verification<'_> {
     }
 
     fn bytes(&self) -> usize {
-        let record = &self.record;
-        let unbounded = [
-            &record.ext_face_info,
-            &record.ekyc_result,
-            &record.ext_basic_info,
-            &record.ext_id_info,
-            &record.ext_info,
-            &record.ext_risk_info,
-            &record.ext_source_info,
-            &record.face.device_token,
-            &record.face.video_url,
-        ];
-        let text: usize = unbounded.into_iter().flatten().map(String::len).sum();
-        let duplicates = record.face.duplicate_faces.as_ref().map_or(0, Vec::len);
+        let text: usize = self.record.texts().map(str::len).sum();
+        let duplicates = self.record.face.duplicate_faces.as_ref().map_or(0, Vec::len);
         SHORT_FIELDS_BYTES + text + duplicates * size_of::<DuplicateFace>()
     }
 }
@@ -147,6 +137,12 @@ columns! {
         parse_status: StringBuilder = Some(r.record.parse_status.as_str()),
         reply_sha256: StringBuilder = Some(sha256_hex(&r.body)),
         run_id: StringBuilder = Some(&r.run_id),
+        billing_date: Date32Builder = r.billing_day.map(schema::epoch_day),
+        // Nothing fills these yet: they are here so that archives are upgraded once.
+        business_unit: StringBuilder = None::<&str>,
+        video_sha256: StringBuilder = None::<&str>,
+        video_bytes: Int64Builder = None,
+        video_encrypted_sha256: StringBuilder = None::<&str>,
     }
 }
 
@@ -157,6 +153,8 @@ columns! {
         image: BinaryBuilder = Some(&r.image.bytes),
         sha256: StringBuilder = Some(&r.image.sha256),
         media_type: StringBuilder = Some(r.image.media_type),
+        billing_date: Date32Builder = r.billing_day.map(schema::epoch_day),
+        encrypted_sha256: StringBuilder = None::<&str>,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Many files of a billing day into one: the same rows, in the order of publication.
+//! Many files of a billing day into one of the current schema: the same rows, in the order of publication.
 //!
 //! The proof that they are the same goes another way than the writing: every row is hashed in all its columns as it is read
 //! from the old files, and again as it is read back from the new one; the sums must be equal, whatever the order.
@@ -14,7 +14,6 @@ use arrow::compute::interleave_record_batch;
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use jiff::civil::Date;
-use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
 
 use super::check::IdDigest;
@@ -42,13 +41,13 @@ impl Archive {
         let mut read = RowSum::new(dataset).map_err(|error| merged.file.failed(error.into()))?;
         match dataset {
             Dataset::Verifications => {
-                let open = |file: &&str| Source::open(&self.locate(file)?, dataset, &mut read);
+                let open = |file: &&str| Source::open(&self.locate(file)?, (dataset, day), &mut read);
                 let sources = files.iter().map(open).filter_map(Result::transpose);
                 merged.sort(sources.collect::<Result<_, _>>()?, &mut read)?;
             }
             Dataset::FaceImages => {
                 for file in files {
-                    let mut source = Source::open(&self.locate(file)?, dataset, &mut read)?;
+                    let mut source = Source::open(&self.locate(file)?, (dataset, day), &mut read)?;
                     while let Some(rows) = source {
                         merged.write(rows.batch.clone())?;
                         source = rows.refill(&mut read)?;
@@ -112,6 +111,7 @@ impl Merged {
 struct Source {
     batches: Batches,
     dataset: Dataset,
+    day: Option<Date>,
     batch: RecordBatch,
     /// Of the dataset that is sorted by it.
     times: Option<TimestampMicrosecondArray>,
@@ -120,10 +120,15 @@ struct Source {
 
 impl Source {
     /// `None` where the file has no rows.
-    fn open(path: &Path, dataset: Dataset, read: &mut RowSum) -> Result<Option<Self>, ArchiveError> {
+    fn open(
+        path: &Path,
+        (dataset, day): (Dataset, Option<Date>),
+        read: &mut RowSum,
+    ) -> Result<Option<Self>, ArchiveError> {
         let source = Self {
             batches: Batches::open(path, None)?,
             dataset,
+            day,
             batch: RecordBatch::new_empty(schema::columns(dataset).clone()),
             times: None,
             next: 0,
@@ -137,10 +142,7 @@ impl Source {
             return Ok(None);
         };
         let unreadable = |error| self.batches.unreadable(error);
-        if batch.schema() != *schema::columns(self.dataset) {
-            let why = "its columns are not those that this idvault writes".to_owned();
-            return Err(unreadable(ParquetError::General(why)));
-        }
+        let batch = schema::current(&batch, self.dataset, self.day).map_err(|error| unreadable(error.into()))?;
         self.times = match self.dataset {
             Dataset::Verifications => Some(
                 column::<TimestampMicrosecondArray>(&batch, "verified_at")
@@ -204,7 +206,8 @@ impl RowSum {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, BinaryArray};
+    use arrow::array::{ArrayRef, BinaryArray, new_null_array};
+    use arrow::datatypes::DataType;
 
     use super::*;
 
@@ -219,6 +222,8 @@ mod tests {
             Arc::new(images),
             texts(|face| face.2.to_owned()),
             texts(|face| face.3.to_owned()),
+            new_null_array(&DataType::Date32, faces.len()),
+            new_null_array(&DataType::Utf8, faces.len()),
         ];
         let dataset = Dataset::FaceImages;
         let batch = RecordBatch::try_new(schema::columns(dataset).clone(), columns).unwrap();

@@ -8,14 +8,16 @@
 //! - [`write_billing`]: a billing report in the archive's format
 //! - [`ArchiveError`]: why the archive can't be written or read
 //!
-//! The modules: `schema` (what the files look like), `publish` (a day's rows), `encode` (rows to columns), `writer` (columns
-//! to a file), `staged` (a complete file, and how it becomes visible), `check` and `rows` (reading back). A file passes
+//! `columns` and `schema` say what the files look like. `publish` takes a day's rows, `encode` makes columns of them, and
+//! `writer` a file of these. `staged` makes a file visible. `check` and `rows` read back. A file passes
 //! through them in that order, and is never changed once it is published. `merge` writes many files into one, which `swap`
 //! puts in their place. `mend` puts files that were moved back where they belong.
 
 mod billing;
 mod changes;
 mod check;
+mod columns;
+mod dimensions;
 mod encode;
 mod mend;
 mod merge;
@@ -38,6 +40,7 @@ use parquet::errors::ParquetError;
 
 pub use billing::write_billing;
 pub use check::{CheckedFile, Found, FoundFile, UnreadableFolder};
+pub use columns::SCHEMA_VERSION;
 pub use mend::{Room, Stray};
 pub use publish::StagedDay;
 pub use rows::{Columns, StoredFace, StoredRow};
@@ -49,8 +52,12 @@ use crate::tally::Counted;
 use schema::Limits;
 use staged::Place;
 
-/// The partition of rows whose billing day is unknown: Hive's own name for null, which readers know.
-const UNKNOWN_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
+/// Where rows of an unknown day were until schema version 2: among the dated ones, under Hive's name for null. Readers
+/// then took the days for texts.
+const HIVE_UNKNOWN_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// What the program writes below `archive/` anew whenever it changes: no file of the manifest.
+const DERIVED: [&str; 3] = ["dim/", "_changes/", "ledger_state.parquet"];
 
 /// More than a file system keeps without a block of its own.
 const PROBE_BYTES: usize = 64 * 1024;
@@ -68,6 +75,9 @@ pub enum Dataset {
 }
 
 impl Dataset {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Verifications, Self::FaceImages];
+
     /// Its folder under `archive/`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -78,8 +88,7 @@ impl Dataset {
 
     /// The dataset in that folder.
     pub fn from_word(word: &str) -> Option<Self> {
-        let all = [Self::Verifications, Self::FaceImages];
-        all.into_iter().find(|dataset| dataset.as_str() == word)
+        Self::ALL.into_iter().find(|dataset| dataset.as_str() == word)
     }
 }
 
@@ -104,6 +113,16 @@ pub enum ArchiveError {
         path: PathBuf,
         /// What the decoder stumbled over.
         source: ParquetError,
+    },
+    /// A file of a later schema: what is new in it would be lost.
+    #[error(
+        "failed to read {path}: it has schema version {version}, and this idvault knows no later one than {SCHEMA_VERSION}; use the idvault that wrote it, or a later one"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        version: u32,
     },
     /// A billing report could not be written.
     #[error("failed to write the billing report as Parquet")]
@@ -197,9 +216,39 @@ impl Archive {
         }
     }
 
-    /// The folder under `archive/` of a dataset's billing day; `None` is the unknown day.
+    /// The folder under `archive/` of a dataset's billing day; `None` is the unknown day, whose rows are a dataset of
+    /// their own.
     pub fn folder_of(dataset: &str, billing_day: Option<&str>) -> String {
-        format!("{dataset}/billing_day={}", billing_day.unwrap_or(UNKNOWN_DAY))
+        match billing_day {
+            Some(day) => format!("{dataset}/billing_day={day}"),
+            None => format!("{dataset}_undated"),
+        }
+    }
+
+    /// Where the rows of the unknown day were until schema version 2.
+    pub fn old_undated_folder_of(dataset: &str) -> String {
+        format!("{dataset}/billing_day={HIVE_UNKNOWN_DAY}")
+    }
+
+    /// The dataset and the billing day of the files in a folder below `archive/`, of any schema version.
+    pub fn of_folder(folder: &str) -> Option<(Dataset, Option<Date>)> {
+        Dataset::ALL.into_iter().find_map(|dataset| {
+            let name = dataset.as_str();
+            if folder == Self::folder_of(name, None) || folder == Self::old_undated_folder_of(name) {
+                return Some((dataset, None));
+            }
+            let day = folder.strip_prefix(name)?.strip_prefix("/billing_day=")?;
+            let date: Date = day.parse().ok()?;
+            (date.to_string() == day).then_some((dataset, Some(date)))
+        })
+    }
+
+    /// Whether the program makes the file below `archive/` anew whenever it changes, so that it is in no manifest.
+    pub fn is_derived(relative_path: &str) -> bool {
+        DERIVED.iter().any(|name| match name.strip_suffix('/') {
+            Some(_) => relative_path.starts_with(name),
+            None => relative_path == *name,
+        })
     }
 
     /// Whether a data folder has an archive with files in it.
@@ -209,7 +258,10 @@ impl Archive {
             return Ok(false);
         }
         let found = check::files_under(&root)?.whole()?;
-        let parquet = |file: &FoundFile| file.regular && file.relative_path.ends_with(".parquet");
+        let parquet = |file: &FoundFile| {
+            let path = &file.relative_path;
+            file.regular && path.ends_with(".parquet") && !Self::is_derived(path)
+        };
         Ok(found.iter().any(parquet))
     }
 
@@ -239,11 +291,10 @@ impl Archive {
             let run_id = run_id.to_owned();
             return Err(ArchiveError::RunId { run_id });
         }
-        let day = day.map_or_else(|| UNKNOWN_DAY.to_owned(), |day| day.to_string());
         Ok(Place {
             root: self.root.clone(),
             staging: self.staging.clone(),
-            partition: format!("billing_day={day}"),
+            day: day.map(|day| day.to_string()),
             file_name: format!("{run_id}-{sequence:04}.parquet"),
         })
     }
@@ -284,6 +335,11 @@ impl Archive {
         }
         files::sync(path.parent().unwrap_or(&self.root))?;
         Ok(true)
+    }
+
+    /// The schema version of a file.
+    pub fn schema_version(&self, relative_path: &str) -> Result<u32, ArchiveError> {
+        rows::schema_version(&self.locate(relative_path)?)
     }
 
     /// Whether there is anything at a path.

@@ -43,13 +43,14 @@ impl StagedDay {
         for image in &row.record.images {
             self.faces.append(&Face {
                 transaction_id: &row.transaction_id,
+                billing_day: row.billing_day,
                 image,
             })?;
         }
         Ok(())
     }
 
-    /// The complete files, durable and read back: the bytes of each are those that were written, and its rows count and
+    /// The complete files, durable and read back. The bytes of each are those that were written, and its rows count and
     /// name as those that were appended. A dataset without rows has no file.
     pub fn finish(self) -> Result<Vec<StagedFile>, ArchiveError> {
         let files = [self.verifications.finish()?, self.faces.finish()?];

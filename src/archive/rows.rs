@@ -14,7 +14,8 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::ArchiveError;
+use super::columns::SCHEMA_VERSION;
+use super::{ArchiveError, schema};
 use crate::files::{self, FileError};
 use crate::panics;
 use crate::tally::Counted;
@@ -225,8 +226,8 @@ pub(super) struct Batches {
 impl Batches {
     /// Of the `wanted` columns, or all.
     pub(super) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Self, ArchiveError> {
-        let file = files::open_regular(path).map_err(FileError::because("open", path))?;
-        let reader = guarded(|| batches(file, wanted)).map_err(|source| unreadable(path, source))?;
+        let reader = open(path)?;
+        let reader = guarded(|| batches(reader, wanted)).map_err(|source| unreadable(path, source))?;
         let path = path.to_owned();
         Ok(Self { path, reader })
     }
@@ -247,8 +248,32 @@ fn unreadable(path: &Path, source: ParquetError) -> ArchiveError {
     ArchiveError::Unreadable { path, source }
 }
 
-fn batches(file: File, wanted: Option<&[&str]>) -> Result<ParquetRecordBatchReader, ParquetError> {
-    let mut reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+/// The schema version of the file at `path`.
+pub(super) fn schema_version(path: &Path) -> Result<u32, ArchiveError> {
+    let reader = open(path)?;
+    schema::version_of(reader.metadata()).map_err(|source| unreadable(path, source))
+}
+
+/// With its footer read. A file of a later schema is refused.
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, ArchiveError> {
+    let file = files::open_regular(path).map_err(FileError::because("open", path))?;
+    let read = guarded(|| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        let version = schema::version_of(reader.metadata())?;
+        Ok((reader, version))
+    });
+    let (reader, version) = read.map_err(|source| unreadable(path, source))?;
+    if version > SCHEMA_VERSION {
+        let path = path.to_owned();
+        return Err(ArchiveError::Newer { path, version });
+    }
+    Ok(reader)
+}
+
+fn batches(
+    mut reader: ParquetRecordBatchReaderBuilder<File>,
+    wanted: Option<&[&str]>,
+) -> Result<ParquetRecordBatchReader, ParquetError> {
     if let Some(wanted) = wanted {
         let mask = ProjectionMask::columns(reader.parquet_schema(), wanted.iter().copied());
         reader = reader.with_projection(mask);

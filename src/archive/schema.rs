@@ -1,27 +1,30 @@
-//! What the files look like: one static schema per dataset, and how its columns are stored.
+//! What the files look like to Parquet: the arrow schema of each dataset, and how its columns are stored.
 //!
-//! - [`columns`]: the schema of a dataset, in the order of the design's table
+//! - [`columns`]: the schema of a dataset, made of the table in `columns`
+//! - [`current`]: rows of an older file as the current schema has them
 //! - [`Limits`]: when rows are encoded and when a row group is cut
-//! - [`writer_properties`]: compression, dictionaries, bloom filter, statistics, metadata
-//!
-//! A change that a reader could notice is a new [`SCHEMA_VERSION`].
+//! - [`writer_options`]: encodings, compression, bloom filter, statistics, metadata
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::{Array as _, ArrayData, ArrayRef, Date32Array, RecordBatch, make_array, new_null_array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use arrow::error::ArrowError;
+use jiff::civil::{Date, date};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::metadata::{KeyValue, ParquetMetaData, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
 use super::Dataset;
+use super::columns::{self, Column, DUPLICATE_FACE, DUPLICATE_FACE_ID, Kind, SCHEMA_VERSION, Storage};
 
 /// The key of the schema's version in a file's metadata.
 pub(super) const SCHEMA_VERSION_KEY: &str = "idvault.schema_version";
-
-/// The version of the schemas below.
-pub(super) const SCHEMA_VERSION: &str = "1";
 
 /// What a file says of its writer, in the form that Parquet readers parse.
 pub(super) const CREATED_BY: &str = concat!("idvault version ", env!("CARGO_PKG_VERSION"));
@@ -29,11 +32,17 @@ pub(super) const CREATED_BY: &str = concat!("idvault version ", env!("CARGO_PKG_
 /// The zone of every timestamp. Readers know this name; it makes the Parquet type an instant and not a wall time.
 pub(super) const ZONE: &str = "UTC";
 
+/// The column that says the billing day inside a file.
+const BILLING_DATE: &str = "billing_date";
+
 /// zstd's fastest: ids and hashes have nothing to be found, and higher levels, which find short accidents, make them larger.
 const ZSTD_LEVEL: i32 = 1;
 
 /// How often the bloom filter may say "perhaps" of an id that is not there: 1 % of the row groups read in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
+
+/// Bytes of a least and a greatest value in the footer: enough to tell ids apart.
+const STATISTICS_BYTES: usize = 16;
 
 /// When rows are encoded, and when a row group is cut: what bounds the memory of a day, whatever its rows. Rows that
 /// wait and bytes are chosen by measurement: fewer cost time, more cost memory.
@@ -62,78 +71,40 @@ impl Limits {
     };
 }
 
-static VERIFICATIONS: LazyLock<SchemaRef> = LazyLock::new(|| {
-    Arc::new(Schema::new(vec![
-        required("transaction_id", DataType::Utf8),
-        required("merchant_biz_id", DataType::Utf8),
-        required("product_code", DataType::Utf8),
-        required("region", DataType::Utf8),
-        optional("verified_at", instant()),
-        optional("expires_at", instant()),
-        required("fetched_at", instant()),
-        optional("request_id", DataType::Utf8),
-        required("passed", DataType::Boolean),
-        required("sub_code", DataType::Utf8),
-        optional("billed", DataType::Boolean),
-        optional("face_attack", DataType::Boolean),
-        optional("face_registered", DataType::Boolean),
-        optional("face_attack_score", DataType::Float64),
-        optional("guard_risk_score", DataType::Float64),
-        optional("face_comparison_score", DataType::Float64),
-        optional("face_age", DataType::Int16),
-        optional("face_gender", DataType::Utf8),
-        optional("face_registration_id", DataType::Utf8),
-        optional("device_token", DataType::Utf8),
-        optional("video_url", DataType::Utf8),
-        optional("duplicate_faces", DataType::List(DUPLICATE_FACE.clone())),
-        optional("face_image_sha256", DataType::Utf8),
-        optional("ext_face_info", DataType::Utf8),
-        optional("ekyc_result", DataType::Utf8),
-        optional("ext_basic_info", DataType::Utf8),
-        optional("ext_id_info", DataType::Utf8),
-        optional("ext_info", DataType::Utf8),
-        optional("ext_risk_info", DataType::Utf8),
-        optional("ext_source_info", DataType::Utf8),
-        optional("parse_status", DataType::Utf8),
-        optional("reply_sha256", DataType::Utf8),
-        optional("run_id", DataType::Utf8),
-    ]))
-});
+static VERIFICATIONS: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(Dataset::Verifications));
 
-static FACE_IMAGES: LazyLock<SchemaRef> = LazyLock::new(|| {
-    Arc::new(Schema::new(vec![
-        required("transaction_id", DataType::Utf8),
-        required("image", DataType::Binary),
-        required("sha256", DataType::Utf8),
-        required("media_type", DataType::Utf8),
-    ]))
-});
+static FACE_IMAGES: LazyLock<SchemaRef> = LazyLock::new(|| schema_of(Dataset::FaceImages));
 
-static DUPLICATE_FACE_FIELDS: LazyLock<Fields> = LazyLock::new(|| {
-    Fields::from(vec![
-        optional("face_group_code", DataType::Utf8),
-        optional("face_id", DataType::Utf8),
-        optional("merchant_user_id", DataType::Utf8),
-        optional("score", DataType::Float64),
-    ])
-});
+static DUPLICATE_FACE_FIELDS: LazyLock<Fields> = LazyLock::new(|| DUPLICATE_FACE.iter().map(field).collect());
 
 /// `element` is the name that the Parquet format wants; arrow's own default is another.
-static DUPLICATE_FACE: LazyLock<Arc<Field>> = LazyLock::new(|| {
-    let element = DataType::Struct(DUPLICATE_FACE_FIELDS.clone());
-    Arc::new(required("element", element))
+static ELEMENT: LazyLock<Arc<Field>> = LazyLock::new(|| {
+    let element = Field::new("element", DataType::Struct(DUPLICATE_FACE_FIELDS.clone()), false);
+    Arc::new(with_id(element, DUPLICATE_FACE_ID))
 });
 
-fn required(name: &str, data_type: DataType) -> Field {
-    Field::new(name, data_type, false)
+fn schema_of(dataset: Dataset) -> SchemaRef {
+    let fields: Fields = columns::of(dataset).iter().map(field).collect();
+    Arc::new(Schema::new(fields))
 }
 
-fn optional(name: &str, data_type: DataType) -> Field {
-    Field::new(name, data_type, true)
+fn field(column: &Column) -> Field {
+    let data_type = match column.kind {
+        Kind::Text => DataType::Utf8,
+        Kind::Bool => DataType::Boolean,
+        Kind::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())),
+        Kind::Date => DataType::Date32,
+        Kind::Int16 => DataType::Int16,
+        Kind::Int64 => DataType::Int64,
+        Kind::Float64 => DataType::Float64,
+        Kind::Binary => DataType::Binary,
+        Kind::DuplicateFaces => DataType::List(ELEMENT.clone()),
+    };
+    with_id(Field::new(column.name, data_type, !column.required), column.id)
 }
 
-fn instant() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into()))
+fn with_id(field: Field, id: i32) -> Field {
+    field.with_metadata(HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]))
 }
 
 /// The columns of `dataset`, in the order in which they are written.
@@ -146,7 +117,7 @@ pub(super) fn columns(dataset: Dataset) -> &'static SchemaRef {
 
 /// The element of the list `duplicate_faces`.
 pub(super) fn duplicate_face() -> &'static Arc<Field> {
-    &DUPLICATE_FACE
+    &ELEMENT
 }
 
 /// The members of that element.
@@ -154,133 +125,108 @@ pub(super) fn duplicate_face_fields() -> &'static Fields {
     &DUPLICATE_FACE_FIELDS
 }
 
-/// How the columns of `dataset` are stored. Fails only if zstd does not know its own level.
-pub(super) fn writer_properties(dataset: Dataset, limits: Limits) -> Result<WriterProperties, ParquetError> {
+/// Days since 1970, as Parquet counts them.
+pub(super) fn epoch_day(day: Date) -> i32 {
+    day.since(date(1970, 1, 1)).map_or(0, |since| since.get_days())
+}
+
+/// The schema version of a file; the first where it says none.
+pub(super) fn version_of(metadata: &ParquetMetaData) -> Result<u32, ParquetError> {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let mut pairs = pairs.into_iter().flatten();
+    let Some(pair) = pairs.find(|pair| pair.key == SCHEMA_VERSION_KEY) else {
+        return Ok(1);
+    };
+    let version = pair.value.as_deref().and_then(|version| version.parse().ok());
+    version.ok_or_else(|| ParquetError::General(format!("its {SCHEMA_VERSION_KEY} is not a number")))
+}
+
+/// Rows of a file of any known version as the current schema has them. A column that an older one lacks is null. The
+/// billing day is the folder's.
+pub(super) fn current(rows: &RecordBatch, dataset: Dataset, day: Option<Date>) -> Result<RecordBatch, ArrowError> {
+    let schema = columns(dataset);
+    if rows.schema() == *schema {
+        return Ok(rows.clone());
+    }
+    let column = |field: &Arc<Field>| -> Result<ArrayRef, ArrowError> {
+        match rows.column_by_name(field.name()) {
+            Some(there) => Ok(make_array(relabelled(there.to_data(), field.data_type())?)),
+            None if field.name() == BILLING_DATE => {
+                Ok(Arc::new(Date32Array::from(vec![day.map(epoch_day); rows.num_rows()])))
+            }
+            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+        }
+    };
+    let columns = schema.fields().iter().map(column).collect::<Result<_, _>>()?;
+    RecordBatch::try_new(schema.clone(), columns)
+}
+
+/// The same values under a type that differs in the names and ids of nested fields only.
+fn relabelled(data: ArrayData, data_type: &DataType) -> Result<ArrayData, ArrowError> {
+    let types: Vec<&DataType> = match data_type {
+        DataType::List(element) => vec![element.data_type()],
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        _ => Vec::new(),
+    };
+    let children = data.child_data().iter().cloned().zip(types);
+    let children = children.map(|(child, data_type)| relabelled(child, data_type));
+    let children = children.collect::<Result<_, _>>()?;
+    let same = data.into_builder().data_type(data_type.clone()).child_data(children);
+    same.build()
+}
+
+/// How a file of `dataset` is written. Fails only if zstd does not know its own level.
+pub(super) fn writer_options(dataset: Dataset, limits: Limits) -> Result<ArrowWriterOptions, ParquetError> {
+    // The types are all Parquet's own, so arrow's schema would say nothing more.
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+    Ok(options.with_properties(writer_properties(dataset, limits)?))
+}
+
+fn writer_properties(dataset: Dataset, limits: Limits) -> Result<WriterProperties, ParquetError> {
+    let version = KeyValue::new(SCHEMA_VERSION_KEY.to_owned(), SCHEMA_VERSION.to_string());
+    let id = ColumnPath::from("transaction_id");
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
-        .set_key_value_metadata(Some(vec![KeyValue::new(
-            SCHEMA_VERSION_KEY.to_owned(),
-            SCHEMA_VERSION.to_owned(),
-        )]))
+        .set_key_value_metadata(Some(vec![version]))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(limits.row_group_rows))
         .set_max_row_group_bytes(Some(limits.row_group_bytes))
         .set_data_page_size_limit(limits.page_bytes)
-        // Off for ids, hashes, addresses and raw strings: no two rows share a value.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_truncate_length(Some(STATISTICS_BYTES))
+        .set_column_index_truncate_length(Some(STATISTICS_BYTES))
         // The filter is folded down to the ids that are there; this is what it takes in memory meanwhile, 128 KiB.
-        .set_column_bloom_filter_enabled(transaction_id(), true)
-        .set_column_bloom_filter_fpp(transaction_id(), BLOOM_FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(transaction_id(), limits.row_group_rows as u64);
-    for path in ["verified_at", "expires_at", "fetched_at"] {
-        // Sorted, or nearly so: the differences are short.
-        properties = properties.set_column_encoding(ColumnPath::from(path), Encoding::DELTA_BINARY_PACKED);
+        .set_column_bloom_filter_enabled(id.clone(), true)
+        .set_column_bloom_filter_fpp(id.clone(), BLOOM_FALSE_POSITIVES)
+        .set_column_bloom_filter_max_ndv(id, limits.row_group_rows as u64);
+    for column in columns::of(dataset) {
+        if column.kind == Kind::DuplicateFaces {
+            for member in &DUPLICATE_FACE {
+                let path = [column.name, "list", "element", member.name];
+                properties = stored(properties, member, &ColumnPath::new(path.map(str::to_owned).to_vec()));
+            }
+        } else {
+            properties = stored(properties, column, &ColumnPath::from(column.name));
+        }
     }
-    for path in random(dataset) {
-        // With the lengths apart: between the values, each would be a match that zstd stops at, and finds nothing around.
-        properties = properties
-            .set_column_encoding(path.clone(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
-            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    if dataset == Dataset::Verifications {
+        properties = properties.set_sorting_columns(sorted_by("verified_at"));
     }
-    for path in personal(dataset) {
-        // The least and the greatest would stand in the footer, which catalogs copy and tools print.
-        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
-    }
-    for path in low_cardinality(dataset) {
-        properties = properties.set_column_dictionary_enabled(path, true);
-    }
-    for path in packed(dataset) {
-        properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
-    }
-    properties = match dataset {
-        Dataset::Verifications => properties.set_sorting_columns(sorted_by("verified_at")),
-        // Formats of images are compressed, and another pass finds nothing.
-        Dataset::FaceImages => properties.set_column_compression(ColumnPath::from("image"), Compression::UNCOMPRESSED),
-    };
     Ok(properties.build())
 }
 
-fn transaction_id() -> ColumnPath {
-    ColumnPath::from("transaction_id")
-}
-
-/// The columns of hashes, tokens and ids that the vendor draws: of no use in a range, and read by nobody's everyday queries. A
-/// reader that is too old for their encoding (Spark before 3.4) still has all others.
-fn random(dataset: Dataset) -> Vec<ColumnPath> {
-    paths(match dataset {
-        Dataset::Verifications => &[
-            "request_id",
-            "face_registration_id",
-            "device_token",
-            "face_image_sha256",
-            "reply_sha256",
-        ],
-        Dataset::FaceImages => &["sha256"],
-    })
-}
-
-/// The columns that hold what the vendor says of a person, or a picture: whoever looks for a range of them looks for nothing.
-fn personal(dataset: Dataset) -> Vec<ColumnPath> {
-    paths(match dataset {
-        Dataset::Verifications => &[
-            "video_url",
-            "ext_face_info",
-            "ekyc_result",
-            "ext_basic_info",
-            "ext_id_info",
-            "ext_info",
-            "ext_risk_info",
-            "ext_source_info",
-        ],
-        Dataset::FaceImages => &["image"],
-    })
-}
-
-/// The columns whose values repeat, so that a dictionary pays.
-fn low_cardinality(dataset: Dataset) -> Vec<ColumnPath> {
-    let mut columns = few_values(dataset);
-    if dataset == Dataset::Verifications {
-        let path = ["duplicate_faces", "list", "element", "face_group_code"];
-        columns.push(ColumnPath::new(path.map(str::to_owned).to_vec()));
+fn stored(mut properties: WriterPropertiesBuilder, column: &Column, path: &ColumnPath) -> WriterPropertiesBuilder {
+    if matches!(column.storage, Storage::Dictionary | Storage::FewValues) {
+        properties = properties.set_column_dictionary_enabled(path.clone(), true);
     }
-    columns
-}
-
-/// The columns that their encoding leaves a byte or two a row: zstd would make the file 0.7 % smaller, for a compressor of
-/// 0.2 MiB and a pass over each.
-fn packed(dataset: Dataset) -> Vec<ColumnPath> {
-    let mut columns = few_values(dataset);
-    if dataset == Dataset::Verifications {
-        columns.extend(paths(&[
-            "fetched_at",
-            "passed",
-            "billed",
-            "face_attack",
-            "face_registered",
-        ]));
+    if matches!(column.storage, Storage::Uncompressed | Storage::FewValues) {
+        properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
     }
-    columns
-}
-
-/// The columns with no more than a few different values in a file, as far as the vendor keeps to what it documents.
-fn few_values(dataset: Dataset) -> Vec<ColumnPath> {
-    paths(match dataset {
-        Dataset::Verifications => &[
-            "product_code",
-            "region",
-            "sub_code",
-            "face_age",
-            "face_gender",
-            "parse_status",
-            "run_id",
-        ],
-        Dataset::FaceImages => &["media_type"],
-    })
-}
-
-fn paths(names: &[&str]) -> Vec<ColumnPath> {
-    names.iter().copied().map(ColumnPath::from).collect()
+    if !column.statistics {
+        properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+    }
+    properties
 }
 
 /// Ascending, unknown first: the order that [`super::StagedDay::append`] insists on.
@@ -306,7 +252,7 @@ mod tests {
              sub_code billed face_attack face_registered face_attack_score guard_risk_score face_comparison_score \
              face_age face_gender face_registration_id device_token video_url duplicate_faces face_image_sha256 \
              ext_face_info ekyc_result ext_basic_info ext_id_info ext_info ext_risk_info ext_source_info parse_status \
-             reply_sha256 run_id"
+             reply_sha256 run_id billing_date business_unit video_sha256 video_bytes video_encrypted_sha256"
         );
         let not_null: Vec<_> = VERIFICATIONS.fields().iter().filter(|f| !f.is_nullable()).collect();
         let not_null: Vec<_> = not_null.iter().map(|f| f.name().as_str()).collect();

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::check::ReadBack;
-use super::{ArchiveError, Dataset};
+use super::{Archive, ArchiveError, Dataset};
 use crate::files;
 use crate::tally::Counted;
 
@@ -20,20 +20,20 @@ pub(super) struct Place {
     pub(super) root: PathBuf,
     /// `.staging/`.
     pub(super) staging: PathBuf,
-    /// `billing_day=2026-11-21`.
-    pub(super) partition: String,
+    /// `2026-11-21`; `None` is the unknown day.
+    pub(super) day: Option<String>,
     /// `<run id>-0001.parquet`.
     pub(super) file_name: String,
 }
 
 impl Place {
     pub(super) fn scratch(&self, dataset: Dataset) -> PathBuf {
-        let name = format!("{}.{}.{}", dataset.as_str(), self.partition, self.file_name);
-        self.staging.join(name)
+        self.staging.join(self.relative_path(dataset).replace('/', "."))
     }
 
     fn relative_path(&self, dataset: Dataset) -> String {
-        format!("{}/{}/{}", dataset.as_str(), self.partition, self.file_name)
+        let folder = Archive::folder_of(dataset.as_str(), self.day.as_deref());
+        format!("{folder}/{}", self.file_name)
     }
 }
 
@@ -104,15 +104,16 @@ impl StagedFile {
     pub fn publish(files: &[Self]) -> Result<(), ArchiveError> {
         let target = |file: &Self| file.root.join(&file.relative_path);
         let mut above = BTreeSet::new();
-        for target in files.iter().map(target) {
-            if let Some(partition) = target.parent()
-                && let Some(dataset) = partition.parent()
-                && let Some(root) = dataset.parent()
-            {
-                files::create_private_dir(dataset)?;
-                files::create_private_dir(partition)?;
-                above.extend([root.to_owned(), dataset.to_owned()]);
+        for file in files {
+            let target = target(file);
+            let folders = target.ancestors().skip(1);
+            let folders = folders.take_while(|folder| *folder != file.root);
+            let folders: Vec<PathBuf> = folders.map(Path::to_owned).collect();
+            for folder in folders.iter().rev() {
+                files::create_private_dir(folder)?;
             }
+            above.extend(folders.into_iter().skip(1));
+            above.insert(file.root.clone());
         }
         // Synced even when what is in them was there: a run that was killed may have made it a moment ago.
         above.iter().try_for_each(|folder| files::sync(folder))?;

@@ -68,7 +68,7 @@ impl Archive {
     }
 
     /// A folder with `file` and the `kept` files of its day, all durable. It gets the mode and the group of the folder that
-    /// it is to replace; the file is for no one to read who can't read all of `replaced`.
+    /// it is to replace. The file is for no one to read who can't read all of `replaced`.
     pub fn assemble(&self, file: &StagedFile, replaced: &[&str], kept: &[&str]) -> Result<StagedFolder, ArchiveError> {
         let target = self.locate(&file.relative_path)?;
         let folder = target.parent().unwrap_or(&self.root).to_owned();
@@ -89,6 +89,35 @@ impl Archive {
         files::sync(&staged)?;
         files::sync(&self.staging)?;
         Ok(StagedFolder { staged, target: folder })
+    }
+
+    /// Makes `file` visible, whose folder is another than that of the files that it replaces. It is for no one to read who
+    /// can't read all of them, and so is its folder where that is new. The old files are still there.
+    pub fn publish_elsewhere(&self, file: &StagedFile, replaced: &[&str]) -> Result<(), ArchiveError> {
+        let before = replaced
+            .iter()
+            .map(|path| self.locate(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        files::take_after(file.staged_at(), &before)?;
+        let target = self.locate(&file.relative_path)?;
+        let (folder, old) = (target.parent(), before.first().and_then(|path| path.parent()));
+        if let (Some(folder), Some(old)) = (folder, old)
+            && !folder.exists()
+        {
+            files::create_private_dir(folder)?;
+            files::take_after(folder, &[old.to_owned()])?;
+        }
+        StagedFile::publish(std::slice::from_ref(file))
+    }
+
+    /// Removes a folder below archive/ that nothing is left in.
+    pub fn remove_empty(&self, folder: &str) -> Result<(), ArchiveError> {
+        let path = self.locate(folder)?;
+        match fs::remove_dir(&path) {
+            Ok(()) => Ok(files::sync(path.parent().unwrap_or(&self.root))?),
+            // It is not empty, or it is gone already.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Makes what a cut-off swap of the folder of `relative_path` did durable, as far as it came.

@@ -87,6 +87,7 @@ fn row(index: u32) -> Verification<'static> {
         product_code: "FACE_LIVENESS".into(),
         region: "ap-southeast-1".into(),
         verified_at: Some(verified_at),
+        billing_day: Some(DAY),
         fetched_at: Timestamp::from_second(DAY_BEGINS_SECONDS + 172_800).unwrap(),
         run_id: "20261122T020000Z-1a2b".into(),
         body: noise.clone().into_bytes().into(),
@@ -156,6 +157,7 @@ fn full_row(index: u32) -> Verification<'static> {
 fn bare_row() -> Verification<'static> {
     let mut row = row(0);
     row.verified_at = None;
+    row.billing_day = None;
     row.billed = None;
     row.record.face = FaceInfo::default();
     row.record.request_id = None;

@@ -1,7 +1,7 @@
 //! A Parquet file while it is written. Its thread encodes the batches that come through a bounded channel.
 //!
-//! The file is complete once it is on the disk and was read back: the bytes are those that were written, and the rows
-//! are those that were appended.
+//! The file is complete once it is on the disk and was read back. Its bytes are those that were written, and its rows
+//! those that were appended.
 //!
 //! - [`FileWriter`]: a file and its thread
 //! - `Encoder`: the thread; `Summed`: a file that takes the CRC-32 of what passes through it
@@ -15,7 +15,6 @@ use std::thread::{self, JoinHandle};
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 
 use super::check::{IdDigest, Written, read_back};
@@ -44,8 +43,7 @@ impl FileWriter {
         let file = files::create_private(&path)?;
         let scratch = Scratch(path);
         let path = &scratch.0;
-        let properties = schema::writer_properties(dataset, limits).map_err(ArchiveError::writing(path))?;
-        let options = ArrowWriterOptions::new().with_properties(properties);
+        let options = schema::writer_options(dataset, limits).map_err(ArchiveError::writing(path))?;
         let columns = schema::columns(dataset).clone();
         let writer = ArrowWriter::try_new_with_options(Summed::new(file), columns, options)
             .map_err(ArchiveError::writing(path))?;

@@ -1,31 +1,70 @@
-//! `idvault compact`: the small files of a billing day into one.
+//! `idvault compact`: the small files of a billing day into one; `idvault archive upgrade`: files of an older schema into
+//! ones of the current schema.
 
 use std::io::{self, Write};
 
 use super::output::stdout;
 use super::{CommandError, Context, signals};
-use crate::cli::{CompactArgs, Global};
+use crate::archive::Archive;
+use crate::cli::{CompactArgs, Global, UpgradeArgs};
 use crate::compact::{self, Compacted, Compaction, DayPlan};
 use crate::exit::Exit;
-use crate::ledger::{Ledger, Lock};
+use crate::ledger::{ChangeKind, Ledger, LedgerError, Lock};
 use crate::plain::clean;
 use crate::publish::recovery::recover;
 use crate::run::RunError;
 use crate::stop::Stop;
 
+/// What is written anew.
+type Planner<'a> = &'a dyn Fn(&Ledger, &Archive) -> Result<Vec<DayPlan>, RunError>;
+
 pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
     let settings = context.data_settings(global.overrides())?;
+    let now = context.clock(global).now();
+    let zone = &settings.billing_zone;
+    let planner = |ledger: &Ledger, _: &Archive| Ok(compact::plan(ledger, zone, now, args.min_age_days)?);
+    let what = (ChangeKind::Compact, "nothing to merge");
+    rewrite(args.dry_run, what, &planner, global, context)
+}
+
+/// `idvault archive upgrade`: files of an older schema are written anew.
+pub(super) fn upgrade(args: &UpgradeArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let planner = |ledger: &Ledger, archive: &Archive| {
+        let plan = compact::plan_upgrade(ledger, archive)?;
+        if plan.signed > 0 {
+            let signed = plan.signed;
+            tracing::warn!(
+                "{signed} files of an older schema stay as they are, as closed months were signed off with them"
+            );
+        }
+        Ok(plan.days)
+    };
+    let nothing = "nothing to upgrade: every file has the schema of this idvault";
+    rewrite(args.dry_run, (ChangeKind::Upgrade, nothing), &planner, global, context)
+}
+
+fn rewrite(
+    dry_run: bool,
+    (kind, nothing): (ChangeKind, &str),
+    planner: Planner<'_>,
+    global: &Global,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    let settings = context.data_settings(global.overrides())?;
     let quiet = global.quiet || context.config.quiet.unwrap_or(false);
-    let (data_dir, zone) = (&settings.data_dir, &settings.billing_zone);
+    let data_dir = &settings.data_dir;
     let now = context.clock(global).now();
     let mut out = stdout();
     // Whether there is one comes first: a command that tidies up must not make an empty ledger.
-    let ledger = Ledger::open_read_only(data_dir)?;
-    if args.dry_run {
-        would(&mut out, &compact::plan(&ledger, zone, now, args.min_age_days)?)?;
-        return Ok(Exit::Done);
+    match Ledger::open_read_only(data_dir) {
+        // Opening it for writing brings an older one up.
+        Err(LedgerError::Older { .. }) if !dry_run => {}
+        ledger if dry_run => {
+            would(&mut out, &planner(&ledger?, &Archive::for_reading(data_dir))?)?;
+            return Ok(Exit::Done);
+        }
+        ledger => drop(ledger?),
     }
-    drop(ledger);
     let stop = Stop::default();
     signals::stop_at_first(&stop, None, "the file at hand is completed").map_err(CommandError::Start)?;
     let lock = Lock::acquire(data_dir)?;
@@ -38,9 +77,9 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
         )?;
     }
     recover(&mut ledger, &archive, now, &mut Err).map_err(RunError::from)?;
-    let days = compact::plan(&ledger, zone, now, args.min_age_days)?;
+    let days = planner(&ledger, &archive)?;
     if days.is_empty() {
-        say(&mut out, quiet, "nothing to merge")?;
+        say(&mut out, quiet, nothing)?;
         ledger.close()?;
         return Ok(Exit::Done);
     }
@@ -50,6 +89,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
         ledger: &mut ledger,
         archive: &archive,
         run: &run,
+        kind,
         now,
         stop: &stop,
     };
@@ -61,6 +101,7 @@ pub(super) fn execute(args: &CompactArgs, global: &Global, context: &Context) ->
         }
     });
     let compacted = compacted.map_err(RunError::from)?;
+    archive.write_columns()?;
     let exit = exit_of(&compacted);
     if compacted.put_off == 0 && ledger.is_checked_by(&run) {
         ledger.check_pages()?;
@@ -116,7 +157,7 @@ fn sum_up(out: &mut dyn Write, quiet: bool, compacted: &Compacted) -> io::Result
         put_off,
     } = compacted;
     if *put_off > 0 {
-        writeln!(out, "stopped: {put_off} days are left for the next `idvault compact`")?;
+        writeln!(out, "stopped: {put_off} days are left for the next time")?;
     }
     let left = match left_alone {
         0 => String::new(),

@@ -27,7 +27,7 @@ use clap::CommandFactory as _;
 use jiff::civil::Date;
 
 use crate::archive::{Archive, ArchiveError};
-use crate::cli::{Cli, Command, Global, SubcodesArgs};
+use crate::cli::{ArchiveCommand, Cli, Command, Global, SubcodesArgs};
 use crate::clock::{Clock, FixedClock};
 use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
 use crate::error_chain;
@@ -214,6 +214,7 @@ pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
         Command::Close(args) => close::execute(&args, &global, context),
         Command::Compact(args) => compact::execute(&args, &global, context),
         Command::RebuildLedger(args) => rebuild::execute(&args, &global, context),
+        Command::Archive(ArchiveCommand::Upgrade(args)) => compact::upgrade(&args, &global, context),
         Command::Verify(args) => verify::execute(&args, &global, context),
         Command::Sandbox(args) => sandbox::execute(&args, context),
         Command::Demo(args) => demo::execute(&args, &global, context),

@@ -59,6 +59,10 @@ fn report_billing(
         Exit::Difference
     };
     let mut rows = rows_of(args, ledger, billing)?;
+    if args.month.is_some() || args.undated {
+        // An undated row is in no month, so that months add up.
+        rows.retain(|row| row.billing_day.is_none() == args.undated);
+    }
     if args.by == By::Month {
         rows = BillingRow::by_month(&rows);
     }
@@ -87,9 +91,7 @@ fn rows_of(args: &BillingArgs, ledger: &Ledger, billing: Billing) -> Result<Vec<
     if late > 0 {
         tracing::warn!("{late} verifications came after the month was closed; --corrections shows them");
     }
-    let mut rows = billing.rows;
-    rows.retain(|row| row.billing_day.is_some());
-    Ok(rows)
+    Ok(billing.rows)
 }
 
 fn write(args: &BillingArgs, rows: &[BillingRow], out: impl Write + Send) -> Result<(), CommandError> {
@@ -103,7 +105,7 @@ fn write(args: &BillingArgs, rows: &[BillingRow], out: impl Write + Send) -> Res
 
 fn days(args: &BillingArgs, today: Date) -> Result<Days, CommandError> {
     Ok(match &args.month {
-        _ if args.all => None,
+        _ if args.all || args.undated => None,
         Some(month) => Some(month_before(first_of(month)?, 0)),
         None => Some((month_before(today, 1).0, month_before(today, 0).1)),
     })

@@ -30,22 +30,30 @@ pub struct DayPlan {
     pub folder: String,
     /// All files that belong in it, by their paths below archive/.
     pub paths: BTreeSet<String>,
-    /// Files that become one, two at least in each.
+    /// Files that become one.
     pub merges: Vec<Vec<ManifestFile>>,
 }
 
-/// The days of the manifest of which something can be merged: files that are at rest, and that no closed month was signed
-/// off with.
-pub(super) fn plan(manifest: Vec<(ManifestFile, bool)>, signed: impl Fn(&ManifestFile) -> bool) -> Vec<DayPlan> {
+impl DayPlan {
+    /// Whether its rows belong in another folder than they are in.
+    pub(super) fn moves(&self) -> bool {
+        let day = self.day.map(|day| day.to_string());
+        self.folder != Archive::folder_of(self.dataset.as_str(), day.as_deref())
+    }
+}
+
+/// The days of the manifest of which something is to be written anew: of the files that are free, `fewest` or more at a
+/// time.
+pub(super) fn plan(manifest: Vec<(ManifestFile, bool)>, fewest: usize) -> Vec<DayPlan> {
     let mut folders: BTreeMap<String, DayPlan> = BTreeMap::new();
     let mut free: BTreeMap<String, Vec<ManifestFile>> = BTreeMap::new();
-    for (file, at_rest) in manifest {
+    for (file, is_free) in manifest {
         let day = file.billing_day.as_deref().map(str::parse).transpose();
         // Words that idvault never wrote are left to `verify`.
         let (Some(dataset), Ok(day)) = (Dataset::from_word(&file.dataset), day) else {
             continue;
         };
-        let folder = Archive::folder_of(&file.dataset, file.billing_day.as_deref());
+        let folder = file.folder().to_owned();
         let plan = folders.entry(folder.clone()).or_insert_with(|| DayPlan {
             dataset,
             day,
@@ -54,20 +62,20 @@ pub(super) fn plan(manifest: Vec<(ManifestFile, bool)>, signed: impl Fn(&Manifes
             merges: Vec::new(),
         });
         plan.paths.insert(file.path.clone());
-        if at_rest && !signed(&file) {
+        if is_free {
             free.entry(folder).or_default().push(file);
         }
     }
     for (folder, files) in free {
         if let Some(plan) = folders.get_mut(&folder) {
-            plan.merges = together(files, plan.dataset);
+            plan.merges = together(files, plan.dataset, fewest);
         }
     }
     folders.into_values().filter(|plan| !plan.merges.is_empty()).collect()
 }
 
 /// The smallest first: what is large already stays alone, unless it holds the small ones of its day too.
-fn together(mut files: Vec<ManifestFile>, dataset: Dataset) -> Vec<Vec<ManifestFile>> {
+fn together(mut files: Vec<ManifestFile>, dataset: Dataset, fewest: usize) -> Vec<Vec<ManifestFile>> {
     files.sort_by(|one, other| (one.bytes, &one.path).cmp(&(other.bytes, &other.path)));
     let mut merges: Vec<Vec<ManifestFile>> = Vec::new();
     let mut last = Size::default();
@@ -84,7 +92,7 @@ fn together(mut files: Vec<ManifestFile>, dataset: Dataset) -> Vec<Vec<ManifestF
             }
         }
     }
-    merges.retain(|merge| merge.len() > 1);
+    merges.retain(|merge| merge.len() >= fewest);
     for merge in &mut merges {
         merge.sort_by(|one, other| one.path.cmp(&other.path));
     }
@@ -143,7 +151,7 @@ mod tests {
     /// The names of the files that become one.
     fn merged(manifest: Vec<(ManifestFile, bool)>) -> Vec<Vec<String>> {
         let name = |file: ManifestFile| file.path.rsplit('/').next().unwrap().replace(".parquet", "");
-        plan(manifest, |file| file.path.contains("signed"))
+        plan(manifest, 2)
             .into_iter()
             .flat_map(|day| day.merges)
             .map(|merge| merge.into_iter().map(name).collect())
@@ -169,11 +177,11 @@ mod tests {
         let manifest = vec![
             (file("a", day, 10), true),
             (file("young", day, 10), false),
-            (file("signed", day, 10), true),
+            (file("signed", day, 10), false),
             (file("b", day, 10), true),
             (file("alone", Some("2026-10-02"), 10), true),
         ];
-        let plans = plan(manifest.clone(), |file| file.path.contains("signed"));
+        let plans = plan(manifest.clone(), 2);
         assert_eq!((plans.len(), plans[0].paths.len()), (1, 4));
         assert_eq!(merged(manifest), [["a", "b"]]);
     }

@@ -68,7 +68,7 @@ impl Ledger {
 
     /// Takes a staged file into the manifest in the place of those that it replaces, and their tallies with it: one commit,
     /// or nothing.
-    pub fn publish_replacement(&mut self, path: &str, now: Timestamp) -> Result<(), LedgerError> {
+    pub fn publish_replacement(&mut self, path: &str, kind: ChangeKind, now: Timestamp) -> Result<(), LedgerError> {
         let failed = self.failed("take a merged file into the manifest");
         let commit = self.connection.transaction().map_err(&failed)?;
         let (rows, replaced) = counts(&commit, path).map_err(&failed)?;
@@ -86,7 +86,7 @@ impl Ledger {
                 run_id: Some(file.run_id.clone()),
                 removed: removed.collect::<rusqlite::Result<_>>()?,
                 added: vec![file],
-                ..Change::new(ChangeKind::Compact)
+                ..Change::new(kind)
             };
             changes::add(&commit, &self.author, &change)?;
             let path = named_params! { ":path": path };

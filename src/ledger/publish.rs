@@ -106,6 +106,13 @@ pub struct ManifestFile {
     pub run_id: String,
 }
 
+impl ManifestFile {
+    /// The folder that its path names, below archive/.
+    pub fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+}
+
 impl Ledger {
     /// Calls `each` with the journalled rows in the order of publication, until it breaks off. Of what a reply says they
     /// have only the verdict, as it was read when the reply came.
@@ -279,6 +286,7 @@ fn journalled<'row>(row: &'row Row<'_>) -> rusqlite::Result<(Place, Verification
         product_code: text(2)?,
         region: text(3)?,
         verified_at: optional_timestamp(verified_at)?,
+        billing_day: None,
         fetched_at: timestamp(row.get(8)?)?,
         run_id: text(7)?,
         body: Cow::Borrowed(row.get_ref(9)?.as_blob()?),

@@ -112,7 +112,9 @@ impl<'a> PublishBatch<'a> {
         };
         self.rows += 1;
         self.reply_bytes += row.body.len() as u64;
-        open.append(place, &normalized(row, self.target.sub_codes))
+        let mut row = normalized(row, self.target.sub_codes);
+        row.billing_day = open.rows.day;
+        open.append(place, &row)
     }
 
     /// Completes the files of the open part.

@@ -32,7 +32,7 @@ const HEADER: [&str; 11] = [
     "correction",
 ];
 
-/// Billing days from the first to the last, both included; `None`: all. The unknown day is always with them, lest it is in
+/// Billing days from the first to the last, both included; `None`: all. Undated rows are always with them, lest they are in
 /// no report.
 pub type Days = Option<(Date, Date)>;
 
@@ -130,7 +130,7 @@ fn cells(row: &BillingRow, by: By) -> [String; 12] {
     let own = |text: &str| cell(text).into_owned();
     let number = |money: Option<Decimal>| money.map(|money| money.to_string()).unwrap_or_default();
     [
-        by.cell(row.billing_day).unwrap_or_else(|| "unknown".to_owned()),
+        by.cell(row.billing_day).unwrap_or_default(),
         own(&row.product_code),
         own(&row.region),
         own(&row.sub_code),
@@ -300,7 +300,7 @@ mod tests {
             [
                 "2026-11-21,FACE_LIVENESS,ap-southeast-1,200,Authentication passed,yes,3,0.026,USD,0.078,,no",
                 "2026-11-21,FACE_LIVENESS,ap-southeast-1,299,,unknown,2,,,,,no",
-                "unknown,eKYC,ap-southeast-1,200,,unknown,1,,,,,no",
+                ",eKYC,ap-southeast-1,200,,unknown,1,,,,,no",
             ]
         );
         let totals = totals(&rows);

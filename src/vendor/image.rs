@@ -16,7 +16,7 @@ use crate::record::FaceImage;
 
 /// Under a name that speaks of an image, Base64 of at least this length is one.
 const MIN_IMAGE_CHARS: usize = 64;
-/// Base64 of this length is taken for an image under any name: tokens are far shorter, images far longer.
+/// In text that is not JSON, Base64 of this length that begins as an image does is one under any name.
 const MIN_NAMELESS_CHARS: usize = 8 * 1024;
 /// In text that is not JSON, a run of at least this length after an image's name is cut.
 const MIN_LEFTOVER_CHARS: usize = 16;
@@ -43,6 +43,8 @@ pub(crate) struct Cut {
 enum Role {
     /// Nothing is known.
     Plain,
+    /// A token or an address, which stays however long it is.
+    Text,
     /// The name speaks of an image.
     Maybe,
     /// In an object in `extraFaceImg`.
@@ -62,6 +64,7 @@ impl Role {
         match (key.as_str(), container) {
             ("faceimg", _) => Self::Main,
             ("extrafaceimg", _) => Self::Extra,
+            ("devicetoken" | "docvideourl" | "faceregistrationid", _) => Self::Text,
             (_, Self::Extra | Self::InExtra) => Self::InExtra,
             _ if speaks => Self::Maybe,
             _ => Self::Plain,
@@ -72,9 +75,10 @@ impl Role {
         let (data, prefixed) = without_data_prefix(value.trim());
         let enough = match self {
             Self::Main | Self::Extra => return !data.is_empty(),
-            _ if prefixed || MAGIC.iter().any(|magic| data.starts_with(magic)) => MIN_LEFTOVER_CHARS,
+            Self::Text => return false,
+            _ if prefixed || begins_as_image(data) => MIN_LEFTOVER_CHARS,
             Self::Maybe | Self::InExtra => MIN_IMAGE_CHARS,
-            Self::Plain => MIN_NAMELESS_CHARS,
+            Self::Plain => return false,
         };
         data.len() >= enough && data.bytes().all(|b| is_base64(b) || b.is_ascii_whitespace())
     }
@@ -110,7 +114,7 @@ fn may_hold_image(text: &str) -> bool {
         });
         hits != 0
     };
-    bytes.len() >= MIN_NAMELESS_CHARS || has_any()
+    has_any()
 }
 
 /// Goes from string to string; `None` where nothing was cut.
@@ -190,7 +194,7 @@ fn next_is_colon(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Where quotes don't pair, strings can't be told from what is between them: cuts what follows an image's name, and
-/// whatever is as long as an image.
+/// whatever begins as an image does and is as long as one.
 fn cut_leftovers(text: &str, cuts: &mut Vec<Cut>) -> Option<String> {
     const NAME: &[u8] = b"faceimg";
     let bytes = text.as_bytes();
@@ -202,8 +206,12 @@ fn cut_leftovers(text: &str, cuts: &mut Vec<Cut>) -> Option<String> {
             .is_some_and(|word| word.eq_ignore_ascii_case(NAME));
         let start = if named { value_after(bytes, at + NAME.len()) } else { at };
         let end = base64_end(bytes, start);
-        let enough = if named { MIN_LEFTOVER_CHARS } else { MIN_NAMELESS_CHARS };
-        if end - start >= enough {
+        let is_image = if named {
+            end - start >= MIN_LEFTOVER_CHARS
+        } else {
+            end - start >= MIN_NAMELESS_CHARS && holds_magic(&unescape(&text[start..end]))
+        };
+        if is_image {
             cuts.push(Cut {
                 main: named,
                 text: unescape(&text[start..end]).into_owned(),
@@ -252,6 +260,16 @@ fn base64_end(bytes: &[u8], start: usize) -> usize {
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=')
+}
+
+fn begins_as_image(base64: &str) -> bool {
+    MAGIC.iter().any(|magic| base64.starts_with(magic))
+}
+
+/// Whether an image begins near the start: where quotes are lost, a letter or two may stand before it.
+fn holds_magic(base64: &str) -> bool {
+    let start = base64.get(..MIN_LEFTOVER_CHARS).unwrap_or(base64);
+    MAGIC.iter().any(|magic| start.contains(magic))
 }
 
 fn without_data_prefix(text: &str) -> (&str, bool) {

@@ -6,6 +6,8 @@
 //! - [`normalize`]: does it
 //! - [`NotAFinalReply`]: why there is nothing to publish
 
+use std::borrow::Cow;
+
 use super::envelope::{self, Envelope};
 use super::image::{self, Cut};
 use super::json::{self, Kind, Node};
@@ -31,13 +33,19 @@ pub enum NotAFinalReply {
 /// Normalizes a reply. Whatever [`super::reply::classify`] calls final has a record, and any bytes are safe to hand in.
 pub fn normalize(body: &[u8]) -> Result<Record, NotAFinalReply> {
     let body = json::text_of(body);
+    // Bytes that are no text were replaced.
+    let damaged = matches!(body, Cow::Owned(_));
     let envelope = Envelope::read(&body).ok_or(NotAFinalReply::NotJson)?;
     if !envelope.is_success() {
         return Err(NotAFinalReply::Code(envelope.code().unwrap_or_default()));
     }
     let record = envelope.with_result(|result| {
         let passed = envelope::verdict(result).map_err(|_| NotAFinalReply::NoVerdict)?;
-        Ok(record(result, passed, envelope.request_id()))
+        let mut record = record(result, passed, envelope.request_id());
+        if damaged || record.texts().any(has_replacement) {
+            record.parse_status = record.parse_status.max(ParseStatus::Partial);
+        }
+        Ok(record)
     });
     record.unwrap_or(Err(NotAFinalReply::NoVerdict))
 }
@@ -84,6 +92,11 @@ fn record(result: Node<'_, '_>, passed: bool, request_id: Option<String>) -> Rec
         images,
         parse_status: face_status.max(image_status),
     }
+}
+
+/// Whether something of a text could not be read, such as half a surrogate pair.
+fn has_replacement(text: &str) -> bool {
+    text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// A string's characters; anything else as JSON without blanks.

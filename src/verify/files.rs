@@ -48,7 +48,9 @@ pub(super) fn compare(
             let what = format!("{read} rows, the manifest says {}", file.rows);
             rows.found.add(Difference::ChangedFile { path: path(), what });
         }
-        Err(PublishError::Archive(error @ (ArchiveError::Unreadable { .. } | ArchiveError::File(_)))) => {
+        Err(PublishError::Archive(
+            error @ (ArchiveError::Unreadable { .. } | ArchiveError::Newer { .. } | ArchiveError::File(_)),
+        )) => {
             let why = crate::error_chain(&error);
             rows.found.add(Difference::UnreadableFile { path: path(), why });
         }

@@ -299,7 +299,7 @@ fn exit_9_verify_finds_what_is_missing_extra_or_changed() {
     vendor.script("t1", [verdict("Y", "200")]);
     idvault.run(&vendor, &[]).exits(0);
     idvault.execute(&["verify", "--read-data"]).exits(0);
-    let [file] = &files_below(&idvault.data("archive"))[..] else {
+    let [file] = &files_below(&idvault.data("archive/verifications"))[..] else {
         panic!("one file is published");
     };
     let good = fs::read(file).unwrap();

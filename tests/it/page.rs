@@ -176,7 +176,10 @@ fn the_page_has_the_verifications_and_amounts_of_the_billing_report() {
         // Thousandths are enough for the sample's prices.
         let mills = (line["amount"].parse::<f64>().unwrap_or_default() * 1_000.0).round();
         let code = format!("{} {}", line["product_code"], line["sub_code"]);
-        for (sums, key) in [(&mut days, line["billing_day"].clone()), (&mut codes, code)] {
+        // An empty cell is a word on the page.
+        let day = Some(line["billing_day"].clone()).filter(|day| !day.is_empty());
+        let day = day.unwrap_or_else(|| "undated".to_owned());
+        for (sums, key) in [(&mut days, day), (&mut codes, code)] {
             let sum: &mut (u64, f64) = sums.entry(key).or_default();
             *sum = (sum.0 + verifications, sum.1 + mills);
         }

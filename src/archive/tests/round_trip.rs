@@ -50,6 +50,11 @@ fn instant(value: Option<Timestamp>) -> Field {
     field(value.map(Timestamp::as_microsecond), Field::TimestampMicros)
 }
 
+fn day(row: &Verification) -> Field {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    field(row.billing_day, |day| Field::Date(day.since(epoch).unwrap().get_days()))
+}
+
 fn duplicate(face: &DuplicateFace) -> Field {
     let members = [
         ("face_group_code", text(face.face_group_code.as_deref())),
@@ -108,6 +113,11 @@ fn expected(row: &Verification) -> Columns {
         ("parse_status", text(Some(record.parse_status.as_str()))),
         ("reply_sha256", text(Some(&sha256_hex(&row.body)))),
         ("run_id", text(Some(&row.run_id))),
+        ("billing_date", day(row)),
+        ("business_unit", Field::Null),
+        ("video_sha256", Field::Null),
+        ("video_bytes", Field::Null),
+        ("video_encrypted_sha256", Field::Null),
     ]);
     if let Some(duplicates) = duplicates {
         columns[21].1 = Value::List(duplicates);
@@ -122,6 +132,8 @@ fn expected_faces(row: &Verification) -> impl Iterator<Item = Columns> {
             ("image", Field::Bytes(ByteArray::from(image.bytes.clone()))),
             ("sha256", text(Some(&sha256_hex(&image.bytes)))),
             ("media_type", text(Some(image.media_type))),
+            ("billing_date", day(row)),
+            ("encrypted_sha256", Field::Null),
         ])
     })
 }
@@ -218,6 +230,7 @@ prop_compose! {
             region: region.into(),
             billed,
             record,
+            billing_day: verified_at.map(|at| instant(at).to_zoned(jiff::tz::TimeZone::UTC).date()),
             verified_at: verified_at.map(instant),
             fetched_at: instant(fetched_at),
             run_id: "run".into(),

@@ -58,11 +58,11 @@ fn files_are_published_under_their_day_and_are_private() {
 }
 
 #[test]
-fn unknown_days_have_hives_partition_and_days_without_rows_no_files() {
+fn undated_rows_are_a_dataset_of_their_own_and_days_without_rows_have_no_files() {
     let fixture = Fixture::new();
     let day = fixture.stage_as(None, "r", 12).unwrap();
     let paths = publish(finish(day, [bare_row(), bare_row()]));
-    let expected = "verifications/billing_day=__HIVE_DEFAULT_PARTITION__/r-0012.parquet";
+    let expected = "verifications_undated/r-0012.parquet";
     assert_eq!(paths, [expected]);
     assert!(fixture.stage().finish().unwrap().is_empty());
     assert!(fixture.staged().is_empty());

@@ -13,6 +13,9 @@ use crate::pricing::BillingRow;
 use crate::report::summary::Summary;
 
 /// Currencies whose amounts are drawn, and that have a column.
+/// What people read in the place of a billing day that no source said. Files for machines have nothing there.
+const UNDATED: &str = "undated";
+
 const MOST_CURRENCIES: usize = 3;
 /// The name of what has no colour of its own.
 const OTHERS: &str = "others";
@@ -93,7 +96,7 @@ fn days_of(rows: &[BillingRow]) -> Vec<Option<Date>> {
 }
 
 fn day_name(day: Option<Date>) -> String {
-    day.map_or_else(|| "unknown".to_owned(), |day| day.to_string())
+    day.map_or_else(|| UNDATED.to_owned(), |day| day.to_string())
 }
 
 /// Columns by day of the greatest of what `of` names, and of the others together.
@@ -132,7 +135,7 @@ fn by_day(
     });
     let days: Vec<String> = days
         .iter()
-        .map(|day| day.map_or_else(|| "unknown".to_owned(), short))
+        .map(|day| day.map_or_else(|| UNDATED.to_owned(), short))
         .collect();
     Chart::columns(id, title, &days, &series.collect::<Vec<_>>())
 }

@@ -73,6 +73,21 @@ fn images_are_cut_out_of_what_is_not_json() {
 }
 
 #[test]
+fn a_long_text_that_is_no_image_stays() {
+    let (long, like_jpeg) = ("QUJD".repeat(4000), format!("/9j/{}", "QUJD".repeat(1000)));
+    for text in [
+        format!(r#"{{"deviceToken":"{long}","faceAge":"30"}}"#),
+        format!(r#"{{"deviceToken":"{like_jpeg}"}}"#),
+        format!(r#"{{"docVideoUrl":"{long}","trace":"{long}"}}"#),
+        format!(r#""{{\"deviceToken\":\"{long}\"}}""#),
+        format!(r#"{{"a":"x"y","deviceToken":"{long}"#),
+        long.clone(),
+    ] {
+        assert_eq!(cut_of(&text), (text.clone(), vec![]), "{}", &text[..20]);
+    }
+}
+
+#[test]
 fn a_text_without_images_is_not_searched() {
     let usual = r#"{"faceAttack":"N","faceAge":"30","deviceToken":"e0c34a77f5ac40a5","guardRiskScore":1.25}"#;
     assert!(!may_hold_image(usual) && may_hold_image(&usual.replace("Age", "IMG")));

@@ -272,3 +272,29 @@ proptest! {
         prop_assert!(record.images.iter().any(|image| image.bytes.len() > 12_000));
     }
 }
+
+#[test]
+fn what_could_not_be_read_as_text_makes_the_status_partial() {
+    let whole = with_face(&quoted(r#"{"deviceToken":"\ud83d\ude00"}"#));
+    assert_eq!(
+        (whole.parse_status, whole.face.device_token.as_deref()),
+        (ParseStatus::Ok, Some("\u{1f600}"))
+    );
+    for face in [
+        r#"{"deviceToken":"\ud800x"}"#,
+        r#"{"duplicateFace":[{"faceId":"\udc00"}]}"#,
+    ] {
+        assert_eq!(with_face(&quoted(face)).parse_status, ParseStatus::Partial, "{face}");
+    }
+    assert_eq!(
+        with_result(r#"{"Passed":"Y","SubCode":"200","ExtInfo":"\ud800"}"#).parse_status,
+        ParseStatus::Partial
+    );
+    let mut body =
+        br#"{"RequestId":"R","Code":"Success","Result":{"Passed":"N","SubCode":"204","ExtInfo":"x"}}"#.to_vec();
+    assert_eq!(normalize(&body).unwrap().parse_status, ParseStatus::Ok);
+    let at = body.iter().position(|byte| *byte == b'x').unwrap();
+    body[at] = 0xFF;
+    let damaged = normalize(&body).unwrap();
+    assert_eq!((damaged.parse_status, damaged.passed), (ParseStatus::Partial, false));
+}

@@ -176,7 +176,8 @@ impl Idvault {
     /// The archive by transaction id, as Parquet's own row reader sees it; an id that is there twice fails the test.
     pub(crate) fn archived(&self) -> BTreeMap<String, Columns> {
         let mut rows = BTreeMap::new();
-        let files = files_below(&self.data("archive/verifications"));
+        let folders = ["archive/verifications", "archive/verifications_undated"];
+        let files = folders.into_iter().flat_map(|folder| files_below(&self.data(folder)));
         for path in files {
             let reader = SerializedFileReader::new(File::open(&path).unwrap()).unwrap();
             for row in reader.get_row_iter(None).unwrap() {

@@ -287,7 +287,7 @@ fn a_later_row_completes_a_known_id_and_one_that_contradicts_is_rejected() {
         (rows[0].text("product_code"), rows[0].text("region")),
         (Some("ID_OCR"), Some("ap-southeast-5"))
     );
-    assert_eq!(rows[0].billing_day(), "2026-11-04", "at UTC+8");
+    assert_eq!(rows[0].billing_day(), Some("2026-11-04"), "at UTC+8");
     let rejected = place.report("rejected.csv");
     assert_eq!(
         (rejected.len(), &rejected[0]["source"], &*rejected[0]["line"]),

@@ -22,13 +22,15 @@ const NIGHTS: usize = 25;
 /// An answer that does not come is given up soon; an id is not, however often it fails.
 const CONFIG: &str = "[timeouts]\nread = '500ms'\nattempt = '2s'\n[retry]\nquarantine_after_runs = 1000\n";
 
+type Archive = BTreeMap<(String, String), (Option<String>, BTreeMap<String, Field>)>;
+
 /// What a ledger and its archive hold, but for the names of the runs.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     /// State, verdict and sub code by id.
     ledger: BTreeMap<String, (String, Option<bool>, Option<String>)>,
     /// Billing day and columns by id, of both datasets.
-    archive: BTreeMap<(String, String), (String, BTreeMap<String, Field>)>,
+    archive: Archive,
     billing: String,
 }
 
@@ -44,7 +46,7 @@ impl Outcome {
             .iter()
             .flat_map(|dataset| place.archived(dataset))
         {
-            let (day, id) = (row.billing_day().to_owned(), row.id().to_owned());
+            let (day, id) = (row.billing_day().map(str::to_owned), row.id().to_owned());
             let mut columns = row.fields;
             columns.remove("run_id");
             // A face is known by its hash, as a record can have several.

@@ -15,6 +15,7 @@ mod config;
 mod connections;
 mod crash;
 mod demo;
+mod dictionary;
 #[cfg(target_os = "linux")]
 mod disk;
 mod dry_run;
@@ -49,6 +50,8 @@ mod silent;
 mod stop;
 mod tallies;
 mod throttled;
+#[cfg(target_os = "linux")]
+mod upgrade;
 mod users;
 mod vendor;
 mod verify;

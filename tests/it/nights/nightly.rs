@@ -15,6 +15,7 @@ use idvault::sandbox::Mix;
 use idvault::sandbox::answers::{answer_for, kind_of, oddity_of};
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, offset};
+use parquet::record::Field;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -46,7 +47,7 @@ fn assert_archived_once(place: &Place, ids: &[String]) -> Vec<Archived> {
 fn tallies(rows: &[Archived]) -> BTreeMap<[String; 4], u64> {
     let mut tallies = BTreeMap::new();
     for row in rows {
-        let day = row.billing_day().replace("__HIVE_DEFAULT_PARTITION__", "unknown");
+        let day = row.billing_day().unwrap_or_default().to_owned();
         let [product, region, sub_code] =
             ["product_code", "region", "sub_code"].map(|name| row.text(name).unwrap().to_owned());
         *tallies.entry([day, product, region, sub_code]).or_default() += 1;
@@ -90,11 +91,16 @@ fn assert_same_counts(place: &Place, rows: &[Archived]) {
 fn assert_partitioned(rows: &[Archived]) {
     let zone = TimeZone::fixed(offset(8));
     for row in rows {
-        let day = row.time("verified_at").map_or_else(
-            || "__HIVE_DEFAULT_PARTITION__".to_owned(),
-            |time| time.to_zoned(zone.clone()).date().to_string(),
+        let day = row.time("verified_at").map(|time| time.to_zoned(zone.clone()).date());
+        assert_eq!(
+            row.billing_day(),
+            day.map(|day| day.to_string()).as_deref(),
+            "{}",
+            row.id()
         );
-        assert_eq!(row.billing_day(), day, "{}", row.id());
+        let epoch = jiff::civil::date(1970, 1, 1);
+        let in_file = day.map_or(Field::Null, |day| Field::Date(day.since(epoch).unwrap().get_days()));
+        assert_eq!(row.fields["billing_date"], in_file, "{}", row.id());
     }
     let unknown = rows.iter().filter(|row| row.time("verified_at").is_none()).count();
     assert!(unknown > 0 && unknown < rows.len(), "the sample has both kinds");
@@ -253,19 +259,19 @@ fn sent_image(id: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn rows_of_unknown_age_are_in_hives_null_partition() {
+fn rows_of_unknown_age_are_a_dataset_of_their_own() {
     let place = Place::new();
     let source = place.write("pending.csv", "transaction_id\nmade00000\nmade00001\nmade00003\n");
     place.night(&["--pending", &source]);
     let rows = place.archived("verifications");
     assert!(!rows.is_empty());
     for row in &rows {
-        assert_eq!(row.billing_day(), "__HIVE_DEFAULT_PARTITION__");
+        assert_eq!(row.billing_day(), None);
         assert_eq!((row.time("verified_at"), row.time("expires_at")), (None, None));
         assert_eq!(row.time("fetched_at"), Some(NOW.parse().unwrap()));
     }
     let billing = place.report("billing.csv");
-    assert!(billing.iter().all(|line| line["billing_day"] == "unknown"));
+    assert!(billing.iter().all(|line| line["billing_day"].is_empty()));
     let billed: usize = billing
         .iter()
         .map(|line| line["verifications"].parse::<usize>().unwrap())

@@ -160,16 +160,18 @@ impl Place {
             .map(|path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned())
             .filter(|path| !path.starts_with("_changes/"))
             .collect();
+        // Made anew by each run, and in no manifest.
+        found.retain(|path| !path.starts_with("dim/"));
         found.sort();
         found
     }
 
-    /// Every row of a dataset.
+    /// Every row of a dataset, dated or not.
     pub(super) fn archived(&self, dataset: &str) -> Vec<Archived> {
         let files = self.archive_files();
-        let of_dataset = files
-            .into_iter()
-            .filter(|file| file.starts_with(&format!("{dataset}/")));
+        let of_dataset = files.into_iter().filter(|file| {
+            file.starts_with(&format!("{dataset}/")) || file.starts_with(&format!("{dataset}_undated/"))
+        });
         of_dataset.flat_map(|file| self.rows_of(&file)).collect()
     }
 
@@ -233,10 +235,14 @@ impl Archived {
         }
     }
 
-    /// The folder's `billing_day=`.
-    pub(super) fn billing_day(&self) -> &str {
-        let partition = self.file.split('/').nth(1).unwrap();
-        partition.strip_prefix("billing_day=").unwrap()
+    /// The folder's `billing_day=`; `None` in the dataset of undated rows.
+    pub(super) fn billing_day(&self) -> Option<&str> {
+        let (dataset, rest) = self.file.split_once('/').unwrap();
+        if dataset.ends_with("_undated") {
+            return None;
+        }
+        let partition = rest.split('/').next().unwrap();
+        Some(partition.strip_prefix("billing_day=").unwrap())
     }
 }
 

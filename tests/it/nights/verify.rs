@@ -41,7 +41,7 @@ fn sound() -> Place {
     place.idvault(&["verify"]).expect(0);
     place.idvault(&["verify", "--read-data"]).expect(0);
     let files = place.archive_files();
-    let faces = files.iter().filter(|file| file.starts_with("face_images/")).count();
+    let faces = files.iter().filter(|file| file.starts_with("face_images")).count();
     assert!(files.len() >= 7 && faces >= 2, "{files:?}");
     place
 }

@@ -268,7 +268,8 @@ fn two_files(place: &Place, random: &mut fastrand::Rng) -> [String; 2] {
 /// The path of a file were it of the day before all others; its folder is there.
 fn on_another_day(place: &Place, file: &str) -> String {
     let (dataset, rest) = file.split_once('/').unwrap();
-    let name = rest.rsplit_once('/').unwrap().1;
+    let dataset = dataset.trim_end_matches("_undated");
+    let name = rest.rsplit('/').next().unwrap();
     let folder = format!("{dataset}/billing_day=2026-10-31");
     fs::create_dir_all(archive(place, &folder)).unwrap();
     format!("{folder}/{name}")
