@@ -110,14 +110,18 @@ pub fn verifications_first(mut staged: Vec<String>) -> Vec<String> {
     staged
 }
 
+/// Dated or undated ones.
 fn is_verifications(path: &str) -> bool {
-    path.split('/').next() == Some(Dataset::Verifications.as_str())
+    path.starts_with(Dataset::Verifications.as_str())
 }
 
 /// The path of the verifications that were staged with this file: a part of a day has a file of each dataset, of one name.
 fn verifications_of(path: &str) -> String {
-    let rest = path.split_once('/').map_or("", |(_, rest)| rest);
-    format!("{}/{rest}", Dataset::Verifications.as_str())
+    let rest = path.strip_prefix(Dataset::FaceImages.as_str());
+    rest.map_or_else(
+        || path.to_owned(),
+        |rest| format!("{}{rest}", Dataset::Verifications.as_str()),
+    )
 }
 
 /// Says what a staged file is. One that completes a publication is added to `published`, and its ids are taken off `damaged`.
