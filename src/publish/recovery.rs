@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use super::PublishError;
 use crate::archive::{Archive, ArchiveError, Columns, Dataset, Room, StoredRow, Stray};
-use crate::history;
-use crate::ledger::{Change, ChangeKind, DamagedReplies, Ledger, LedgerError, ManifestFile};
+use crate::history::{self, Told};
+use crate::ledger::{Change, ChangeKind, ChangeRecord, DamagedReplies, Ledger, LedgerError, ManifestFile};
 use crate::record::State;
 use crate::tally::Counted;
 
@@ -219,6 +219,21 @@ fn bring_in(archive: &Archive, file: &ManifestFile) -> Result<(), ArchiveError> 
     }
 }
 
+/// The files that the history does not have. It has a published one that a person's hand made staged.
+fn not_in_history(ledger: &Ledger, files: &[ManifestFile]) -> Result<Vec<ManifestFile>, LedgerError> {
+    let mut told = Told::default();
+    for commit in 1..=ledger.last_change()?.map_or(0, |last| last.commit) {
+        let record = ledger.change(commit)?.map(|change| ChangeRecord::parse(&change.text));
+        if let Some(Ok(record)) = record {
+            // What is wrong with the history is for `verify` to say.
+            let _ = told.add(record);
+        }
+    }
+    let mut added = files.to_vec();
+    added.retain(|file| !told.files().any(|there| there == file));
+    Ok(added)
+}
+
 /// Takes staged files into the manifest by what they hold: one commit, or nothing.
 fn complete(ledger: &Ledger, archive: &Archive, files: &[ManifestFile], now: Timestamp) -> Result<(), PublishError> {
     if files.is_empty() {
@@ -239,11 +254,14 @@ fn complete(ledger: &Ledger, archive: &Archive, files: &[ManifestFile], now: Tim
         ledger.complete_file(path, &counted, now)?;
         tracing::warn!("archive/{path} completes a publication that was cut off");
     }
-    ledger.record_within(&Change {
-        run_id: files.first().map(|file| file.run_id.clone()),
-        added: files.to_vec(),
-        ..Change::new(ChangeKind::Run)
-    })?;
+    let added = not_in_history(ledger, files)?;
+    if !added.is_empty() {
+        ledger.record_within(&Change {
+            run_id: files.first().map(|file| file.run_id.clone()),
+            added,
+            ..Change::new(ChangeKind::Run)
+        })?;
+    }
     // As many ids must be archived now as the manifest has rows.
     ledger.check_archived(ledger.id_counts()?.archived)?;
     commit.commit()?;

@@ -240,26 +240,34 @@ impl Refetch<'_> {
         }
     }
 
-    /// Changes the ledger: the manifest, and where the records stand.
+    /// Changes the ledger: the manifest, where the records stand, and the history.
     fn settle(&mut self) -> Result<(), PublishError> {
+        let mut removed = Vec::new();
         for number in &self.leaving {
-            let path = &self.manifest[*number].path;
-            self.ledger.take_out(path)?;
-            (self.say)(&Mended::TakenOut(path.clone()));
+            let file = &self.manifest[*number];
+            self.ledger.take_out(&file.path)?;
+            (self.say)(&Mended::TakenOut(file.path.clone()));
+            removed.push(file.clone());
         }
-        if !self.leaving.is_empty() {
-            let removed = self.leaving.iter().map(|number| self.manifest[*number].clone());
-            self.ledger.record_within(&Change {
-                removed: removed.collect(),
-                ..Change::new(ChangeKind::Repair)
-            })?;
+        let (say, mut gone_ids) = (&mut *self.say, Vec::new());
+        let gone = self.ledger.lose_gone(self.now, &mut |gone| {
+            gone_ids.push(gone.transaction_id.clone());
+            say(&Mended::Gone(gone));
+        })?;
+        self.not_mended += gone;
+        let records = self.ledger.ask_again(self.now)?;
+        if records > 0 {
+            (self.say)(&Mended::AskedAgain { records });
         }
-        let say = &mut *self.say;
-        self.not_mended += self.ledger.lose_gone(self.now, &mut |gone| say(&Mended::Gone(gone)))?;
-        match self.ledger.ask_again(self.now)? {
-            0 => {}
-            records => (self.say)(&Mended::AskedAgain { records }),
+        if removed.is_empty() && records + gone == 0 {
+            return Ok(());
         }
+        self.ledger.record_within(&Change {
+            removed,
+            ..Change::new(ChangeKind::Repair)
+                .with("asked_again", records)
+                .with("gone", gone_ids)
+        })?;
         Ok(())
     }
 }
