@@ -3,7 +3,9 @@ UPDATE transactions
 SET state = :state,
     attempts = attempts + :attempts,
     not_completed_runs = not_completed_runs + :not_completed,
-    failed_runs = failed_runs + :failed,
+    -- An id that fails in several passes of a run counts once.
+    failed_runs = failed_runs + (:failed AND failed_in_run IS NOT :run_number),
+    failed_in_run = iif(:failed, :run_number, failed_in_run),
     next_due_at = :next_due_at,
     last_call_code = :call_code,
     last_call_at = :called_at,

@@ -1,9 +1,9 @@
 //! Waits an outage out: while the vendor does not answer at all, one attempt at a time asks whether it does again, and
 //! no id is charged for it.
 //!
-//! - [`Breaker`]: the gate that every attempt of a product passes
+//! - [`Breaker`]: the gate that every attempt of a queue passes
 //! - [`ATTEMPTS_IN_A_ROW`]: what an outage is known by
-//! - [`Passage`]: a passed attempt, so that the one that asks is known from those that were under way
+//! - [`BreakerPermit`]: a passed attempt, so that the one that asks is known from those that were under way
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,17 +32,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How often a waiting attempt looks whether the outage is over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The gate of one product's attempts.
+/// The gate of one queue's attempts.
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);
 
 /// An attempt that passed.
 #[derive(Debug, Clone, Copy)]
-pub struct Passage {
+pub struct BreakerPermit {
     probes: bool,
 }
 
-impl Passage {
+impl BreakerPermit {
     /// Whether it is this attempt that asks if the outage is over.
     pub const fn probes(self) -> bool {
         self.probes
@@ -70,24 +70,24 @@ struct Outage {
 impl Breaker {
     /// Waits while there is an outage, unless it is this attempt's turn to ask whether it is over. Dropping the future is
     /// safe; dropping what it gave is not: say how the attempt ended.
-    pub async fn pass(&self) -> Passage {
+    pub async fn pass(&self) -> BreakerPermit {
         loop {
             let passed = self.state().try_pass(Instant::now());
             match passed {
-                Ok(passage) => return passage,
+                Ok(permit) => return permit,
                 Err(wait) => tokio::time::sleep(wait).await,
             }
         }
     }
 
     /// The vendor answered, whatever it said.
-    pub fn answered(&self, passage: Passage) {
-        self.state().answered(passage);
+    pub fn answered(&self, permit: BreakerPermit) {
+        self.state().answered(permit);
     }
 
     /// It did not; `new_id`: this was the first attempt for its id. True while there is an outage.
-    pub fn failed(&self, passage: Passage, new_id: bool) -> bool {
-        self.state().failed(passage, new_id, Instant::now())
+    pub fn failed(&self, permit: BreakerPermit, new_id: bool) -> bool {
+        self.state().failed(permit, new_id, Instant::now())
     }
 
     /// For how long there has been an outage.
@@ -103,18 +103,18 @@ impl Breaker {
 }
 
 impl State {
-    fn try_pass(&mut self, now: Instant) -> Result<Passage, Duration> {
+    fn try_pass(&mut self, now: Instant) -> Result<BreakerPermit, Duration> {
         let Some(outage) = &mut self.outage else {
-            return Ok(Passage { probes: false });
+            return Ok(BreakerPermit { probes: false });
         };
         if outage.probing || now < outage.probe_at {
             return Err(LOOK_EVERY);
         }
         outage.probing = true;
-        Ok(Passage { probes: true })
+        Ok(BreakerPermit { probes: true })
     }
 
-    fn answered(&mut self, passage: Passage) {
+    fn answered(&mut self, permit: BreakerPermit) {
         (self.attempts_in_a_row, self.ids_in_a_row) = (0, 0);
         self.answers_in_a_row = self.answers_in_a_row.saturating_add(1);
         if self.answers_in_a_row >= ANSWERS_IN_A_ROW {
@@ -123,20 +123,20 @@ impl State {
         if let Some(outage) = self.outage.take() {
             if outage.wait > FIRST_WAIT {
                 self.doubt = 0;
-            } else if passage.probes {
+            } else if permit.probes {
                 self.doubt = (self.doubt + 1).min(DOUBT_MOST);
             }
             tracing::warn!("the vendor answers again");
         }
     }
 
-    fn failed(&mut self, passage: Passage, new_id: bool, now: Instant) -> bool {
+    fn failed(&mut self, permit: BreakerPermit, new_id: bool, now: Instant) -> bool {
         self.answers_in_a_row = 0;
         self.attempts_in_a_row += 1;
         self.ids_in_a_row += u32::from(new_id);
         let unanswered = self.attempts_in_a_row >= ATTEMPTS_IN_A_ROW << self.doubt;
         match &mut self.outage {
-            Some(outage) if passage.probes => {
+            Some(outage) if permit.probes => {
                 outage.wait = (outage.wait * 2).min(LONGEST_WAIT);
                 outage.probe_at = now + outage.wait;
                 outage.probing = false;
@@ -165,8 +165,8 @@ mod tests {
     fn broken(at: Instant) -> State {
         let mut state = State::default();
         for _ in 0..ATTEMPTS_IN_A_ROW {
-            let passage = state.try_pass(at).unwrap();
-            state.failed(passage, true, at);
+            let permit = state.try_pass(at).unwrap();
+            state.failed(permit, true, at);
         }
         state
     }
@@ -176,14 +176,14 @@ mod tests {
         let now = Instant::now();
         let mut state = State::default();
         for attempt in 0..1_000 {
-            let passage = state.try_pass(now).unwrap();
-            assert!(!state.failed(passage, attempt % 250 == 0, now), "4 ids, however often");
+            let permit = state.try_pass(now).unwrap();
+            assert!(!state.failed(permit, attempt % 250 == 0, now), "4 ids, however often");
         }
-        state.answered(Passage { probes: true });
+        state.answered(BreakerPermit { probes: true });
         for _ in 0..1_000 {
-            let passage = state.try_pass(now).unwrap();
-            assert!(!state.failed(passage, true, now));
-            state.answered(Passage { probes: true });
+            let permit = state.try_pass(now).unwrap();
+            assert!(!state.failed(permit, true, now));
+            state.answered(BreakerPermit { probes: true });
         }
     }
 
@@ -191,14 +191,14 @@ mod tests {
     fn few_in_flight_are_enough_to_know_an_outage() {
         let now = Instant::now();
         let mut state = State::default();
-        let outages = (0..24).map(|attempt| state.failed(Passage { probes: false }, attempt < 6, now));
+        let outages = (0..24).map(|attempt| state.failed(BreakerPermit { probes: false }, attempt < 6, now));
         assert_eq!(outages.filter(|outage| !outage).count(), 19);
     }
 
     #[test]
     fn false_alarms_make_the_next_one_rarer_until_the_vendor_answers_again() {
         let now = Instant::now();
-        let (own, probe) = (Passage { probes: false }, Passage { probes: true });
+        let (own, probe) = (BreakerPermit { probes: false }, BreakerPermit { probes: true });
         let mut state = State::default();
         let until_the_next = |state: &mut State| 1 + (0..1_000).take_while(|_| !state.failed(own, true, now)).count();
         for expected in [20, 40, 80, 160, 320, 320] {
@@ -233,9 +233,9 @@ mod tests {
                 "{seconds}"
             );
             now += Duration::from_secs(seconds);
-            let passage = state.try_pass(now).unwrap();
+            let permit = state.try_pass(now).unwrap();
             assert!(state.try_pass(now).is_err(), "one at a time");
-            assert!(state.failed(passage, false, now));
+            assert!(state.failed(permit, false, now));
         }
     }
 
@@ -244,7 +244,7 @@ mod tests {
         let start = Instant::now();
         let mut state = broken(start);
         for _ in 0..64 {
-            assert!(state.failed(Passage { probes: false }, true, start));
+            assert!(state.failed(BreakerPermit { probes: false }, true, start));
         }
         assert!(state.try_pass(start + FIRST_WAIT).is_ok());
     }
@@ -254,7 +254,7 @@ mod tests {
         let start = Instant::now();
         let mut state = broken(start);
         assert!(state.try_pass(start).is_err());
-        state.answered(Passage { probes: true });
+        state.answered(BreakerPermit { probes: true });
         assert!(state.try_pass(start).is_ok() && state.try_pass(start).is_ok());
     }
 }

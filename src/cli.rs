@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use crate::config::{HumanDuration, LogFormat, Overrides, Qps};
+use crate::config::{HumanDuration, LogFormat, Overrides, Pauses, Qps};
 use crate::pricing::By;
 
 /// Archives the results of Alibaba Cloud ID Verification before the vendor deletes them on day 30.
@@ -66,6 +66,8 @@ pub enum Command {
     Quarantine(QuarantineCommand),
     /// What is known of sub codes: their meaning, whether they are billed, and who says so
     Subcodes(SubcodesArgs),
+    /// The limits of regions and products, the pace below them, and who says so
+    Quotas(QuotasArgs),
     /// Sign a month off: what comes later is a correction
     Close(CloseArgs),
     /// Merge the small files that late records brought, a day's into one; readers are not disturbed
@@ -105,12 +107,15 @@ pub struct RunArgs {
     /// Ask this URL for every region; plain http only to a loopback address
     #[arg(long, value_name = "URL", env = "IDVAULT_ENDPOINT", conflicts_with = "sandbox")]
     pub endpoint: Option<String>,
-    /// One rate for everything, in calls per second, in place of the quota table; `unlimited` only to a loopback address
+    /// One rate for everything, in calls per second, in place of the quotas; `unlimited` only to a loopback address
     #[arg(long, value_name = "N|unlimited", env = "IDVAULT_QPS")]
     pub qps: Option<Qps>,
-    /// Calls in flight per product [default: 256]
+    /// Calls in flight per product and region [default: 256]
     #[arg(long, value_name = "N", env = "IDVAULT_CONCURRENCY")]
     pub concurrency: Option<usize>,
+    /// Pauses before what is left is asked for again, such as 10s,30s,1m; `none` makes one pass [default: 10s,30s,1m,2m,5m]
+    #[arg(long, value_name = "DURATIONS", env = "IDVAULT_PAUSES")]
+    pub pauses: Option<Pauses>,
     /// Begin no call after this time, such as 6h
     #[arg(long, value_name = "DURATION", env = "IDVAULT_TIME_LIMIT")]
     pub time_limit: Option<HumanDuration>,
@@ -139,6 +144,7 @@ impl RunArgs {
             endpoint: self.endpoint.clone(),
             qps: self.qps,
             concurrency: self.concurrency,
+            pauses: self.pauses.as_ref().map(|pauses| pauses.0.clone()),
             time_limit: self.time_limit,
             images: self.images,
             sandbox: self.sandbox,
@@ -275,6 +281,14 @@ pub struct SubcodesArgs {
     pub json: bool,
 }
 
+/// Options of `quotas`.
+#[derive(Debug, Args)]
+pub struct QuotasArgs {
+    /// As JSON
+    #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+}
+
 /// Options of `reconcile`.
 #[derive(Debug, Args)]
 pub struct ReconcileArgs {
@@ -378,6 +392,10 @@ pub struct SandboxArgs {
     /// Quota: calls in any one second, fixed or sliding
     #[arg(long, value_name = "N")]
     pub qps: Option<u32>,
+    /// The region that it stands for: it keeps that region's limit, and in it those of the products, as `idvault quotas` has them.
+    /// What stands before the first `-` of a transaction id is its product
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
     /// How long an answer takes, such as 20ms or 20ms..200ms
     #[arg(long, value_name = "RANGE", value_parser = parse_latency)]
     pub latency: Option<(HumanDuration, HumanDuration)>,

@@ -4,11 +4,12 @@
 //! - [`ConfigFile`]: `idvault.toml`; an unknown key is an error
 //! - [`Settings`]: everything a command needs, checked
 //! - [`ConfigError`]: what is wrong, and where
-//! - [`Qps`], [`HumanDuration`]: values as a person writes them
+//! - [`Qps`], [`HumanDuration`], [`Pauses`]: values as a person writes them
 
 mod bill;
 mod file;
 mod pricing;
+mod quotas;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -24,26 +25,25 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::day::BillingZone;
 use crate::error_chain;
-use crate::fetch::{CONCURRENCY, FetchSettings, Limits, QUARANTINE_AFTER_RUNS};
+use crate::fetch::{CONCURRENCY, FetchSettings, Limits, PATIENCE, PAUSES, QUARANTINE_AFTER_RUNS};
 use crate::intake::{IntakeSettings, SILENCE};
 use crate::ledger::{Account, Defaults, IntegrityKey};
 use crate::pricing::Pricing;
+use crate::quota::SetPace;
 use crate::reconcile::bill::BillSettings;
 use crate::reconcile::records::RecordsSettings;
 use crate::record::{InvalidField, ProductCode, Region};
 use crate::report::expiry::{Outlook, WARNING_WINDOW};
-use crate::report::forecast::SetPace;
 use crate::retry::{ATTEMPTS_PER_CALL, RetryPolicy};
-use crate::tables::Quotas;
 use crate::trust::{self, DataGroup};
 use crate::vendor::{BaseUrl, CaBundle, CredentialsSettings, Endpoints, InvalidUrl, Network};
 use crate::worker::Isolation;
 
 pub use file::{
     BillConfig, BillingConfig, ConfigFile, CredentialsConfig, DefaultsConfig, IntakeConfig, IntegrityConfig, LogFormat,
-    RecordsConfig, RetryConfig, TimeoutsConfig, TlsConfig,
+    QuotasConfig, RecordsConfig, RetryConfig, ShareConfig, TimeoutsConfig, TlsConfig,
 };
-pub use values::{HumanDuration, Qps};
+pub use values::{HumanDuration, Pauses, Qps};
 use values::{RATES, is_rate, zone};
 
 /// The file that is read where there is one and none is named.
@@ -119,6 +119,7 @@ pub struct Overrides {
     pub endpoint: Option<String>,
     pub qps: Option<Qps>,
     pub concurrency: Option<usize>,
+    pub pauses: Option<Vec<HumanDuration>>,
     pub time_limit: Option<HumanDuration>,
     pub images: bool,
     pub sandbox: bool,
@@ -180,18 +181,17 @@ impl Settings {
     pub fn new(mut file: ConfigFile, over: Overrides) -> Result<Self, ConfigError> {
         let known_products = bill::known_products(&file);
         let pricing = pricing::pricing(&mut file)?;
-        let mut quotas = Quotas::built_in();
-        if let Some((product, _)) = file.quotas.iter().find(|(_, rate)| !is_rate(**rate)) {
-            return Err(ConfigError::value(
-                &format!("quotas.{product}"),
-                format!("it must be {RATES} calls per second"),
-            ));
-        }
-        quotas.extend(file.quotas);
+        let quotas = quotas::quotas(&mut file.quotas)?;
         let endpoint = over.endpoint.or(file.endpoint);
         let endpoints = endpoints(endpoint.as_deref(), file.network.unwrap_or_default(), file.endpoints)?;
         let to_loopback = over.sandbox || all_loopback(&endpoints);
-        let pace = pace(over.qps.or(file.qps), file.quota_share, quotas, to_loopback)?;
+        let pace = quotas::pace(
+            over.qps.or(file.qps),
+            file.quota_share,
+            &file.quotas,
+            quotas,
+            to_loopback,
+        )?;
         let regions: BTreeSet<String> = endpoints.regions().map(ToString::to_string).collect();
         let billing_zone =
             zone("billing_zone", file.billing_zone.as_deref())?.map_or_else(BillingZone::default, BillingZone::new);
@@ -222,7 +222,7 @@ impl Settings {
             account: file.account.filter(|name| !name.is_empty()),
             integrity_key_file: file.integrity.key_file,
             pace,
-            fetch: fetch(over.concurrency.or(file.concurrency), file.retry)?,
+            fetch: fetch(over.concurrency.or(file.concurrency), over.pauses, file.retry)?,
             time_limit: over.time_limit.or(file.time_limit).map(HumanDuration::std),
             images: over.images || file.images.unwrap_or(false),
             connect_timeout: file.timeouts.connect.map(HumanDuration::std),
@@ -322,6 +322,7 @@ impl Settings {
         Ok(CredentialsSettings {
             metadata_url: self.metadata_url.clone(),
             more_cas: self.more_cas()?,
+            attempt_timeout: self.attempt_timeout,
         })
     }
 }
@@ -347,28 +348,11 @@ fn endpoints(single: Option<&str>, network: Network, more: BTreeMap<String, Stri
     Ok(endpoints)
 }
 
-fn pace(qps: Option<Qps>, share: Option<f64>, quotas: Quotas, to_loopback: bool) -> Result<SetPace, ConfigError> {
-    match qps {
-        Some(Qps::Unlimited) if !to_loopback => Err(ConfigError::value(
-            "qps",
-            "`unlimited` is for a loopback address only; the vendor's quota is shared with live traffic",
-        )),
-        Some(Qps::Unlimited) => Ok(SetPace::Shared(None)),
-        Some(Qps::PerSecond(rate)) => Ok(SetPace::Shared(Some(rate))),
-        None => {
-            let share = share.unwrap_or(QUOTA_SHARE);
-            if !(0.01..=1.0).contains(&share) {
-                return Err(ConfigError::value(
-                    "quota_share",
-                    format!("{share} is not from 0.01 to 1"),
-                ));
-            }
-            Ok(SetPace::PerProduct { quotas, share })
-        }
-    }
-}
-
-fn fetch(concurrency: Option<usize>, retry: RetryConfig) -> Result<FetchSettings, ConfigError> {
+fn fetch(
+    concurrency: Option<usize>,
+    pauses: Option<Vec<HumanDuration>>,
+    retry: RetryConfig,
+) -> Result<FetchSettings, ConfigError> {
     let concurrency = concurrency.unwrap_or(CONCURRENCY);
     if !(1..=4_096).contains(&concurrency) {
         return Err(ConfigError::value(
@@ -395,6 +379,11 @@ fn fetch(concurrency: Option<usize>, retry: RetryConfig) -> Result<FetchSettings
                 QUARANTINE_AFTER_RUNS,
             )?,
         },
+        patience: retry.patience.map_or(PATIENCE, HumanDuration::std),
+        pauses: pauses.or(retry.pauses).map_or_else(
+            || PAUSES.to_vec(),
+            |pauses| pauses.into_iter().map(HumanDuration::std).collect(),
+        ),
     })
 }
 

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod pricing;
 pub mod progress;
 pub mod publish;
+pub mod quota;
 pub mod rebuild;
 pub mod reconcile;
 pub mod record;

@@ -1,28 +1,42 @@
-//! The pace of one product's calls: as many a second as were set, never more in any second, fixed or sliding; fewer
-//! while the vendor throttles.
+//! The pace of a queue's calls: as many a second as were set, never more in any second, fixed or sliding; fewer while the
+//! vendor throttles.
 //!
-//! Three things are asked before an attempt passes: the gate, which the vendor's answers shut and open; the window, a log of
-//! the last second's requests, which no second can exceed; and the spacing, which keeps attempts evenly apart. All three
-//! are told the time, so that hours of it can be simulated.
+//! Four things are asked before an attempt passes:
 //!
-//! - [`Pacer`]: what every attempt waits at, retries too
+//! - the gate of its queue, which the vendor's answers shut and open
+//! - the window of its queue: a log of the last second's requests, which no second can exceed
+//! - the spacing of its queue, which keeps attempts evenly apart
+//! - window and spacing of the limits that its queue shares with others: its region's and its product's, or the one of `--qps`
+//!
+//! The rate of a queue is found by a search like that of CUBIC, the congestion control of TCP (RFC 9438). A throttled answer
+//! lowers the rate at once, to what was granted where that is known. The rate then comes back to nearly that, stays there for a
+//! while, and looks for more along a cubic curve: slow near what was too much last time, and faster the longer that works.
+//!
+//! All parts are told the time, so that hours of it can be simulated.
+//!
+//! - [`Limiter`]: what every attempt of a queue waits at, retries too; [`SharedLimit`]: what several queues share (`shared`)
+//! - [`Urgency`]: who goes first where several queues wait for the same limit
 //! - [`Admitted`]: a passed attempt, so that what it meets is charged to the rate it was sent at
 //! - [`Unsent`]: a passed attempt whose request is not sent yet
 //! - [`Load`]: how it was used over time (`load`)
-//! - `rate`: what the vendor's answers leave of the set rate; `window`: the log of the last second; `spacing`: governor
+//! - `rate`: what the vendor's answers leave of the set rate; `window`: the log of the last second; `spacing`: even spacing
 
 mod load;
 mod rate;
+mod shared;
 mod spacing;
 mod window;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use load::Load;
 use rate::Rate;
+pub use shared::{SharedLimit, Urgency};
+use shared::{SharedState, Waiter};
 use spacing::Spacing;
 use window::Window;
 
@@ -44,103 +58,176 @@ pub struct Admitted {
     epoch: u32,
 }
 
+/// How often somebody looks again who lets a more urgent one go first.
+const YIELD: Duration = Duration::from_millis(1);
+
+/// So often somebody lets others go first, and then goes: one that was to go may be held up elsewhere.
+const YIELDS: u32 = 100;
+
 /// An attempt that passed and whose request is not sent yet: to be dropped as soon as it is, or never will be.
 #[derive(Debug)]
 pub struct Unsent {
-    pacer: Arc<Pacer>,
-    number: u64,
+    limiter: Arc<Limiter>,
+    /// What the attempt's number is in the own window, and in each shared one.
+    own: u64,
+    shared: [u64; MOST_SHARED],
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        lock(&self.pacer.lane).sent(self.number, Instant::now());
+        let now = Instant::now();
+        self.limiter.lock().sent(self.own, now);
+        for (limit, number) in self.limiter.shared.iter().zip(self.shared) {
+            limit.sent(number, now);
+        }
     }
 }
 
-/// What every attempt of a product waits at.
+/// The most limits that a queue shares with others: its region's and its product's.
+const MOST_SHARED: usize = 2;
+
+/// What every attempt of a queue waits at.
 #[derive(Debug)]
-pub struct Pacer {
+pub struct Limiter {
+    number: u64,
     /// Held by the one attempt whose turn it is; the others queue up behind it in order.
     turn: tokio::sync::Mutex<()>,
-    lane: Mutex<Lane>,
+    state: Mutex<LimiterState>,
+    shared: Vec<Arc<SharedLimit>>,
 }
 
-impl Pacer {
-    /// `calls_per_second`: the set rate.
-    pub fn new(calls_per_second: f64) -> Self {
-        Self::over(Lane::new(calls_per_second, Instant::now()))
-    }
+/// Who waits, and is no longer to be counted among those who do once this is dropped.
+struct Waiting<'a> {
+    limiter: &'a Limiter,
+    waiter: Waiter,
+}
 
-    /// Without a rate, but for the pauses after throttled answers: for a loopback address only, which the configuration
-    /// sees to.
-    pub fn unlimited() -> Self {
-        Self::over(Lane::over(None, Instant::now()))
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        for limit in &self.limiter.shared {
+            limit.leave(self.waiter);
+        }
     }
+}
 
-    fn over(lane: Lane) -> Self {
+impl Limiter {
+    /// `calls_per_second`: the set rate of the queue itself; `None`: there is none, but for the pauses after throttled answers.
+    /// `shared`: the limits that hold beside it, at most two.
+    pub fn new(calls_per_second: Option<f64>, shared: Vec<Arc<SharedLimit>>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        debug_assert!(shared.len() <= MOST_SHARED);
+        let now = Instant::now();
         Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             turn: tokio::sync::Mutex::new(()),
-            lane: Mutex::new(lane),
+            state: Mutex::new(
+                calls_per_second.map_or_else(|| LimiterState::over(None), |rate| LimiterState::new(rate, now)),
+            ),
+            shared,
         }
     }
 
-    /// Waits for its turn. Dropping the future gives the turn up. Without a rate it does not matter when a request is
-    /// sent.
-    pub async fn admit(self: &Arc<Self>) -> (Admitted, Option<Unsent>) {
+    /// Waits for its turn: in its queue the attempts go in the order in which they came, and among the queues that share a
+    /// limit the most urgent goes first. Dropping the future gives the turn up. Without a rate it does not matter when a
+    /// request is sent.
+    pub async fn admit(self: &Arc<Self>, urgency: Urgency) -> (Admitted, Option<Unsent>) {
         let _turn = self.turn.lock().await;
+        let waiter = (urgency, self.number);
+        let _waiting = Waiting { limiter: self, waiter };
+        let mut yields = 0;
         loop {
             let now = Instant::now();
-            let admitted = lock(&self.lane).try_admit(now);
-            match admitted {
-                Ok(admitted) => return (admitted, self.unsent(admitted)),
-                Err(wait) => tokio::time::sleep_until(now + wait).await,
+            match self.try_admit(waiter, now, yields < YIELDS) {
+                Ok(passed) => return passed,
+                Err(wait) => {
+                    yields += u32::from(wait == YIELD);
+                    tokio::time::sleep_until(now + wait).await;
+                }
             }
         }
     }
 
-    fn unsent(self: &Arc<Self>, admitted: Admitted) -> Option<Unsent> {
-        let limited = lock(&self.lane).limited.is_some();
-        limited.then(|| Unsent {
-            pacer: self.clone(),
-            number: admitted.number,
-        })
+    /// `Err`: how long to wait before asking again. All limits count the attempt, or none does.
+    fn try_admit(
+        self: &Arc<Self>,
+        waiter: Waiter,
+        now: Instant,
+        yields: bool,
+    ) -> Result<(Admitted, Option<Unsent>), Duration> {
+        let mut own = self.lock();
+        // Always in the same order, the region's first, so that no two wait for each other.
+        let mut shared: Vec<MutexGuard<'_, SharedState>> = self.shared.iter().map(|limit| limit.lock()).collect();
+        let own_wait = own.wait(now);
+        let waits: Vec<Duration> = shared.iter_mut().map(|limit| limit.wait(now)).collect();
+        let wait = waits.iter().copied().max().unwrap_or_default().max(own_wait);
+        for (index, limit) in shared.iter_mut().enumerate() {
+            let others = waits.iter().enumerate().filter(|(other, _)| *other != index);
+            let others = others.map(|(_, wait)| *wait).max().unwrap_or_default();
+            limit.enter(waiter, now + others.max(own_wait));
+        }
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        if yields && shared.iter().any(|limit| limit.is_behind(waiter, now)) {
+            return Err(YIELD);
+        }
+        let admitted = own.pass(now);
+        let mut numbers = [0; MOST_SHARED];
+        for (number, limit) in numbers.iter_mut().zip(&mut shared) {
+            *number = limit.pass(waiter, now);
+        }
+        let unsent = own.limited.is_some().then(|| Unsent {
+            limiter: self.clone(),
+            own: admitted.number,
+            shared: numbers,
+        });
+        Ok((admitted, unsent))
+    }
+
+    /// Another set rate from now on: the share of the quota depends on the hour.
+    pub fn set_rate(&self, calls_per_second: f64) {
+        self.lock().set_rate(calls_per_second, Instant::now());
+    }
+
+    /// Only this share of the set rate from now on.
+    pub fn slow_to(&self, share: f64) {
+        self.lock().slow_to(share, Instant::now());
     }
 
     /// The vendor throttled this attempt: pause as told, and slow down.
     pub fn throttled(&self, admitted: Admitted, retry_after: Option<Duration>) {
-        lock(&self.lane).throttled(admitted, retry_after, Instant::now());
+        let now = Instant::now();
+        self.lock().throttled(admitted, retry_after, now);
+        for limit in &self.shared {
+            limit.throttled(now);
+        }
     }
 
     /// The vendor answered this attempt without throttling it.
     pub fn answered(&self, admitted: Admitted) {
-        lock(&self.lane).answered(admitted, Instant::now());
+        self.lock().answered(admitted, Instant::now());
     }
 
     /// For how long every answer has been a throttled one.
     pub fn throttled_for(&self) -> Duration {
-        let since = lock(&self.lane).throttled_since;
+        let since = self.lock().throttled_since;
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// How it was used so far.
-    pub fn load(&self) -> Load {
-        lock(&self.lane).load.clone()
+    fn lock(&self) -> MutexGuard<'_, LimiterState> {
+        // The state is consistent between any two statements, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock(lane: &Mutex<Lane>) -> std::sync::MutexGuard<'_, Lane> {
-    // A lane is consistent between any two statements, so a panic elsewhere leaves nothing half done.
-    lane.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
+/// What is known of the vendor's answers to one queue, and the rate that follows.
 #[derive(Debug)]
-struct Lane {
+struct LimiterState {
     /// `None`: unlimited.
     limited: Option<Limited>,
     gate: Gate,
     /// Since when every answer was a throttled one.
     throttled_since: Option<Instant>,
-    load: Load,
 }
 
 /// What the vendor's answers let through.
@@ -157,6 +244,9 @@ enum Gate {
 
 #[derive(Debug)]
 struct Limited {
+    /// The set rate, and how much of it is to be used.
+    set: f64,
+    share: f64,
     rate: Rate,
     window: Window,
     spacing: Spacing,
@@ -165,61 +255,96 @@ struct Limited {
 }
 
 impl Limited {
-    fn try_pass(&mut self, now: Instant) -> Result<Admitted, Duration> {
-        self.window.room(now)?;
-        self.spacing.try_pass(now)?;
+    fn wait(&mut self, now: Instant) -> Duration {
+        let room = self.window.room(now).err().unwrap_or_default();
+        room.max(self.spacing.wait(now))
+    }
+
+    fn pass(&mut self, now: Instant) -> Admitted {
         self.last = Some(now);
-        Ok(Admitted {
+        self.spacing.pass(now);
+        Admitted {
             number: self.window.pass(),
             epoch: self.rate.epoch(),
-        })
+        }
+    }
+
+    /// The set rate has changed.
+    fn set_anew(&mut self, now: Instant) {
+        let set = self.set * self.share;
+        self.rate.set(set, now);
+        self.window.limit_to(set);
+        self.space_anew();
     }
 
     /// The rate has changed.
-    fn space_anew(&mut self, now: Instant) {
+    fn space_anew(&mut self) {
         self.window.hold_to(self.rate.calls_per_second());
-        self.spacing = Spacing::new(self.rate.calls_per_second(), self.last, now);
+        self.spacing = Spacing::new(self.rate.calls_per_second(), self.last);
     }
 }
 
-impl Lane {
+impl LimiterState {
     fn new(calls_per_second: f64, now: Instant) -> Self {
         let rate = Rate::new(calls_per_second, now);
-        let limited = Limited {
+        Self::over(Some(Limited {
+            set: calls_per_second,
+            share: 1.0,
             window: Window::new(rate.calls_per_second()),
-            spacing: Spacing::new(rate.calls_per_second(), None, now),
+            spacing: Spacing::new(rate.calls_per_second(), None),
             rate,
             last: None,
-        };
-        Self::over(Some(limited), now)
+        }))
     }
 
-    fn over(limited: Option<Limited>, now: Instant) -> Self {
+    fn over(limited: Option<Limited>) -> Self {
         Self {
             limited,
             gate: Gate::Open,
             throttled_since: None,
-            load: Load::new(now),
         }
     }
 
-    /// `Err`: how long to wait before asking again.
-    fn try_admit(&mut self, now: Instant) -> Result<Admitted, Duration> {
+    /// How long to wait before asking again; zero: an attempt may pass.
+    fn wait(&mut self, now: Instant) -> Duration {
         match self.gate {
-            Gate::Shut { until, .. } if now < until => return Err(until - now),
-            Gate::Ajar(since) if now < since + ANSWER_PATIENCE => return Err(LOOK_EVERY),
+            Gate::Shut { until, .. } if now < until => return until - now,
+            Gate::Ajar(since) if now < since + ANSWER_PATIENCE => return LOOK_EVERY,
             Gate::Open | Gate::Shut { .. } | Gate::Ajar(_) => {}
         }
-        let admitted = match &mut self.limited {
-            Some(limited) => limited.try_pass(now)?,
-            None => Admitted { number: 0, epoch: 0 },
-        };
+        self.limited
+            .as_mut()
+            .map_or(Duration::ZERO, |limited| limited.wait(now))
+    }
+
+    /// An attempt passes.
+    fn pass(&mut self, now: Instant) -> Admitted {
         self.gate = match self.gate {
             Gate::Open | Gate::Shut { again: false, .. } => Gate::Open,
             Gate::Shut { again: true, .. } | Gate::Ajar(_) => Gate::Ajar(now),
         };
-        self.load.attempted(now);
-        Ok(admitted)
+        match &mut self.limited {
+            Some(limited) => limited.pass(now),
+            None => Admitted { number: 0, epoch: 0 },
+        }
+    }
+
+    fn set_rate(&mut self, calls_per_second: f64, now: Instant) {
+        if let Some(limited) = &mut self.limited
+            && limited.set.to_bits() != calls_per_second.to_bits()
+        {
+            limited.set = calls_per_second;
+            limited.set_anew(now);
+        }
+    }
+
+    fn slow_to(&mut self, share: f64, now: Instant) {
+        if let Some(limited) = &mut self.limited
+            && limited.share.to_bits() != share.to_bits()
+        {
+            limited.share = share;
+            limited.set_anew(now);
+        }
     }
 
     /// The request of an attempt that passed is sent, or never will be.
@@ -247,11 +372,10 @@ impl Lane {
             Gate::Open => Gate::Shut { until, again },
         };
         self.throttled_since = self.throttled_since.or(Some(now));
-        self.load.throttled(now);
         if let Some(limited) = &mut self.limited {
             let granted = limited.window.throttled(admitted.number, now);
             if limited.rate.decrease(admitted.epoch, granted, now) {
-                limited.space_anew(now);
+                limited.space_anew();
             }
         }
     }
@@ -264,7 +388,7 @@ impl Lane {
         if let Some(limited) = &mut self.limited
             && limited.rate.recover(admitted.epoch, now)
         {
-            limited.space_anew(now);
+            limited.space_anew();
         }
     }
 }

@@ -128,7 +128,8 @@ fn outcomes(totals: &Totals) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
-    seen.join(", ")
+    let pass = (totals.passes > 1).then(|| format!("pass {}", totals.passes));
+    pass.into_iter().chain(seen).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

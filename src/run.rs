@@ -9,6 +9,7 @@ mod reports;
 mod sources;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,18 +24,18 @@ use crate::config::Settings;
 use crate::difference::Differences;
 use crate::disk::Space;
 use crate::exit::Exit;
-use crate::fetch::{Counts, Fetch, LANES, Lane, Refusal, Totals, Trouble};
+use crate::fetch::{Counts, Fetch, Opening, QUEUES_AT_FULL, Refusal, RequestQueue, Totals, Trouble};
 use crate::files::FileError;
 use crate::history::{self, HistoryError};
 use crate::inventory::Inventory;
-use crate::ledger::{AnsweredBy, Author, Ledger, LedgerError, Lock, Run, Writer};
+use crate::ledger::{AnsweredBy, Author, Ledger, LedgerError, Lock, QueueDue, Run, Writer};
 use crate::limits::{self, TooFew};
 use crate::open_records::{self, OpenRecordsError};
-use crate::pace::Pacer;
 use crate::progress::{Progress, Style};
 use crate::publish::recovery::recover;
 use crate::publish::{PublishError, Published, Publisher};
-use crate::report::forecast::SetPace;
+use crate::quota::Limiters;
+use crate::record::Region;
 use crate::report::summary::{IntakeTotals, PaceUse, StageSeconds, Summary};
 use crate::report::{ReportDir, ReportError};
 use crate::runtime;
@@ -329,28 +330,26 @@ impl Night {
                     .request(StopReason::Credentials(crate::error_chain(&error).into()));
             },
         }
-        let products = ledger.due_products(self.clock.now())?;
-        story.due = products.iter().map(|product| product.due).sum();
-        tracing::info!(due = story.due, products = products.len(), "fetching");
+        let due = ledger.due_queues(self.clock.now())?;
+        story.due = due.iter().map(|queue| queue.due).sum();
+        tracing::info!(due = story.due, queues = due.len(), "fetching");
         let space = self.space_for(story.due);
-        let shared = match self.settings.pace {
-            SetPace::Shared(Some(rate)) => Arc::new(Pacer::new(rate)),
-            SetPace::Shared(None) | SetPace::PerProduct { .. } => Arc::new(Pacer::unlimited()),
-        };
-        let mut lanes = Vec::new();
-        for product in products {
-            let own = self.settings.pace.of(product.product_code.as_str());
-            let pacer = own.map_or_else(|| shared.clone(), |rate| Arc::new(Pacer::new(rate)));
-            lanes.push(Arc::new(Lane::new(product, pacer)));
-        }
+        let mut limiters = Limiters::new(self.settings.pace.clone(), self.wall_clock.clone());
         let counts = Arc::new(Counts::default());
+        let mut openings: BTreeMap<Region, Arc<Opening>> = BTreeMap::new();
+        let queue = |due: QueueDue| {
+            let limiter = limiters.limiter(&due.region, &due.product_code);
+            let opening = openings.entry(due.region.clone()).or_default().clone();
+            let patience = self.settings.fetch.patience;
+            Arc::new(RequestQueue::new(due, limiter, opening, patience, &counts))
+        };
+        let queues: Vec<Arc<RequestQueue>> = due.into_iter().map(queue).collect();
         let mut settings = self.settings.fetch.clone();
-        settings.concurrency = limits::connections(settings.concurrency, lanes.len().min(LANES))?;
+        settings.concurrency = limits::connections(settings.concurrency, queues.len().min(QUEUES_AT_FULL))?;
         let fetch = Arc::new(Fetch::new(
             self.client.clone(),
             settings,
             (self.clock.clone(), self.wall_clock.clone()),
-            counts.clone(),
             self.stop.clone(),
             space,
             self.seed,
@@ -360,18 +359,19 @@ impl Night {
         let stop = self.stop.clone();
         let writer = Writer::start(ledger, run.number, move || stop.request(StopReason::LedgerFailed))
             .map_err(RunError::Start)?;
-        let fetched = fetch.run(lanes.clone(), readers, writer.handle()).await;
+        let fetched = tokio::select! {
+            fetched = fetch.run(queues.clone(), run.number, readers, writer.handle()) => fetched,
+            never = limiters.follow_the_hours() => match never {},
+        };
         progress.finish();
         story.fetch = counts.totals();
         story.troubles = counts.troubles.commonest();
         story.refusals = counts.troubles.refusals();
-        story.pace = PaceUse::of(&lanes, &self.settings.pace);
+        story.pace = PaceUse::of(&limiters);
         // What the writer says comes first: it knows why its acknowledgements stopped.
         let mut ledger = writer.finish()?;
-        for lane in &lanes {
-            for region in lane.regions_in_outage() {
-                ledger.note_outage(run, &lane.product_code, &region)?;
-            }
+        for queue in queues.iter().filter(|queue| queue.is_in_outage()) {
+            ledger.note_outage(run, &queue.product_code, &queue.region)?;
         }
         story.fetch_error = fetched.err();
         Ok(ledger)

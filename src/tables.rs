@@ -1,11 +1,12 @@
 //! What is known of the vendor's products, as data: quotas, prices and sub codes. The built-in tables name their
 //! source and date; the configuration extends them.
 //!
-//! - [`Quotas`]: calls per second by product
+//! - [`Quotas`], [`Limit`]: calls per second by region and by product (`quotas`)
 //! - [`Prices`], [`Price`], [`Tier`], [`Package`]: what a billed verification costs (`prices`)
 //! - [`SubCodes`], [`SubCodeMeaning`]: what a sub code means and whether it is billed; [`Origin`]: who says so
 
 mod prices;
+mod quotas;
 
 use std::collections::BTreeMap;
 
@@ -13,36 +14,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use prices::{Package, Price, Prices, Tier};
-
-/// Calls per second for a product that no table knows: the smallest quota of the vendor's list.
-const UNKNOWN_PRODUCT_QPS: f64 = 5.0;
-
-/// Calls per second by product code, per main account.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Quotas(BTreeMap<String, f64>);
-
-impl Quotas {
-    /// The vendor's published quotas.
-    pub fn built_in() -> Self {
-        parse_built_in(include_str!("tables/quotas.toml"))
-    }
-
-    /// Adds or replaces.
-    pub fn extend(&mut self, more: BTreeMap<String, f64>) {
-        self.0.extend(more);
-    }
-
-    /// The products that have one of their own.
-    pub fn products(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    /// The quota of a product, in calls per second. An unknown product gets the smallest that the vendor has.
-    pub fn of(&self, product_code: &str) -> f64 {
-        self.0.get(product_code).copied().unwrap_or(UNKNOWN_PRODUCT_QPS)
-    }
-}
+pub use quotas::{Limit, LimitOrigin, Quotas, RegionLimits, RegionQuota};
 
 /// What a sub code says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -128,12 +100,14 @@ mod tests {
 
     #[test]
     fn the_built_in_tables_are_whole() {
-        let (quotas, prices, sub_codes) = (Quotas::built_in(), Prices::built_in(), SubCodes::built_in());
-        assert_eq!((quotas.0.len(), prices.listed()), (14, 9));
-        assert!((quotas.of("FACE_LIVENESS") - 50.0).abs() < f64::EPSILON);
-        assert!((quotas.of("NEW_PRODUCT") - UNKNOWN_PRODUCT_QPS).abs() < f64::EPSILON);
+        let (prices, sub_codes) = (Prices::built_in(), SubCodes::built_in());
+        assert_eq!(prices.listed(), 18);
         let price = prices.of("FACE_LIVENESS", "ap-southeast-1", None).unwrap();
         assert_eq!((&*price.unit_price.to_string(), &*price.currency), ("0.026", "USD"));
+        let compared = |region| Some(prices.of("FACE_COMPARE", region, None)?.unit_price.to_string());
+        assert_eq!(compared("cn-hongkong").as_deref(), Some("0.001"));
+        assert_eq!(compared("ap-southeast-5").as_deref(), Some("0.002"));
+        assert_eq!(compared("ap-southeast-1"), None, "the list has no price of this region");
         let known: Vec<&str> = sub_codes.0["FACE_LIVENESS"].keys().map(String::as_str).collect();
         assert_eq!(known, ["200", "204", "205", "206", "233"]);
         assert_eq!(sub_codes.of("FACE_VERIFY", "205"), None);

@@ -210,6 +210,8 @@ const TOML: &[&str] = &[
     "concurrency = ",
     "[endpoints]\n",
     "[quotas]\n",
+    "[quotas.regions]\n",
+    "[quotas.products]\n",
     "é",
 ];
 const WORDS: &[&str] = &[

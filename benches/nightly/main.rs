@@ -93,6 +93,8 @@ enum Topic {
     OtherTraffic,
     /// Three products with quotas of their own
     Products,
+    /// Three regions with quotas of their own, each of which two products share
+    Regions,
     /// Pending rows into the ledger, twice, and the first call on a large ledger
     Intake,
     /// From 10^3 to 10^6 ids; then publication, reports and verify over the largest
@@ -136,6 +138,7 @@ impl Bench {
             Topic::LowerQuota => pace::lower_quota(self),
             Topic::OtherTraffic => pace::other_traffic(self),
             Topic::Products => pace::products(self),
+            Topic::Regions => pace::regions(self),
             Topic::Intake => intake::measure(self),
             Topic::Curve => curve::measure(self),
             Topic::Images => images::measure(self),

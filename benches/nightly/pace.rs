@@ -109,6 +109,9 @@ fn none_throttled(bench: &mut Bench, what: &str, throttled: u64) {
     ));
 }
 
+/// Three regions side by side, with the limits of the vendor's page of October 2026.
+const REGIONS: [(&str, u32); 3] = [("ap-southeast-1", 10), ("cn-hongkong", 10), ("ap-southeast-3", 3)];
+
 pub(crate) fn quota(bench: &mut Bench) -> BenchResult<()> {
     let sizes: &[u64] = bench.size(&[300], &[2_000], &[2_000, 20_000]);
     for records in sizes {
@@ -198,8 +201,9 @@ impl BesideOthers {
             let stop = Arc::clone(&stop);
             move || bursts(&window, phase, &stop)
         });
-        // As configured by default: the quota table, and the share of it that leaves room for others.
-        let ran = run(place, &server, &[("FACE_LIVENESS", records)], "", &[]);
+        // The share by default leaves room for others.
+        let config = format!("[quotas.regions]\nap-southeast-1 = {QUOTA}\n");
+        let ran = run(place, &server, &[("FACE_LIVENESS", records)], &config, &[]);
         stop.store(true, Ordering::Relaxed);
         let other = other.join().map_err(|_| "the other traffic broke off")?;
         ran?;
@@ -271,6 +275,42 @@ pub(crate) fn other_traffic(bench: &mut Bench) -> BenchResult<()> {
     Ok(())
 }
 
+/// Each region against its own strict sliding window; the ids say the region to the load server.
+pub(crate) fn regions(bench: &mut Bench) -> BenchResult<()> {
+    let seconds = bench.size(6, 60, 300);
+    let server = server(REGIONS.iter().map(|(_, limit)| *limit).collect(), true)?;
+    let place = bench.place("regions")?;
+    let mut rows = "transaction_id,product_code,region,verified_at\n".to_owned();
+    let (mut limits, mut all) = (String::new(), 0);
+    for (index, (region, limit)) in REGIONS.iter().enumerate() {
+        limits += &format!("{region} = {limit}\n");
+        for number in 0..u64::from(*limit) * seconds {
+            let product = ["FACE_LIVENESS", "FACE_IDU"][usize::from(number % 2 == 1)];
+            let verified_at = crate::source::verified_at(number, 2, NOW.parse()?);
+            rows += &format!(
+                "{},{product},{region},{verified_at}\n",
+                crate::source::id(index, number)
+            );
+            all += 1;
+        }
+    }
+    let config = format!("quota_share = 1\n[quotas.regions]\n{limits}");
+    files::create_private(&place.path("idvault.toml"))?.write_all(config.as_bytes())?;
+    files::create_private(&place.path("pending.csv"))?.write_all(rows.as_bytes())?;
+    place.night(&server, &["--pending", "pending.csv"])?.complete(all)?;
+    let calls = server.with_quota();
+    let mut all_throttled = 0;
+    for (index, (region, limit)) in REGIONS.iter().enumerate() {
+        let (rate, throttled) = used(&calls, index)?;
+        all_throttled += throttled;
+        let what = format!("regions side by side: use of {limit}/s in {region}");
+        let row = Row::new(what, Goal::AtLeast(0.99), rate / f64::from(*limit), percent);
+        bench.table.add(row.beside(format!("{rate:.2}/s answered")));
+    }
+    none_throttled(bench, "regions side by side", all_throttled);
+    Ok(())
+}
+
 pub(crate) fn products(bench: &mut Bench) -> BenchResult<()> {
     let seconds = bench.size(6, 40, 200);
     let server = server(PRODUCTS.iter().map(|(_, quota)| *quota).collect(), true)?;
@@ -280,7 +320,8 @@ pub(crate) fn products(bench: &mut Bench) -> BenchResult<()> {
         &bench.place("products")?,
         &server,
         &counts,
-        &format!("quota_share = 1\n[quotas]\n{lines}"),
+        // The region grants all of them together.
+        &format!("quota_share = 1\n[quotas.regions]\nap-southeast-1 = 1000\n[quotas.products]\n{lines}"),
         &[],
     )?;
     let calls = server.with_quota();

@@ -6,11 +6,12 @@ use std::path::Path;
 use idvault::config::{ConfigError, ConfigFile, HumanDuration, Overrides, Qps, Settings};
 use idvault::error_chain;
 use idvault::plain::{clean, shortened};
+use idvault::quota::SetPace;
 use idvault::record::{MerchantBizId, ProductCode, Region, TransactionId};
 use idvault::report::csv::{cell, writer};
-use idvault::report::forecast::SetPace;
 use idvault::sandbox::Faults;
 use idvault::vendor::BaseUrl;
+use jiff::Timestamp;
 
 use super::assert_shown;
 
@@ -51,7 +52,9 @@ fn checked(settings: &Settings) {
     );
     let rate = match settings.pace {
         SetPace::Shared(rate) => rate,
-        SetPace::PerProduct { .. } => settings.pace.of("FACE_LIVENESS"),
+        SetPace::Quotas { .. } => settings
+            .pace
+            .of_queue("cn-hongkong", "FACE_LIVENESS", Timestamp::UNIX_EPOCH),
     };
     match rate {
         Some(rate) => assert!(rate.is_finite() && rate > 0.0, "{rate}"),

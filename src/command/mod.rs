@@ -27,7 +27,7 @@ use clap::CommandFactory as _;
 use jiff::civil::Date;
 
 use crate::archive::{Archive, ArchiveError};
-use crate::cli::{ArchiveCommand, Cli, Command, Global, SubcodesArgs};
+use crate::cli::{ArchiveCommand, Cli, Command, Global, QuotasArgs, SubcodesArgs};
 use crate::clock::{Clock, FixedClock};
 use crate::config::{ConfigError, ConfigFile, Overrides, Settings};
 use crate::error_chain;
@@ -39,7 +39,8 @@ use crate::intake::made_up::MadeUpError;
 use crate::ledger::{Author, Ledger, LedgerError, Lock};
 use crate::rebuild::RebuildError;
 use crate::reconcile::{ReconcileError, SourceError};
-use crate::report::{ReportError, subcodes};
+use crate::record::Region;
+use crate::report::{self as reports, ReportError, subcodes};
 use crate::run::{RunError, ledger_exit};
 use crate::sandbox::SandboxError;
 use crate::trust;
@@ -211,12 +212,13 @@ pub fn execute(cli: Cli, context: &Context) -> Result<Exit, CommandError> {
         Command::Reconcile(args) => reconcile::execute(&args, &global, context),
         Command::Quarantine(what) => quarantine::execute(&what, &global, context),
         Command::Subcodes(args) => subcodes(&args, &global, context),
+        Command::Quotas(args) => quotas(&args, &global, context),
         Command::Close(args) => close::execute(&args, &global, context),
         Command::Compact(args) => compact::execute(&args, &global, context),
         Command::RebuildLedger(args) => rebuild::execute(&args, &global, context),
         Command::Archive(ArchiveCommand::Upgrade(args)) => compact::upgrade(&args, &global, context),
         Command::Verify(args) => verify::execute(&args, &global, context),
-        Command::Sandbox(args) => sandbox::execute(&args, context),
+        Command::Sandbox(args) => sandbox::execute(&args, &global, context),
         Command::Demo(args) => demo::execute(&args, &global, context),
         Command::Init(args) => init(&args.file),
         Command::Completions { shell } => {
@@ -248,6 +250,21 @@ fn subcodes(args: &SubcodesArgs, global: &Global, context: &Context) -> Result<E
         subcodes::write_json(&sub_codes, out)?;
     } else {
         subcodes::write(&sub_codes, out)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Says which limits hold.
+fn quotas(args: &QuotasArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let settings = context.settings(global.overrides())?;
+    let regions: Vec<Region> = settings.endpoints.regions().cloned().collect();
+    // Live traffic goes by the machine's clock, and so does its share.
+    let now = context.clock(global).now();
+    let out = io::stdout().lock();
+    if args.json || context.config.json.unwrap_or(false) {
+        reports::quotas::write_json(&settings.pace, &regions, now, out)?;
+    } else {
+        reports::quotas::write(&settings.pace, &regions, now, out)?;
     }
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use super::output::stdout;
 use super::{CommandError, Context, signals};
 use crate::cli::{Global, RunArgs};
+use crate::clock::{Clock, EarlierOf};
 use crate::config::{ConfigError, Settings};
 use crate::error_chain;
 use crate::exit::Exit;
@@ -63,11 +64,12 @@ pub(super) fn prepare(
         context.check_certificates()?;
         CredentialsChain::new(context.host.clone(), settings.credentials()?)?
     };
+    let clock = ledger_clock(args, &settings, global, context);
     let night = Night {
         client: Arc::new(client(&settings, credentials, context)?),
         author: context.author(global, &settings)?,
         settings,
-        clock: context.clock(global),
+        clock,
         wall_clock: context.host.clock.clone(),
         stop,
         progress: match (quiet, context.host.draws_on_stderr()) {
@@ -85,6 +87,20 @@ pub(super) fn prepare(
         plan_out: None,
     };
     Ok((night, sandbox))
+}
+
+/// The ledger's time: that of `--now`, but not ahead of the machine's where the vendor itself is asked.
+fn ledger_clock(args: &RunArgs, settings: &Settings, global: &Global, context: &Context) -> Arc<dyn Clock> {
+    let (clock, wall_clock) = (context.clock(global), context.host.clock.clone());
+    if args.dry_run || settings.asks_loopback() {
+        return clock;
+    }
+    if global.now.is_some_and(|now| now > wall_clock.now()) {
+        tracing::warn!(
+            "--now is ahead of this machine's clock, and the vendor itself is asked: the machine's time is taken"
+        );
+    }
+    Arc::new(EarlierOf(clock, wall_clock))
 }
 
 /// The night failed; where the vendor had refused the account before, that is said too, and needs a person sooner.

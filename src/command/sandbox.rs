@@ -5,22 +5,63 @@ use std::time::Duration;
 
 use super::output::stdout;
 use super::{CommandError, Context};
-use crate::cli::SandboxArgs;
+use crate::cli::{Global, SandboxArgs};
 use crate::exit::Exit;
+use crate::quota::SetPace;
+use crate::record::Region;
 use crate::runtime;
-use crate::sandbox::{Mix, Sandbox, SandboxSettings};
+use crate::sandbox::{Mix, RegionQuota, Sandbox, SandboxSettings};
+use crate::tables::Limit;
 
-pub(super) fn execute(args: &SandboxArgs, context: &Context) -> Result<Exit, CommandError> {
-    runtime::block_on(serve(args, context)).map_err(CommandError::Start)?
+pub(super) fn execute(args: &SandboxArgs, global: &Global, context: &Context) -> Result<Exit, CommandError> {
+    let quota = match &args.region {
+        Some(region) => Some(quota_of(region, global, context)?),
+        None => None,
+    };
+    runtime::block_on(serve(args, quota, context)).map_err(CommandError::Start)?
 }
 
-async fn serve(args: &SandboxArgs, context: &Context) -> Result<Exit, CommandError> {
+/// The limits of a region, as the configuration has them.
+fn quota_of(region: &str, global: &Global, context: &Context) -> Result<RegionQuota, CommandError> {
+    let region = Region::parse(region).map_err(|error| CommandError::Usage(error.to_string()))?;
+    let settings = context.settings(global.overrides())?;
+    let SetPace::Quotas { quotas, .. } = &settings.pace else {
+        let why = "qps is set, so no quota of a region holds; take qps out of the configuration";
+        return Err(CommandError::Usage(why.to_owned()));
+    };
+    let of_product = |product_code: &str| {
+        let limit = quotas.product_in_region(region.as_str(), product_code);
+        limit.unwrap_or_else(|| quotas.product(product_code))
+    };
+    let products = quotas
+        .products()
+        .chain(quotas.products_in_regions().map(|(_, product_code, _)| product_code));
+    Ok(RegionQuota {
+        limit: whole(quotas.region(region.as_str())),
+        products: products
+            .map(|product_code| (product_code.to_owned(), whole(of_product(product_code))))
+            .collect(),
+    })
+}
+
+/// Calls in a second: a window counts whole calls.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and a limit is positive"
+)]
+fn whole(limit: Limit) -> u32 {
+    limit.calls_per_second.ceil() as u32
+}
+
+async fn serve(args: &SandboxArgs, quota: Option<RegionQuota>, context: &Context) -> Result<Exit, CommandError> {
     let latency = args
         .latency
         .map_or(Duration::ZERO..=Duration::ZERO, |(from, to)| from.std()..=to.std());
     let settings = SandboxSettings {
         listen: args.listen,
         qps: args.qps,
+        quota,
         latency,
         faults: args.faults,
         seed: args.seed,

@@ -58,14 +58,14 @@ pub(super) fn execute(args: &StatusArgs, global: &Global, context: &Context) -> 
         writeln!(out, "{:<12} {}", state.as_str(), report.states.of(state))?;
     }
     writeln!(out, "forecast     {}", forecast(&report.forecast))?;
-    for (product_code, product) in &report.forecast.products {
-        let expire_first = product.expire_first;
-        writeln!(
-            out,
-            "  {product_code}: {} due, {}, {expire_first} expire first",
-            product.due,
-            seconds(product.seconds)
-        )?;
+    for (region, products) in &report.forecast.regions {
+        for (product_code, due) in products {
+            let (records, time, expire_first) = (due.due, seconds(due.seconds), due.expire_first);
+            writeln!(
+                out,
+                "  {product_code} in {region}: {records} due, {time}, {expire_first} expire first"
+            )?;
+        }
     }
     if let Some(credentials) = report.credentials {
         writeln!(out, "credentials  {}", clean(&credentials))?;

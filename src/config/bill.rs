@@ -8,13 +8,19 @@ use crate::reconcile::Names;
 use crate::reconcile::bill::{BillSettings, NOT_OURS};
 use crate::reconcile::records::RecordsSettings;
 use crate::record::{InvalidField, ProductCode, Region};
-use crate::tables::Quotas;
+use crate::tables::{Quotas, RegionQuota};
 
 /// The products that a table names.
 pub(super) fn known_products(file: &ConfigFile) -> BTreeSet<String> {
+    let in_regions = file.quotas.regions.values().filter_map(|quota| match quota {
+        RegionQuota::Limit(_) => None,
+        RegionQuota::PerProduct(limits) => Some(limits.products.keys()),
+    });
     let configured = file
         .quotas
+        .products
         .keys()
+        .chain(in_regions.flatten())
         .chain(file.prices.keys())
         .chain(file.sub_codes.keys());
     Quotas::built_in()

@@ -13,7 +13,7 @@ use crate::intake::ColumnNames;
 use crate::plain::shortened;
 use crate::reconcile::bill::BillColumns;
 use crate::reconcile::records::RecordColumns;
-use crate::tables::{Package, Price, SubCodeMeaning};
+use crate::tables::{Package, Price, RegionQuota, SubCodeMeaning};
 use crate::trust;
 use crate::vendor::Network;
 
@@ -57,10 +57,31 @@ pub struct ConfigFile {
     pub tls: TlsConfig,
     pub integrity: IntegrityConfig,
     pub endpoints: BTreeMap<String, String>,
-    pub quotas: BTreeMap<String, f64>,
+    pub quotas: QuotasConfig,
     pub prices: BTreeMap<String, Vec<Price>>,
     pub packages: Vec<Package>,
     pub sub_codes: BTreeMap<String, BTreeMap<String, SubCodeMeaning>>,
+}
+
+/// `[quotas]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct QuotasConfig {
+    pub time_zone: Option<String>,
+    pub share: Vec<ShareConfig>,
+    pub regions: BTreeMap<String, RegionQuota>,
+    pub products: BTreeMap<String, f64>,
+}
+
+/// A line of `quotas.share`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "see ConfigFile")]
+pub struct ShareConfig {
+    pub from: String,
+    pub to: String,
+    pub share: f64,
 }
 
 /// How logs are written.
@@ -133,12 +154,14 @@ pub struct TimeoutsConfig {
 }
 
 /// `[retry]`.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "see ConfigFile")]
 pub struct RetryConfig {
     pub attempts_per_call: Option<u32>,
     pub quarantine_after_runs: Option<u32>,
+    pub patience: Option<HumanDuration>,
+    pub pauses: Option<Vec<HumanDuration>>,
 }
 
 /// `[credentials]`: where they are looked for, never what they are.

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::*;
@@ -35,9 +36,18 @@ fn the_defaults_are_the_designs() {
     assert_eq!(settings.data_dir, Path::new("idvault-data"));
     assert_eq!(settings.defaults.product_code.as_str(), "FACE_LIVENESS");
     assert_eq!(settings.warning_window, SignedDuration::from_hours(7 * 24));
+    let rate = |region, product| settings.pace.of_queue(region, product, Timestamp::UNIX_EPOCH).unwrap();
     assert!(
-        (settings.pace.of("FACE_LIVENESS").unwrap() - 40.0).abs() < 1e-9,
-        "80 % of 50"
+        (rate("ap-southeast-1", "FACE_LIVENESS") - 8.0).abs() < 1e-9,
+        "80 % of the region's 10"
+    );
+    assert!(
+        (rate("ap-southeast-1", "eKYC_PRO") - 4.0).abs() < 1e-9,
+        "80 % of the product's 5"
+    );
+    assert!(
+        (rate("ap-southeast-3", "FACE_LIVENESS") - 2.4).abs() < 1e-9,
+        "80 % of the region's 3"
     );
 }
 
@@ -50,7 +60,24 @@ fn wrong_values_name_their_key() {
         ("endpoint = 'http://example.com'", "endpoint"),
         ("billing_zone = 'Nowhere/City'", "billing_zone"),
         ("[intake.defaults]\nregion = 'xx-nowhere-1'", "intake.defaults.region"),
-        ("[quotas]\nFACE_LIVENESS = 0", "quotas.FACE_LIVENESS"),
+        ("[quotas.products]\nFACE_LIVENESS = 0", "quotas.products.FACE_LIVENESS"),
+        ("[quotas.regions]\ncn-hongkong = -1", "quotas.regions.cn-hongkong"),
+        (
+            "[quotas.regions]\ncn-hongkong = { products = { eKYC = 0 } }",
+            "quotas.regions.cn-hongkong.products.eKYC",
+        ),
+        (
+            "[quotas]\nshare = [{ from = '00:00', to = '06:00', share = 0.9 }]",
+            "quotas.time_zone",
+        ),
+        (
+            "[quotas]\ntime_zone = '+08:00'\nshare = [{ from = '0', to = '06:00', share = 0.9 }]",
+            "quotas.share, line 1,",
+        ),
+        (
+            "[quotas]\ntime_zone = '+08:00'\nshare = [{ from = '00:00', to = '24:00', share = 1.1 }]",
+            "quotas.share, line 1,",
+        ),
         ("[intake]\nsilence = '999ms'", "intake.silence"),
         ("[intake]\nsilence = '25h'", "intake.silence"),
         ("[retry]\nattempts_per_call = 0", "retry.attempts_per_call"),
@@ -99,6 +126,18 @@ fn the_sample_changes_nothing_as_it_is() {
     assert!(SAMPLE.lines().all(prose));
     let sample = Settings::new(toml::from_str(SAMPLE).unwrap(), Overrides::default()).unwrap();
     assert_eq!(format!("{sample:?}"), format!("{:?}", settings("").unwrap()));
+}
+
+/// Gives the zone.
+fn explains_the_quotas(quotas: QuotasConfig) -> Option<String> {
+    let QuotasConfig {
+        time_zone,
+        share,
+        regions,
+        products,
+    } = quotas;
+    assert!(!share.is_empty() && !regions.is_empty() && !products.is_empty());
+    time_zone
 }
 
 /// A new key of the configuration does not compile here until it is named, and fails until the sample has it.
@@ -150,7 +189,11 @@ fn the_sample_explains_every_key() {
     let RetryConfig {
         attempts_per_call,
         quarantine_after_runs,
+        patience,
+        pauses,
     } = retry;
+    assert!(pauses.is_some());
+    let quotas_zone = explains_the_quotas(quotas);
     let CredentialsConfig { metadata_url } = credentials;
     let (TlsConfig { ca_file }, IntegrityConfig { key_file }) = (tls, integrity);
     let BillingConfig { decimals } = billing;
@@ -172,7 +215,15 @@ fn the_sample_explains_every_key() {
         record_columns.by_key().iter().all(|name| name.is_some()),
         "{record_columns:?}"
     );
-    let texts = [endpoint, account, billing_zone, time_zone, records_zone, sqlite_query];
+    let texts = [
+        endpoint,
+        account,
+        billing_zone,
+        time_zone,
+        records_zone,
+        quotas_zone,
+        sqlite_query,
+    ];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
     let texts = [product_code, region, metadata_url];
     assert!(texts.iter().all(Option::is_some), "{texts:?}");
@@ -184,6 +235,7 @@ fn the_sample_explains_every_key() {
         connect,
         read,
         attempt,
+        patience,
     ];
     assert!(durations.iter().all(Option::is_some), "{durations:?}");
     let switches = [images, json, quiet];
@@ -193,7 +245,7 @@ fn the_sample_explains_every_key() {
     assert!(data_dir.is_some() && data_group.is_some() && ca_file.is_some() && key_file.is_some());
     assert!(network.is_some() && log_format.is_some());
     assert!(qps.is_some() && quota_share.is_some() && concurrency.is_some());
-    assert!(!pending.is_empty() && !endpoints.is_empty() && !quotas.is_empty());
+    assert!(!pending.is_empty() && !endpoints.is_empty());
     assert!(!prices.is_empty() && !packages.is_empty() && sub_codes.values().any(|codes| !codes.is_empty()));
     let ColumnNames {
         transaction_id,

@@ -1,6 +1,7 @@
 //! Values as a person writes them.
 //!
 //! - [`HumanDuration`]: `6h`, `200ms`, `7d`
+//! - [`Pauses`]: several of them, with commas
 //! - [`Qps`]: a number of calls per second, or `unlimited`
 //! - [`zone`]: a zone by its name or as an offset
 
@@ -46,6 +47,22 @@ impl<'de> Deserialize<'de> for HumanDuration {
         String::deserialize(deserializer)?
             .parse()
             .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Pauses as a person writes them: `10s,30s,1m`, or `none`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pauses(pub Vec<HumanDuration>);
+
+impl FromStr for Pauses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let pauses: Result<Vec<HumanDuration>, String> = text.split(',').map(str::parse).collect();
+        pauses.map(Self)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What came of the calls so far, for the progress line and the summary.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Troubles;
@@ -34,12 +35,15 @@ impl Outcome {
 /// Counted while calls are in flight.
 #[derive(Debug, Default)]
 pub struct Counts {
+    /// Those of the whole run, where these are of one queue.
+    of_run: Option<Arc<Counts>>,
     attempts: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
     outcomes: [AtomicU64; 7],
     /// What attempts met in place of a good answer.
     pub troubles: Troubles,
+    passes: AtomicU64,
 }
 
 /// The counts at one moment.
@@ -65,6 +69,8 @@ pub struct Totals {
     pub left: u64,
     /// Calls whose reply has a verdict that is none.
     pub unknown: u64,
+    /// Passes over what was due: the most that a product has had in a region.
+    pub passes: u64,
 }
 
 impl Totals {
@@ -80,20 +86,51 @@ impl Totals {
 }
 
 impl Counts {
+    /// Those of one queue: what they count is counted for the run, too.
+    pub(super) fn part_of(of_run: &Arc<Self>) -> Self {
+        Self {
+            of_run: Some(of_run.clone()),
+            ..Self::default()
+        }
+    }
+
+    /// These and those of the run.
+    fn each(&self, count: impl Fn(&Self)) {
+        count(self);
+        if let Some(of_run) = &self.of_run {
+            count(of_run);
+        }
+    }
+
     pub(super) fn attempted(&self) {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
+        self.each(|counts| _ = counts.attempts.fetch_add(1, Ordering::Relaxed));
     }
 
     pub(super) fn retried(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+        self.each(|counts| _ = counts.retries.fetch_add(1, Ordering::Relaxed));
     }
 
     pub(super) fn throttled(&self) {
-        self.throttled.fetch_add(1, Ordering::Relaxed);
+        self.each(|counts| _ = counts.throttled.fetch_add(1, Ordering::Relaxed));
     }
 
     pub(super) fn settle(&self, outcome: Outcome) {
-        self.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.each(|counts| _ = counts.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// A pass begins; the first is 1.
+    pub(super) fn pass(&self, number: u32) {
+        self.each(|counts| _ = counts.passes.fetch_max(u64::from(number), Ordering::Relaxed));
+    }
+
+    /// As many ids that were left are asked for again.
+    pub(super) fn ask_again(&self, left: u64) {
+        self.each(|counts| _ = counts.outcomes[Outcome::Left as usize].fetch_sub(left, Ordering::Relaxed));
+    }
+
+    /// What attempts of the run met in place of a good answer.
+    pub(super) fn troubles(&self) -> &Troubles {
+        &self.of_run.as_deref().unwrap_or(self).troubles
     }
 
     /// The counts now.
@@ -110,6 +147,7 @@ impl Counts {
             abandoned: outcome(Outcome::Abandoned),
             left: outcome(Outcome::Left),
             unknown: outcome(Outcome::Unknown),
+            passes: self.passes.load(Ordering::Relaxed),
         }
     }
 }

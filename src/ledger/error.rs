@@ -239,7 +239,7 @@ pub enum LedgerError {
     },
     /// The calls of a product ended with a panic: a fault of this program.
     #[error("the calls of a product broke off; its other records are left for the next run")]
-    LanePanicked,
+    QueuePanicked,
     /// The writer thread has ended, after an error that is reported in its place.
     #[error("the ledger's writer has stopped")]
     WriterGone,

@@ -6,7 +6,7 @@ use super::{Ledger, LedgerError};
 const APPLICATION_ID: i64 = 0x6964_7674;
 
 /// Every migration so far. One that was released is never changed: a new one is appended.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../../sql/migrations/0001_ledger.sql"),
     include_str!("../../sql/migrations/0002_numbers.sql"),
     include_str!("../../sql/migrations/0003_closed_months.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("../../sql/migrations/0009_answered_with_replies.sql"),
     include_str!("../../sql/migrations/0010_unknown_verdicts.sql"),
     include_str!("../../sql/migrations/0011_history.sql"),
+    include_str!("../../sql/migrations/0012_queues.sql"),
 ];
 
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]

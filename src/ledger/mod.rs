@@ -52,7 +52,7 @@ pub use compact::Replacement;
 pub use error::LedgerError;
 pub(crate) use open::make_folder;
 pub use open::{Lock, Readers};
-pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue};
+pub use plan::{Cursor, Deadline, DuePage, Phase, ProductDue, QueueDue, QueueRef};
 pub use publish::{ManifestFile, NewFile, Place, Tally};
 pub use quarantine::Decision;
 pub use rebuild::{ArchivedRow, OpenRecord, Rebuilding};

@@ -50,6 +50,30 @@ pub struct ProductDue {
     pub due: u64,
 }
 
+/// How many rows of a product are due in a region.
+#[derive(Debug, Clone)]
+pub struct QueueDue {
+    /// The region.
+    pub region: Region,
+    /// The product.
+    pub product_code: ProductCode,
+    /// Due rows.
+    pub due: u64,
+    /// The earliest time at which the vendor may delete one of them, in microseconds.
+    pub deleted_from: i64,
+}
+
+/// A product in a region, in a run.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueRef<'a> {
+    /// The region.
+    pub region: &'a Region,
+    /// The product.
+    pub product_code: &'a ProductCode,
+    /// The run.
+    pub run_number: i64,
+}
+
 /// When a pending row is gone, for the forecast.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
@@ -77,7 +101,45 @@ impl Ledger {
         read().map_err(self.failed("plan"))
     }
 
-    /// The next page of a product's due rows, earliest possible deletion first.
+    /// The regions and products that have due rows, and how many; the most urgent first.
+    pub fn due_queues(&self, now: Timestamp) -> Result<Vec<QueueDue>, LedgerError> {
+        let read = || {
+            let mut statement = self
+                .connection
+                .prepare_cached(include_str!("../../sql/plan_queues.sql"))?;
+            let mut rows = statement.query(named_params! { ":now": now.as_microsecond() })?;
+            // By product already, so that SQLite need not sort all rows for the few regions of each.
+            let mut queues: Vec<QueueDue> = Vec::new();
+            let mut of_product = 0;
+            while let Some(row) = rows.next()? {
+                let (product_code, region) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+                if queues
+                    .last()
+                    .is_some_and(|last| last.product_code.as_str() != product_code)
+                {
+                    of_product = queues.len();
+                }
+                let known = queues[of_product..]
+                    .iter_mut()
+                    .find(|queue| queue.region.as_str() == region);
+                match known {
+                    Some(queue) => queue.due += 1,
+                    // The first of a queue is its most urgent one.
+                    None => queues.push(QueueDue {
+                        region: checked(region, Region::parse)?,
+                        product_code: checked(product_code, ProductCode::parse)?,
+                        due: 1,
+                        deleted_from: row.get(2)?,
+                    }),
+                }
+            }
+            queues.sort_by_key(|queue| queue.deleted_from);
+            Ok(queues)
+        };
+        read().map_err(self.failed("plan"))
+    }
+
+    /// The next page of a product's due rows in all regions, earliest possible deletion first.
     pub fn due_page(
         &self,
         product_code: &ProductCode,
@@ -86,9 +148,35 @@ impl Ledger {
         now: Timestamp,
         page_size: usize,
     ) -> Result<DuePage, LedgerError> {
+        self.page((None, product_code, None), phase, after, now, page_size)
+    }
+
+    /// The same of one region, as it was before the run: what failed in an earlier pass of it has not failed in this run yet.
+    pub fn queue_page(
+        &self,
+        queue: &QueueRef<'_>,
+        phase: Phase,
+        after: &Cursor,
+        now: Timestamp,
+        page_size: usize,
+    ) -> Result<DuePage, LedgerError> {
+        let of = (Some(queue.region), queue.product_code, Some(queue.run_number));
+        self.page(of, phase, after, now, page_size)
+    }
+
+    fn page(
+        &self,
+        (region, product_code, run_number): (Option<&Region>, &ProductCode, Option<i64>),
+        phase: Phase,
+        after: &Cursor,
+        now: Timestamp,
+        page_size: usize,
+    ) -> Result<DuePage, LedgerError> {
         let read = || {
             let mut statement = self.connection.prepare_cached(include_str!("../../sql/plan_due.sql"))?;
             let mut rows = statement.query(named_params! {
+                ":region": region.map(Region::as_str),
+                ":run_number": run_number,
                 ":product_code": product_code.as_str(),
                 ":overdue": phase == Phase::Overdue,
                 ":until": if phase == Phase::Overdue { now.as_microsecond() } else { i64::MAX },
@@ -114,41 +202,47 @@ impl Ledger {
         read().map_err(self.failed("plan"))
     }
 
-    /// Records of a product that the vendor has answered and should not have deleted yet, one of each region.
-    pub fn answered_records(&self, product_code: &ProductCode, now: Timestamp) -> Result<Vec<Due>, LedgerError> {
-        let product = named_params! { ":product_code": product_code.as_str(), ":now": now.as_microsecond() };
-        self.first_of_each_region(include_str!("../../sql/probe_archived.sql"), product)
+    /// A record of a product in a region that the vendor has answered and should not have deleted yet.
+    pub fn answered_record(
+        &self,
+        region: &Region,
+        product_code: &ProductCode,
+        now: Timestamp,
+    ) -> Result<Option<Due>, LedgerError> {
+        self.first(
+            include_str!("../../sql/probe_archived.sql"),
+            named_params! {
+                ":region": region.as_str(),
+                ":product_code": product_code.as_str(),
+                ":now": now.as_microsecond(),
+            },
+        )
     }
 
-    /// The pending records of a product that come last in the plan, one of each region.
-    pub fn last_records(&self, product_code: &ProductCode) -> Result<Vec<Due>, LedgerError> {
-        let product = named_params! { ":product_code": product_code.as_str() };
-        self.first_of_each_region(include_str!("../../sql/probe_pending.sql"), product)
+    /// The pending record of a product in a region that comes last in the plan.
+    pub fn last_record(&self, region: &Region, product_code: &ProductCode) -> Result<Option<Due>, LedgerError> {
+        self.first(
+            include_str!("../../sql/probe_pending.sql"),
+            named_params! { ":region": region.as_str(), ":product_code": product_code.as_str() },
+        )
     }
 
-    fn first_of_each_region(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Vec<Due>, LedgerError> {
+    fn first(&self, sql: &str, params: &[(&str, &dyn ToSql)]) -> Result<Option<Due>, LedgerError> {
         let read = || {
             let mut statement = self.connection.prepare(sql)?;
             let mut rows = statement.query(params)?;
-            let mut found: Vec<Due> = Vec::new();
-            while let Some(row) = rows.next()? {
-                let region = row.get_ref(3)?.as_str()?;
-                if found.iter().all(|record| record.region.as_str() != region) {
-                    found.push(due(row)?);
-                }
-            }
-            Ok(found)
+            rows.next()?.map(due).transpose()
         };
         read().map_err(self.failed("plan"))
     }
 
-    /// Calls `each` with the product and deadline of every pending row that is due by `due_by`, by product and in the order of the
-    /// plan. `with_not_completed`: also those whose customer had not finished when they were last asked for.
+    /// Calls `each` with region, product and deadline of every pending row that is due by `due_by`, by product and in the order of
+    /// the plan. `with_not_completed`: also those whose customer had not finished when they were last asked for.
     pub fn for_each_deadline(
         &self,
         due_by: Timestamp,
         with_not_completed: bool,
-        mut each: impl FnMut(&str, Deadline),
+        mut each: impl FnMut(&str, &str, Deadline),
     ) -> Result<(), LedgerError> {
         let mut read = || {
             let mut statement = self
@@ -163,7 +257,7 @@ impl Ledger {
                     at: timestamp(row.get(1)?)?,
                     age_known: row.get(2)?,
                 };
-                each(row.get_ref(0)?.as_str()?, deadline);
+                each(row.get_ref(3)?.as_str()?, row.get_ref(0)?.as_str()?, deadline);
             }
             Ok(())
         };

@@ -214,6 +214,24 @@ impl Ledger {
         Ok(())
     }
 
+    /// Calls `each` with every record that is due and was asked for since `since` in vain, by product and most urgent first.
+    pub fn for_each_left<E: From<LedgerError>>(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        mut each: impl FnMut(QuarantineLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = self.failed("read what is left");
+        let sql = include_str!("../../sql/report_left.sql");
+        let mut statement = self.connection.prepare(sql).map_err(&failed)?;
+        let times = named_params! { ":since": since.as_microsecond(), ":now": now.as_microsecond() };
+        let mut rows = statement.query(times).map_err(&failed)?;
+        while let Some(row) = rows.next().map_err(&failed)? {
+            each(quarantined(row).map_err(&failed)?)?;
+        }
+        Ok(())
+    }
+
     /// Calls `each` with every quarantined record, most urgent first.
     pub fn for_each_quarantined<E: From<LedgerError>>(
         &self,

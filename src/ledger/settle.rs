@@ -124,7 +124,7 @@ fn write_down<'a>(
                 }
                 answered
             }
-            _ => settle_one(commit, settlement)?,
+            _ => settle_one(commit, run_number, settlement)?,
         };
         if written != 1 {
             return Ok(Some(settlement));
@@ -185,7 +185,7 @@ fn keep_reply(
 }
 
 /// Writes down how any other call ended. 0 where the transaction is not pending.
-fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<usize> {
+fn settle_one(commit: &Connection, run_number: i64, settlement: &Settlement) -> rusqlite::Result<usize> {
     let next_due_at = match settlement.settled {
         Settled::Postponed { next_due_at } | Settled::Unknown { next_due_at, .. } => next_due_at.as_microsecond(),
         _ => 0,
@@ -195,6 +195,7 @@ fn settle_one(commit: &Connection, settlement: &Settlement) -> rusqlite::Result<
         .prepare_cached(include_str!("../../sql/settle.sql"))?
         .execute(named_params! {
             ":number": settlement.due.number,
+            ":run_number": run_number,
             ":state": settlement.settled.state().as_str(),
             ":attempts": settlement.attempts,
             ":not_completed": matches!(settlement.settled, Settled::Postponed { .. } | Settled::Unknown { .. }),

@@ -11,7 +11,19 @@ use crate::record::{Due, MerchantBizId, Pending, ProductCode, Region, Transactio
 
 /// Statements of a night and of the commands that look at a ledger, with the index that each part of them goes by. The rows
 /// themselves are looked at only where `covering` is false.
-const STATEMENTS: [(&str, &str, bool, &[&str]); 23] = [
+const STATEMENTS: [(&str, &str, bool, &[&str]); 25] = [
+    (
+        "plan_queues",
+        include_str!("../../sql/plan_queues.sql"),
+        true,
+        &["transactions_pending"],
+    ),
+    (
+        "report_left",
+        include_str!("../../sql/report_left.sql"),
+        false,
+        &["transactions_pending"],
+    ),
     (
         "plan_products",
         include_str!("../../sql/plan_products.sql"),

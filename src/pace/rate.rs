@@ -100,6 +100,21 @@ impl Rate {
         }
     }
 
+    /// The set rate is another from now on. A rate that the vendor has lowered stays where it is, below the new one.
+    pub(super) fn set(&mut self, calls_per_second: f64, now: Instant) {
+        let set = calls_per_second.max(SLOWEST);
+        let was_lowered = self.current < self.set;
+        self.set = set;
+        if was_lowered {
+            self.ceiling = self.ceiling.min(set);
+            self.low = self.low.min(set);
+            self.current = self.current.min(set);
+        } else {
+            (self.current, self.ceiling, self.low, self.too_high) = (set, set, set, set);
+        }
+        self.changed_at = now;
+    }
+
     /// A throttled answer to an attempt that was admitted in `epoch`, and what was granted before it. All attempts that were sent
     /// at one rate lower it once, but the first of them says best what was granted, whenever its answer comes. True where
     /// the rate changed.

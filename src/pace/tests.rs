@@ -1,19 +1,32 @@
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod patterns;
+mod shared_limits;
 mod shared_quota;
 
 use super::*;
 
-/// A clock of the test's own: lanes are handed every instant.
+const SOON: Urgency = Urgency(0);
+
+/// A clock of the test's own: states are handed every instant.
 fn at(start: Instant, seconds: f64) -> Instant {
     start + Duration::from_secs_f64(seconds)
 }
 
+impl LimiterState {
+    /// `Err`: how long to wait before asking again.
+    fn try_admit(&mut self, now: Instant) -> Result<Admitted, Duration> {
+        match self.wait(now) {
+            Duration::ZERO => Ok(self.pass(now)),
+            wait => Err(wait),
+        }
+    }
+}
+
 /// An attempt whose request is sent at once.
-fn send(lane: &mut Lane, now: Instant) -> Result<Admitted, Duration> {
-    let admitted = lane.try_admit(now)?;
-    lane.sent(admitted.number, now);
+fn send(state: &mut LimiterState, now: Instant) -> Result<Admitted, Duration> {
+    let admitted = state.try_admit(now)?;
+    state.sent(admitted.number, now);
     Ok(admitted)
 }
 
@@ -21,10 +34,10 @@ fn send(lane: &mut Lane, now: Instant) -> Result<Admitted, Duration> {
 /// seconds at which they passed.
 fn admissions(qps: f64, seconds: f64, mut lateness: impl FnMut() -> f64) -> Vec<f64> {
     let start = Instant::now();
-    let mut lane = Lane::new(qps, start);
+    let mut state = LimiterState::new(qps, start);
     let (mut now, mut admitted) = (0.0, Vec::new());
     while now < seconds {
-        match send(&mut lane, at(start, now)) {
+        match send(&mut state, at(start, now)) {
             Ok(_) => admitted.push(now),
             Err(wait) => now += wait.as_secs_f64() + lateness(),
         }
@@ -63,87 +76,87 @@ fn the_rate_is_used_to_ninety_nine_hundredths() {
     }
 }
 
-fn tell(lane: &mut Lane, attempt: Admitted, throttled: bool, retry_after: Option<Duration>, now: Instant) {
+fn tell(state: &mut LimiterState, attempt: Admitted, throttled: bool, retry_after: Option<Duration>, now: Instant) {
     if throttled {
-        lane.throttled(attempt, retry_after, now);
+        state.throttled(attempt, retry_after, now);
     } else {
-        lane.answered(attempt, now);
+        state.answered(attempt, now);
     }
 }
 
 #[test]
 fn a_request_holds_its_place_until_a_second_after_it_was_sent() {
     let start = Instant::now();
-    let mut lane = Lane::new(2.0, start);
-    let first = lane.try_admit(at(start, 1.0)).unwrap();
-    let second = lane.try_admit(at(start, 2.0)).unwrap();
+    let mut state = LimiterState::new(2.0, start);
+    let first = state.try_admit(at(start, 1.0)).unwrap();
+    let second = state.try_admit(at(start, 2.0)).unwrap();
     assert!(
-        lane.try_admit(at(start, 60.0)).is_err(),
+        state.try_admit(at(start, 60.0)).is_err(),
         "both may reach the vendor at any time"
     );
-    lane.sent(first.number, at(start, 60.0));
-    lane.sent(second.number, at(start, 60.5));
-    assert!(lane.try_admit(at(start, 61.0)).is_err());
-    lane.try_admit(at(start, 61.01)).unwrap();
+    state.sent(first.number, at(start, 60.0));
+    state.sent(second.number, at(start, 60.5));
+    assert!(state.try_admit(at(start, 61.0)).is_err());
+    state.try_admit(at(start, 61.01)).unwrap();
 }
 
 #[test]
 fn a_pause_of_the_caller_is_not_made_up_for_by_a_burst() {
     let start = Instant::now();
-    let mut lane = Lane::new(50.0, start);
-    send(&mut lane, start).unwrap();
+    let mut state = LimiterState::new(50.0, start);
+    send(&mut state, start).unwrap();
     let later = at(start, 10.0);
-    send(&mut lane, later).unwrap();
-    assert!(lane.try_admit(later).is_err());
+    send(&mut state, later).unwrap();
+    assert!(state.try_admit(later).is_err());
 }
 
-fn rate_of(lane: &Lane) -> f64 {
-    lane.limited.as_ref().unwrap().rate.calls_per_second()
+fn rate_of(state: &LimiterState) -> f64 {
+    state.limited.as_ref().unwrap().rate.calls_per_second()
 }
 
 #[test]
 fn throttled_answers_lower_the_rate_once_per_epoch_and_success_restores_it() {
     let start = Instant::now();
-    let mut lane = Lane::new(40.0, start);
-    let before = lane.try_admit(start).unwrap();
+    let mut state = LimiterState::new(40.0, start);
+    let before = state.try_admit(start).unwrap();
     for _ in 0..10 {
-        lane.throttled(before, None, at(start, 0.1));
+        state.throttled(before, None, at(start, 0.1));
     }
     assert!(
-        (rate_of(&lane) - 37.6).abs() < 1e-9,
+        (rate_of(&state) - 37.6).abs() < 1e-9,
         "ten answers to one rate count once"
     );
-    lane.answered(before, at(start, 2.0));
-    assert!((rate_of(&lane) - 37.6).abs() < 1e-9, "it was sent at the rate before");
-    let after = lane.try_admit(at(start, 2.0)).unwrap();
+    state.answered(before, at(start, 2.0));
+    assert!((rate_of(&state) - 37.6).abs() < 1e-9, "it was sent at the rate before");
+    let after = state.try_admit(at(start, 2.0)).unwrap();
     for second in 2..=30 {
-        lane.answered(after, at(start, f64::from(second)));
+        state.answered(after, at(start, f64::from(second)));
     }
-    assert!((rate_of(&lane) - 40.0).abs() < 1e-9);
+    assert!((rate_of(&state) - 40.0).abs() < 1e-9);
 }
 
 #[test]
 fn what_was_granted_is_kept_to_at_once_and_the_first_that_was_throttled_says_it() {
     let start = Instant::now();
-    let mut lane = Lane::new(50.0, start);
+    let mut state = LimiterState::new(50.0, start);
     let mut attempts = Vec::new();
     let mut now = 0.0;
     while attempts.len() < 35 {
-        match send(&mut lane, at(start, now)) {
+        match send(&mut state, at(start, now)) {
             Ok(attempt) => attempts.push(attempt),
             Err(wait) => now += wait.as_secs_f64(),
         }
     }
     // 30 were granted. The answers come in another order.
     for (throttled, granted) in [(34, 34.0), (31, 31.0), (30, 30.0), (33, 30.0), (32, 30.0)] {
-        lane.throttled(attempts[throttled], None, at(start, 0.75));
-        assert!((rate_of(&lane) - 0.975 * granted).abs() < 1e-9, "{throttled}");
+        state.throttled(attempts[throttled], None, at(start, 0.75));
+        assert!((rate_of(&state) - 0.975 * granted).abs() < 1e-9, "{throttled}");
     }
     assert!(
-        lane.try_admit(at(start, 0.99)).is_err(),
+        state.try_admit(at(start, 0.99)).is_err(),
         "the pause is over, but not the second that began with the first call"
     );
-    send(&mut lane, at(start, 1.01)).unwrap();
+    send(&mut state, at(start, 1.01)).unwrap();
 }
 
 #[test]
@@ -168,16 +181,16 @@ fn the_rate_has_a_floor_from_which_it_recovers_within_thirty_seconds() {
 /// seconds at which attempts were admitted.
 fn throttled_for_two_minutes(qps: f64, retry_after: Option<Duration>) -> Vec<f64> {
     let (start, mut random) = (Instant::now(), fastrand::Rng::with_seed(3));
-    let mut lane = Lane::new(qps, start);
+    let mut state = LimiterState::new(qps, start);
     let (mut now, mut admitted) = (0.0, Vec::new());
     // Answers on their way: when they come, to which attempt, and whether they are throttled ones.
     let mut answers: Vec<(f64, Admitted, bool)> = Vec::new();
     while now < 200.0 {
         answers.sort_by(|a, b| b.0.total_cmp(&a.0));
         while let Some((came, attempt, throttled)) = answers.pop_if(|answer| answer.0 <= now) {
-            tell(&mut lane, attempt, throttled, retry_after, at(start, came));
+            tell(&mut state, attempt, throttled, retry_after, at(start, came));
         }
-        match send(&mut lane, at(start, now)) {
+        match send(&mut state, at(start, now)) {
             Ok(attempt) => {
                 admitted.push(now);
                 let throttled = (10.0..130.0).contains(&now);
@@ -217,35 +230,35 @@ fn minutes_of_throttling_cost_a_tenth_of_the_rate_within_five_seconds_and_thirty
 fn a_retry_after_is_obeyed_and_never_shorter_than_our_own_pause() {
     let start = Instant::now();
     for (told, wait) in [(Some(3_000), 3_000), (Some(0), 200), (None, 200)] {
-        let mut lane = Lane::new(50.0, start);
-        let admitted = lane.try_admit(start).unwrap();
-        lane.throttled(admitted, told.map(Duration::from_millis), start);
-        assert_eq!(lane.try_admit(start).unwrap_err(), Duration::from_millis(wait));
+        let mut state = LimiterState::new(50.0, start);
+        let admitted = state.try_admit(start).unwrap();
+        state.throttled(admitted, told.map(Duration::from_millis), start);
+        assert_eq!(state.try_admit(start).unwrap_err(), Duration::from_millis(wait));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_place_is_given_back_a_second_after_its_attempt_ended() {
-    let pacer = Arc::new(Pacer::new(1.0));
-    let (_, unsent) = pacer.admit().await;
-    let second = tokio::time::timeout(Duration::from_mins(1), pacer.admit());
+    let limiter = Arc::new(Limiter::new(Some(1.0), Vec::new()));
+    let (_, unsent) = limiter.admit(SOON).await;
+    let second = tokio::time::timeout(Duration::from_mins(1), limiter.admit(SOON));
     assert!(second.await.is_err(), "the first may still be sent");
     drop(unsent);
     let dropped = Instant::now();
-    pacer.admit().await;
+    limiter.admit(SOON).await;
     assert!(dropped.elapsed() > Duration::from_secs(1));
     assert!(dropped.elapsed() < Duration::from_millis(1_100));
 }
 
 #[tokio::test(start_paused = true)]
 async fn waiting_attempts_pass_in_the_order_in_which_they_came() {
-    let pacer = std::sync::Arc::new(Pacer::new(10.0));
+    let limiter = std::sync::Arc::new(Limiter::new(Some(10.0), Vec::new()));
     let order = std::sync::Arc::new(Mutex::new(Vec::new()));
     let mut waiting = tokio::task::JoinSet::new();
     for number in 0..5 {
-        let (pacer, order) = (pacer.clone(), order.clone());
+        let (limiter, order) = (limiter.clone(), order.clone());
         waiting.spawn(async move {
-            pacer.admit().await;
+            limiter.admit(SOON).await;
             order.lock().unwrap().push(number);
         });
         tokio::task::yield_now().await;

@@ -60,6 +60,11 @@ impl Window {
         }
     }
 
+    /// The set rate is another from now on.
+    pub(super) fn limit_to(&mut self, calls_per_second: f64) {
+        self.limit = calls_in_a_second(calls_per_second);
+    }
+
     /// The rate that holds from now on. What was granted before counts, too.
     pub(super) fn hold_to(&mut self, calls_per_second: f64) {
         self.held_to = calls_in_a_second(calls_per_second);

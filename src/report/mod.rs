@@ -2,10 +2,10 @@
 //!
 //! - [`ReportDir`]: the run's folder of reports, complete before it is visible; [`ReportFile`]: one of them
 //! - [`ReportError`]: why a report can't be written
-//! - [`billing`], [`expiry`], [`quarantine`], [`rejected`]: a CSV file each
+//! - [`billing`], [`expiry`], [`left`], [`quarantine`], [`rejected`]: a CSV file each
 //! - [`cause`]: why a record is lost or endangered
 //! - [`reason`]: why a run needs a look, by stable ids
-//! - [`subcodes`]: what is known of sub codes
+//! - [`subcodes`]: what is known of sub codes; [`quotas`]: the limits that hold
 //! - [`reconcile`]: the vendor's bill against the archive
 //! - [`summary`]: the run in one object, as JSON and as a table
 //! - [`forecast`]: how long the backlog takes, and what expires first
@@ -17,9 +17,11 @@ pub mod cause;
 pub mod csv;
 pub mod expiry;
 pub mod forecast;
+pub mod left;
 pub mod page;
 pub mod plan;
 pub mod quarantine;
+pub mod quotas;
 pub mod reason;
 pub mod reconcile;
 pub mod rejected;

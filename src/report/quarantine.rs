@@ -9,7 +9,7 @@ use super::{ReportError, time};
 use crate::ledger::{Ledger, QuarantineLine};
 use crate::record::expires_at;
 
-const HEADER: [&str; 11] = [
+pub(super) const HEADER: [&str; 11] = [
     "transaction_id",
     "merchant_biz_id",
     "product_code",
@@ -76,7 +76,7 @@ pub fn write(ledger: &Ledger, keep: usize, out: impl Write) -> Result<Quarantine
     Ok(quarantined)
 }
 
-fn cells(line: &QuarantineLine) -> [String; 11] {
+pub(super) fn cells(line: &QuarantineLine) -> [String; 11] {
     let own = |text: Option<&str>| cell(text.unwrap_or_default()).into_owned();
     [
         own(Some(line.transaction_id.as_str())),

@@ -3,24 +3,25 @@
 use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::billing::{BillingTotals, SubCodeTotal};
 use super::expiry::{ExpiryTotals, Loss};
-use super::forecast::{BacklogForecast, SetPace};
+use super::forecast::BacklogForecast;
 use super::reason::Reason;
 use crate::difference::Differences;
 use crate::exit::Exit;
-use crate::fetch::{Lane, Totals, Trouble};
+use crate::fetch::{Totals, Trouble};
 use crate::ledger::StateCounts;
 use crate::pace::Load;
 use crate::plain::clean;
 use crate::plan::Band;
 use crate::publish::Published;
+use crate::quota::Limiters;
 use crate::record::State;
+use crate::tables::Limit;
 
 /// What came of reading the pending sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -132,41 +133,33 @@ pub struct Backlog {
 /// Kinds of errors that the table names; `summary.json` has more.
 const TROUBLES_SHOWN: usize = 5;
 
-/// Series that are kept: a source can name as many products as it has rows.
+/// Series that are kept: a source can name as many regions as have an endpoint.
 const MOST_PACES: usize = 32;
 
 /// How a pace was used.
 #[derive(Debug, Clone, Serialize)]
 pub struct PaceUse {
-    /// The product, or `all products` where they share one.
+    /// The region, or `all regions` where they share one rate.
     pub of: String,
     /// The set pace; null: unlimited.
     pub calls_per_second: Option<f64>,
+    /// The limit that it is a share of, and who says so; null where one rate was set.
+    pub limit: Option<Limit>,
     /// Attempts over time.
     #[serde(flatten)]
     pub load: Load,
 }
 
 impl PaceUse {
-    /// How the lanes used theirs, the most used first.
-    pub fn of(lanes: &[Arc<Lane>], set: &SetPace) -> Vec<Self> {
-        let named = |lane: &Arc<Lane>| match set {
-            SetPace::Shared(rate) => ("all products".to_owned(), *rate),
-            SetPace::PerProduct { .. } => (lane.product_code.to_string(), set.of(lane.product_code.as_str())),
-        };
-        let own = if matches!(set, SetPace::Shared(_)) {
-            1
-        } else {
-            lanes.len()
-        };
-        let used = lanes.iter().take(own).map(|lane| {
-            let (of, calls_per_second) = named(lane);
-            let load = lane.pacer.load();
-            Self {
-                of,
-                calls_per_second,
-                load,
-            }
+    /// How the limits were used, the most used first.
+    pub fn of(limiters: &Limiters) -> Vec<Self> {
+        let used = limiters.used().into_iter().map(|used| Self {
+            of: used
+                .region
+                .map_or_else(|| "all regions".to_owned(), |region| region.to_string()),
+            calls_per_second: used.calls_per_second,
+            limit: used.limit,
+            load: used.load,
         });
         let attempts = |pace: &Self| pace.load.attempts.iter().sum::<u64>();
         let mut paces: Vec<Self> = used.filter(|pace| attempts(pace) > 0).collect();
@@ -232,8 +225,12 @@ impl fmt::Display for Summary {
         table.line(
             "attempts",
             &format!(
-                "{}, of which {} retries and {} throttled",
-                fetch.attempts, fetch.retries, fetch.throttled
+                "{} in {} {}, of which {} retries and {} throttled",
+                fetch.attempts,
+                fetch.passes,
+                if fetch.passes == 1 { "pass" } else { "passes" },
+                fetch.retries,
+                fetch.throttled
             ),
         );
         for trouble in self.troubles.iter().take(TROUBLES_SHOWN) {

@@ -16,10 +16,10 @@ use crate::report::forecast::BacklogForecast;
 use crate::report::page::{self, Details, Page};
 use crate::report::quarantine::Quarantined;
 use crate::report::summary::{self, Backlog, Paths, Summary};
-use crate::report::{ReportDir, ReportError, billing, expiry, quarantine};
+use crate::report::{ReportDir, ReportError, billing, expiry, left, quarantine};
 
 /// The reports that are left to the next run where this one has to end.
-pub(super) const OF_THE_BACKLOG: [&str; 3] = ["expiry.csv", "quarantine.csv", "report.html"];
+pub(super) const OF_THE_BACKLOG: [&str; 4] = ["expiry.csv", "quarantine.csv", "left.csv", "report.html"];
 
 /// What the night has to say.
 pub(super) struct Report {
@@ -50,7 +50,7 @@ impl Night {
         let now = self.clock.now();
         let (lines, faults) = write_billing(ledger, &self.settings, now, reports)?;
         story.figures_differ.extend(faults);
-        let unfetched = self.unfetched_in_time(ledger, reports)?;
+        let unfetched = self.unfetched_in_time(ledger, story.started_at, reports)?;
         let facts = verdict::Facts {
             stop: self.stop.reason(),
             intake: &story.intake,
@@ -99,11 +99,16 @@ impl Night {
     }
 
     /// What the ledger holds that is not archived, and the reports on it; `None` where the run has to end first.
-    fn unfetched_in_time(&self, ledger: &mut Ledger, reports: &ReportDir) -> Result<Option<Unfetched>, RunError> {
+    fn unfetched_in_time(
+        &self,
+        ledger: &mut Ledger,
+        started_at: Timestamp,
+        reports: &ReportDir,
+    ) -> Result<Option<Unfetched>, RunError> {
         let stop = self.stop.clone();
         let read = ledger.unless(
             move || stop.is_overdue_for_reports(),
-            |ledger| self.unfetched(ledger, reports),
+            |ledger| self.unfetched(ledger, started_at, reports),
         );
         match read {
             Ok(unfetched) => Ok(Some(unfetched)),
@@ -120,7 +125,7 @@ impl Night {
         }
     }
 
-    fn unfetched(&self, ledger: &Ledger, reports: &ReportDir) -> Result<Unfetched, RunError> {
+    fn unfetched(&self, ledger: &Ledger, started_at: Timestamp, reports: &ReportDir) -> Result<Unfetched, RunError> {
         let settings = &self.settings;
         let now = self.clock.now();
         let next_run = now.saturating_add(settings.run_interval).unwrap_or(Timestamp::MAX);
@@ -128,6 +133,7 @@ impl Night {
         let quarantined = reports.write("quarantine.csv", |out| {
             quarantine::write(ledger, page::QUARANTINED_NAMED, out)
         })?;
+        reports.write("left.csv", |out| left::write(ledger, started_at, now, out))?;
         let states = ledger.state_counts()?;
         // What came in = what is in the archive + what is not, in every run.
         ledger.check_archived(states.of(State::Archived))?;

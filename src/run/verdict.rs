@@ -294,8 +294,8 @@ fn of_the_backlog(unfetched: &Unfetched<'_>, troubles: &[Trouble]) -> Vec<Reason
         counted(
             ReasonId::RecordsLeft,
             unfetched.left,
-            &format!("due record is left for the next run{because}"),
-            &format!("due records are left for the next run{because}"),
+            &format!("due record is left for the next run{because}; see left.csv"),
+            &format!("due records are left for the next run{because}; see left.csv"),
         ),
         counted(
             ReasonId::RepliesUnpublished,

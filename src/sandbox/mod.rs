@@ -3,7 +3,7 @@
 //! - [`Sandbox`]: the server
 //! - [`SandboxSettings`]: what it is told
 //! - [`SandboxError`]: why it can't serve
-//! - [`Window`]: its quota
+//! - [`Window`], [`RegionQuota`]: its quotas
 //! - [`answers`]: what it knows of each transaction; [`Mix`], [`Kind`], [`Oddity`], [`Canned`]
 //! - [`faults`]: how it misbehaves; [`Faults`]
 //! - [`counters`]: what it counts; [`Counters`], [`Counts`]
@@ -38,7 +38,7 @@ use tokio::sync::watch;
 pub use self::answers::{Canned, Kind, Mix, Oddity};
 pub use self::counters::{Counters, Counts};
 pub use self::faults::Faults;
-pub use self::quota::Window;
+pub use self::quota::{RegionQuota, Window};
 use self::wire::{Lines, Wire};
 use crate::clock::Clock;
 
@@ -62,6 +62,8 @@ pub struct SandboxSettings {
     pub access_key_secret: String,
     /// Calls admitted in any one second; `None` is no limit.
     pub qps: Option<u32>,
+    /// The limits of the region that it stands for; `None`: no more than `qps`.
+    pub quota: Option<RegionQuota>,
     /// How long an answer takes, drawn evenly from this range.
     pub latency: RangeInclusive<Duration>,
     /// How often it misbehaves, and how.
@@ -81,6 +83,7 @@ impl Default for SandboxSettings {
             access_key_id: SANDBOX_ACCESS_KEY_ID.to_owned(),
             access_key_secret: SANDBOX_ACCESS_KEY_SECRET.to_owned(),
             qps: None,
+            quota: None,
             latency: Duration::ZERO..=Duration::ZERO,
             faults: Faults::default(),
             outage: 0..0,
@@ -96,6 +99,7 @@ impl fmt::Debug for SandboxSettings {
         f.debug_struct("SandboxSettings")
             .field("listen", &self.listen)
             .field("qps", &self.qps)
+            .field("quota", &self.quota)
             .field("latency", &self.latency)
             .field("faults", &self.faults)
             .field("outage", &self.outage)
@@ -162,6 +166,7 @@ impl Sandbox {
                 nonces: memory::Nonces::default(),
             },
             window: settings.qps.map(quota::Window::new),
+            windows: settings.quota.map(quota::Windows::new),
             latency: settings.latency,
             faults: settings.faults,
             outage: settings.outage,

@@ -1,9 +1,10 @@
-//! The quota: so many calls in any second.
+//! The quotas: so many calls in any second.
 //!
 //! - [`Window`]: a strict sliding window over arrivals
+//! - [`RegionQuota`]: the limit of a region, and those of the products in it
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -48,9 +49,67 @@ impl Window {
     }
 }
 
+/// The limits of one region, in calls per second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionQuota {
+    /// All products together.
+    pub limit: u32,
+    /// Products by their code. Others have no limit but that of the region.
+    pub products: BTreeMap<String, u32>,
+}
+
+/// The product of a transaction, as the sandbox takes it: what stands before the first `-` of its id, as in `eKYC-0001`. The real
+/// service knows it, and a call does not name it.
+fn product_of(transaction_id: &str) -> Option<&str> {
+    transaction_id.split_once('-').map(|(product_code, _)| product_code)
+}
+
+/// The windows of a region and of the products in it.
+#[derive(Debug)]
+pub(super) struct Windows {
+    region: Window,
+    products: BTreeMap<String, Arc<Window>>,
+}
+
+impl Windows {
+    pub(super) fn new(quota: RegionQuota) -> Self {
+        let products = quota.products.into_iter();
+        Self {
+            region: Window::new(quota.limit),
+            products: products
+                .map(|(product_code, limit)| (product_code, Arc::new(Window::new(limit))))
+                .collect(),
+        }
+    }
+
+    /// A call for a transaction arrives: `Err` says how long it takes until there is room. A call that its product has no room for
+    /// takes none in the region.
+    pub(super) fn arrive(&self, transaction_id: &str) -> Result<(), Duration> {
+        if let Some(window) = product_of(transaction_id).and_then(|product_code| self.products.get(product_code)) {
+            window.arrive()?;
+        }
+        self.region.arrive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_has_one_limit_for_all_and_one_for_each_product() {
+        let windows = Windows::new(RegionQuota {
+            limit: 3,
+            products: BTreeMap::from([("eKYC".to_owned(), 1)]),
+        });
+        assert_eq!(windows.arrive("eKYC-1"), Ok(()));
+        assert!(windows.arrive("eKYC-2").is_err(), "the product's");
+        assert_eq!(windows.arrive("hks0001"), Ok(()));
+        assert_eq!(windows.arrive("ID_OCR-1"), Ok(()));
+        assert!(windows.arrive("hks0002").is_err(), "the region's");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(windows.arrive("eKYC-2"), Ok(()));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn no_second_holds_more_than_the_limit() {

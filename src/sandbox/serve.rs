@@ -19,7 +19,7 @@ use super::counters::Counters;
 use super::dice::Dice;
 use super::errors::{Form, Refusal, request_id};
 use super::faults::{Fault, Faults};
-use super::quota::Window;
+use super::quota::{Window, Windows};
 use super::wire::Wire;
 
 /// The longest body that is read; the service's own clients send none.
@@ -37,6 +37,7 @@ const PROXY_HTML: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\
 pub(super) struct Shared {
     pub(super) checker: Checker,
     pub(super) window: Option<Window>,
+    pub(super) windows: Option<Windows>,
     pub(super) latency: RangeInclusive<Duration>,
     pub(super) faults: Faults,
     pub(super) outage: Range<u64>,
@@ -58,6 +59,10 @@ pub(super) async fn answer(
     // The quota looks at arrivals, so it comes before anything that takes time.
     let room = shared.window.as_ref().map_or(Ok(()), Window::arrive);
     let checked = check(&shared.checker, request).await;
+    let room = match (&checked, &shared.windows) {
+        (Ok(asked), Some(windows)) => room.and_then(|()| windows.arrive(&asked.transaction_id)),
+        _ => room,
+    };
     let latency = latency(&shared.latency, &mut dice);
     if !latency.is_zero() {
         sleep(latency).await;

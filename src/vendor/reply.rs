@@ -38,6 +38,8 @@ pub enum Answer {
     Throttled {
         /// How long the vendor wants to be left alone, where it says so.
         retry_after: Option<Duration>,
+        /// What the answer means by its code, where that is no throttling: it only asks to be left alone for a while.
+        refused: Option<Box<Answer>>,
     },
     /// The vendor doesn't know the transaction in this region.
     InvalidTransaction,
@@ -113,8 +115,8 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
         let code = envelope.code();
         let answer = match &code {
             Some(code) if envelope::is_success(code) => success(&envelope),
-            Some(code) => refusal(reply, code, now),
-            None => no_code(reply),
+            Some(code) => left_alone(reply, refusal(reply, code, now)),
+            None => left_alone(reply, no_code(reply)),
         };
         let (call_code, message) = match &answer {
             Answer::UnknownVerdict { passed } => (UNKNOWN_VERDICT.to_owned(), Some(no_verdict(passed.as_deref()))),
@@ -131,8 +133,8 @@ pub fn classify(reply: &Reply, now: Timestamp) -> Classified {
     let code = xml.as_ref().and_then(|xml| xml.word("Code"));
     Classified {
         answer: match &code {
-            Some(code) => refusal(reply, code, now),
-            None => no_code(reply),
+            Some(code) => left_alone(reply, refusal(reply, code, now)),
+            None => left_alone(reply, no_code(reply)),
         },
         call_code: code.unwrap_or_else(|| call_code_of(reply)),
         message: xml.as_ref().and_then(|xml| envelope::message(&xml.element("Message")?)),
@@ -166,9 +168,8 @@ fn refusal(reply: &Reply, code: &str, now: Timestamp) -> Answer {
             .is_some_and(|start| start.eq_ignore_ascii_case(name))
     };
     let is = |names: &[&str]| names.iter().any(|name| is_or_below(code, name));
-    let retry_after = reply.retry_after;
-    if starts("Throttling") || retry_after.is_some() {
-        Answer::Throttled { retry_after }
+    if starts("Throttling") {
+        throttled(reply, None)
     } else if is(&["ProcessNotCompleted"]) {
         Answer::NotCompleted
     } else if is(&["TransactionIdInvalid"]) {
@@ -182,7 +183,7 @@ fn refusal(reply: &Reply, code: &str, now: Timestamp) -> Answer {
     } else if is(&["SignatureNonceUsed"]) {
         Answer::Faulty(FaultyReply::NonceUsed)
     } else if reply.http_status == 429 {
-        Answer::Throttled { retry_after }
+        throttled(reply, None)
     } else if reply.http_status >= 500 || is(&["InternalError", "ServiceUnavailable"]) {
         Answer::Faulty(FaultyReply::Server)
     } else {
@@ -190,11 +191,25 @@ fn refusal(reply: &Reply, code: &str, now: Timestamp) -> Answer {
     }
 }
 
+fn throttled(reply: &Reply, refused: Option<Box<Answer>>) -> Answer {
+    Answer::Throttled {
+        retry_after: reply.retry_after,
+        refused,
+    }
+}
+
+/// An answer with which the vendor wants to be left alone for a while, whatever else it says.
+fn left_alone(reply: &Reply, answer: Answer) -> Answer {
+    match answer {
+        Answer::Throttled { .. } => answer,
+        _ if reply.retry_after.is_some() => throttled(reply, Some(Box::new(answer))),
+        _ => answer,
+    }
+}
+
 fn no_code(reply: &Reply) -> Answer {
-    let retry_after = reply.retry_after;
     match reply.http_status {
-        429 => Answer::Throttled { retry_after },
-        _ if retry_after.is_some() => Answer::Throttled { retry_after },
+        429 => throttled(reply, None),
         500.. => Answer::Faulty(FaultyReply::Server),
         _ => Answer::Faulty(FaultyReply::Unreadable),
     }

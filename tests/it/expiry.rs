@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::common::vendor::{Vendor, error, verdict};
+use crate::common::vendor::{Vendor, error, throttled, verdict};
 use crate::common::{EXPIRED, Idvault};
 
 /// Verified so that it expires between the two nights.
@@ -256,7 +256,8 @@ fn a_region_that_was_reached_has_nothing_to_do_with_the_outage_of_another() {
     for number in 0..60 {
         writeln!(rows, "down{number:02},mars-1,{LAST_DAY}").unwrap();
     }
-    // Its turn does not come: all calls wait for the other region.
+    // It is told to wait for longer than the run lasts.
+    vendor.script("waiting", [throttled(403, "Throttling.Api", 60_000)]);
     rows.push_str("waiting,,2026-10-25T10:00:00Z\n");
     idvault.write("pending.csv", rows);
     let run = [

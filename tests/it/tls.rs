@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::common::server::{Answer, serve};
 use crate::common::tls::{Authority, Heard, Identity, proxy_as, serve_tls, vendor_as};
-use crate::common::vendor::{Vendor, verdict};
+use crate::common::vendor::{Vendor, error, verdict};
 use crate::common::{FRESH, Idvault, KEY_ID, NOW};
 
 /// The years in which a good certificate is valid.
@@ -94,23 +94,30 @@ fn calls_that_wait_for_their_connection_keep_others_from_passing() {
     let rate = CALLS_PER_SECOND.to_string();
     let authority = Authority::new("trusted");
     let (vendor, heard) = vendor_as(authority.signs("localhost", GOOD));
-    vendor.otherwise(verdict("Y", "200"));
-    let idvault = trusting(&authority, CALLS_PER_SECOND * 2);
+    // Each call has a connection of its own.
+    vendor.otherwise(verdict("Y", "200").header("connection", "close"));
+    let idvault = trusting(&authority, CALLS_PER_SECOND * 8);
     idvault.write(
         "idvault.toml",
         "[tls]\nca_file = 'ca.pem'\n[timeouts]\nconnect = '60s'\n",
     );
-    let held = heard.hold_handshakes();
     std::thread::scope(|scope| {
         let night = scope.spawn(|| idvault.run(&vendor, &["--qps", &rate]).exits(0));
-        let start = Instant::now();
-        while heard.connections() < CALLS_PER_SECOND && start.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let wait_until = |so: &dyn Fn() -> bool| {
+            let start = Instant::now();
+            while !so() && start.elapsed() < Duration::from_secs(30) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        // The first call goes alone.
+        wait_until(&|| !vendor.calls().is_empty());
+        let held = heard.hold_handshakes();
+        let waiting = || heard.connections() - vendor.calls().len();
+        wait_until(&|| waiting() >= CALLS_PER_SECOND);
         std::thread::sleep(Duration::from_millis(1_500));
-        assert_eq!(heard.connections(), CALLS_PER_SECOND);
+        assert_eq!(waiting(), CALLS_PER_SECOND);
         drop(held);
-        night.join().unwrap().says("10 published");
+        night.join().unwrap().says("40 published");
     });
 }
 
@@ -157,6 +164,30 @@ fn a_proxy_that_looks_into_tls_gets_nothing_unless_its_ca_is_trusted() {
             assert_eq!(idvault.row("t000").attempts, 0);
         }
     }
+}
+
+/// The vendor is asked through a proxy that stands in its place, so that no address of it is on this machine.
+#[test]
+fn a_time_far_ahead_loses_nothing_where_the_vendor_itself_is_asked() {
+    let trusted = Authority::new("trusted");
+    let (vendor, _) = proxy_as(trusted.signs("vendor.invalid", GOOD));
+    let mut idvault = trusting(&trusted, 1);
+    idvault.env("HTTPS_PROXY", &vendor.url);
+    vendor.script("open", [error(404, "ProcessNotCompleted")]);
+    vendor.script("unknown", [error(400, "TransactionIdInvalid")]);
+    vendor.script("good", [verdict("Y", "200")]);
+    let run = |ids: &str, now: &str| {
+        idvault.write("pending.csv", format!("transaction_id\n{ids}"));
+        let endpoint = "https://vendor.invalid";
+        idvault.execute(&["run", "--pending", "pending.csv", "--now", now, "--endpoint", endpoint])
+    };
+    let ended = run("open\nunknown\n", "2099-01-01T00:00:00Z").exits(4);
+    ended.says("--now is ahead of this machine's clock");
+    assert!(idvault.row("open").next_due_at < "2098-01-01T00:00:00Z".parse().unwrap());
+    run("good\n", "2099-06-01T00:00:00Z").exits(4);
+    assert_eq!(idvault.row("good").state, "archived");
+    assert_eq!(idvault.row("open").state, "pending");
+    assert_eq!(idvault.row("unknown").state, "quarantined");
 }
 
 #[test]

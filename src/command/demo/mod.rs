@@ -22,7 +22,7 @@ use super::output::stdout;
 use super::run::prepare;
 use super::{CommandError, Context};
 use crate::cli::{DemoArgs, Global, RunArgs};
-use crate::config::{ConfigFile, Qps};
+use crate::config::{ConfigFile, Pauses, Qps};
 use crate::exit::Exit;
 use crate::files::{self, FileError};
 use crate::intake::made_up::{Row, write_csv, write_sqlite};
@@ -119,6 +119,8 @@ impl Demo {
             pending: sources.iter().map(|path| path.display().to_string()).collect(),
             qps: Some(Qps::Unlimited),
             sandbox: true,
+            // One pass: a demo takes seconds.
+            pauses: Some(Pauses(Vec::new())),
             ..RunArgs::default()
         };
         let global = Global {

@@ -41,22 +41,22 @@ impl Pattern {
     /// The seconds at which requests were sent, in order.
     fn requests(&self, seconds: f64, random: &mut fastrand::Rng) -> Vec<f64> {
         let start = Instant::now();
-        let mut lane = Lane::new(self.qps, start);
+        let mut state = LimiterState::new(self.qps, start);
         let (mut now, mut sent, mut unsent) = (0.0, Vec::new(), Vec::new());
         let mut answers: Vec<(f64, Admitted, bool)> = Vec::new();
         while now < seconds {
             answers.retain(|(came, attempt, throttled)| {
                 if *came <= now {
-                    tell(&mut lane, *attempt, *throttled, None, at(start, now));
+                    tell(&mut state, *attempt, *throttled, None, at(start, now));
                 }
                 *came > now
             });
             unsent.sort_by(|a: &(f64, u64), b| b.0.total_cmp(&a.0));
             while let Some((goes, number)) = unsent.pop_if(|(goes, _)| *goes <= now) {
-                lane.sent(number, at(start, goes));
+                state.sent(number, at(start, goes));
                 sent.push(goes);
             }
-            match lane.try_admit(at(start, now)) {
+            match state.try_admit(at(start, now)) {
                 Ok(attempt) => {
                     let waits = if random.f64() < self.unsent.0 {
                         self.unsent.1

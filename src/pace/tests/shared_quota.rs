@@ -74,15 +74,15 @@ impl Vendor {
     /// Our own calls over `seconds`, for which there is always work: when each came, and whether it was throttled.
     fn asked_at(&mut self, qps: f64, seconds: f64, random: &mut fastrand::Rng) -> Vec<(f64, bool)> {
         let start = Instant::now();
-        let mut lane = Lane::new(qps, start);
+        let mut state = LimiterState::new(qps, start);
         let (mut now, mut calls) = (0.0, Vec::new());
         let mut answers: Vec<(f64, Admitted, bool)> = Vec::new();
         while now < seconds {
             answers.sort_by(|a, b| b.0.total_cmp(&a.0));
             while let Some((came, attempt, throttled)) = answers.pop_if(|answer| answer.0 <= now) {
-                tell(&mut lane, attempt, throttled, None, at(start, came));
+                tell(&mut state, attempt, throttled, None, at(start, came));
             }
-            match send(&mut lane, at(start, now)) {
+            match send(&mut state, at(start, now)) {
                 Ok(attempt) => {
                     let throttled = !self.arrives(now + random.f64() * 0.001);
                     calls.push((now, throttled));

@@ -220,13 +220,7 @@ fn pace(paces: &[PaceUse]) -> Section {
         title: "Quota use",
         ..Section::default()
     };
-    let columns = [
-        "product",
-        "#set pace, 1/s",
-        "#busiest second",
-        "#attempts",
-        "#throttled",
-    ];
+    let columns = ["region", "#set pace, 1/s", "#busiest second", "#attempts", "#throttled"];
     let mut table = Table::new("Pace", columns);
     for used in paces {
         let load = &used.load;
@@ -299,22 +293,33 @@ fn pace_table(used: &PaceUse) -> Table {
 }
 
 fn forecast(forecast: &BacklogForecast) -> Section {
-    let columns = ["product", "#due", "#past expiry", "#expire first", "#time needed"];
+    let columns = [
+        "region",
+        "product",
+        "#due",
+        "#past expiry",
+        "#expire first",
+        "#time needed",
+    ];
     let mut table = Table::new("What is due now, at the set pace", columns);
-    for (product_code, product) in forecast.products.iter().take(MOST_NAMED) {
+    let queues = || {
+        let regions = forecast.regions.iter();
+        regions.flat_map(|(region, products)| products.iter().map(move |(product, due)| (region, product, due)))
+    };
+    for (region, product_code, due) in queues().take(MOST_NAMED) {
         table.row([
+            region.clone(),
             product_code.clone(),
-            grouped(product.due),
-            grouped(product.overdue),
-            grouped(product.expire_first),
-            seconds(product.seconds),
+            grouped(due.due),
+            grouped(due.overdue),
+            grouped(due.expire_first),
+            seconds(due.seconds),
         ]);
     }
     let texts = vec![crate::report::summary::forecast(forecast)];
-    let tables = if forecast.products.is_empty() {
-        Vec::new()
-    } else {
-        vec![table.cut(MOST_NAMED, forecast.products.len() as u64, "summary.json")]
+    let tables = match queues().count() {
+        0 => Vec::new(),
+        count => vec![table.cut(MOST_NAMED, count as u64, "summary.json")],
     };
     Section {
         id: "forecast",

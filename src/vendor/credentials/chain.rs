@@ -11,6 +11,7 @@ use super::files::{self, Keys, Looked};
 use super::{Credentials, CredentialsError, CredentialsSource, metadata};
 use crate::error_chain;
 use crate::host::Host;
+use crate::vendor::client::DEFAULT_ATTEMPT_TIMEOUT;
 use crate::vendor::transport::CaBundle;
 
 pub(super) const ACCESS_KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
@@ -29,10 +30,6 @@ const CREDENTIALS_URI: &str = "ALIBABA_CLOUD_CREDENTIALS_URI";
 const REFRESH_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 /// After a renewal that failed while the old ones are valid, the next try waits this long.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
-/// Attempts that were under way when credentials were renewed still report the old ones as expired. Within this time
-/// (that of the longest attempt) such a report is answered by the renewal that was, be it in vain.
-const REFRESH_SHARED: Duration = Duration::from_secs(30);
-
 /// What can be set of the chain.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialsSettings {
@@ -40,6 +37,8 @@ pub struct CredentialsSettings {
     pub metadata_url: Option<String>,
     /// CAs that are trusted beside the machine's, where the credentials URI is asked over TLS.
     pub more_cas: CaBundle,
+    /// How long an attempt takes at most; `None`: [`DEFAULT_ATTEMPT_TIMEOUT`].
+    pub attempt_timeout: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -55,6 +54,9 @@ struct Resolver {
     /// The configuration names the metadata service.
     is_configured: bool,
     more_cas: CaBundle,
+    /// Attempts that were under way when credentials were renewed still report the old ones as expired. Within this time, that of
+    /// the longest attempt, such a report is answered by the renewal that was, be it in vain.
+    renewal_holds: Duration,
 }
 
 /// Finds credentials, keeps them, renews temporary ones when they are within five minutes of their expiry. One renewal
@@ -87,7 +89,11 @@ impl std::fmt::Debug for CredentialsChain {
 impl CredentialsChain {
     /// A chain over the machine's environment, files and metadata service. It looks only when it is first asked.
     pub fn new(host: Host, settings: CredentialsSettings) -> Result<Self, CredentialsError> {
-        let CredentialsSettings { metadata_url, more_cas } = settings;
+        let CredentialsSettings {
+            metadata_url,
+            more_cas,
+            attempt_timeout,
+        } = settings;
         let is_configured = metadata_url.is_some();
         let metadata_url = metadata_url.unwrap_or_else(|| metadata::METADATA_URL.to_owned());
         let metadata_url = metadata::checked_url("the metadata service's URL", &metadata_url, false)?;
@@ -97,6 +103,7 @@ impl CredentialsChain {
                 metadata_url,
                 is_configured,
                 more_cas,
+                renewal_holds: attempt_timeout.unwrap_or(DEFAULT_ATTEMPT_TIMEOUT),
             }),
             found: Mutex::new(None),
             renewal: tokio::sync::Mutex::default(),
@@ -132,7 +139,7 @@ impl CredentialsChain {
         };
         let mut renewal = self.renewal.lock().await;
         if let Some((at, newer)) = renewal.asked
-            && at.elapsed() < REFRESH_SHARED
+            && at.elapsed() < resolver.renewal_holds
         {
             return Ok(newer);
         }

@@ -73,6 +73,11 @@ impl Machine {
     }
 
     fn chain(&self) -> CredentialsChain {
+        self.chain_for(None)
+    }
+
+    /// For attempts that take so long at most.
+    fn chain_for(&self, attempt_timeout: Option<Duration>) -> CredentialsChain {
         let host = Host {
             env: self.secrets(),
             clock: self.clock.clone(),
@@ -84,6 +89,7 @@ impl Machine {
             host,
             CredentialsSettings {
                 metadata_url,
+                attempt_timeout,
                 ..CredentialsSettings::default()
             },
         )
@@ -353,17 +359,24 @@ async fn an_expired_token_is_renewed_once_for_all_who_ask() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_are_read_again_after_an_expired_token() {
-    let machine = cli().set("ALIBABA_CLOUD_PROFILE", "sts");
-    let chain = machine.chain();
+async fn files_are_read_again_after_an_expired_token_once_for_all_attempts_under_way() {
+    for (attempt_timeout, seconds) in [(None, 30), (Some(Duration::from_mins(2)), 120)] {
+        let machine = cli().set("ALIBABA_CLOUD_PROFILE", "sts");
+        read_again(machine, attempt_timeout, seconds).await;
+    }
+}
+
+async fn read_again(machine: Machine, attempt_timeout: Option<Duration>, seconds: u64) {
+    let chain = machine.chain_for(attempt_timeout);
     chain.get().await.unwrap();
     assert!(!chain.refresh().await.unwrap());
     let _machine = machine.file(".aliyun/config.json", &CLI.replace("SECRET3", "SECRET9"));
+    tokio::time::advance(Duration::from_secs(seconds - 1)).await;
     assert!(
         !chain.refresh().await.unwrap(),
         "it was asked for all who were under way"
     );
-    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
     assert!(chain.refresh().await.unwrap());
     let found = chain.get().await.unwrap();
     assert_eq!(found.security_token().unwrap().expose_secret(), "SECRET9");

@@ -89,6 +89,11 @@ fn result_may_be_a_string_and_keys_of_any_case() {
     );
 }
 
+fn throttled(retry_after: Option<Duration>, refused: Option<Answer>) -> Answer {
+    let refused = refused.map(Box::new);
+    Answer::Throttled { retry_after, refused }
+}
+
 #[test]
 fn each_row_of_the_table_of_answers() {
     assert_eq!(code(404, "ProcessNotCompleted"), Answer::NotCompleted);
@@ -98,13 +103,10 @@ fn each_row_of_the_table_of_answers() {
         (429, "Throttling"),
         (200, "throttling.x"),
     ] {
-        assert_eq!(code(status, word), Answer::Throttled { retry_after: None });
+        assert_eq!(code(status, word), throttled(None, None));
     }
-    assert_eq!(answer(429, ""), Answer::Throttled { retry_after: None });
-    assert_eq!(
-        answer(429, "<html>slow down</html>"),
-        Answer::Throttled { retry_after: None }
-    );
+    assert_eq!(answer(429, ""), throttled(None, None));
+    assert_eq!(answer(429, "<html>slow down</html>"), throttled(None, None));
     for (status, word) in [
         (500, "InternalError"),
         (503, "ServiceUnavailable"),
@@ -138,11 +140,12 @@ fn a_retry_after_is_throttling_unless_the_call_worked() {
         reply.retry_after = wait;
         classify(&reply, NOW.parse().unwrap()).answer
     };
-    assert_eq!(with(""), Answer::Throttled { retry_after: wait });
-    assert_eq!(
-        with(r#"{"Code":"ServiceUnavailable"}"#),
-        Answer::Throttled { retry_after: wait }
-    );
+    let server = Some(Answer::Faulty(FaultyReply::Server));
+    assert_eq!(with(""), throttled(wait, server.clone()));
+    assert_eq!(with(r#"{"Code":"ServiceUnavailable"}"#), throttled(wait, server));
+    let unknown = with(r#"{"Code":"TransactionIdInvalid"}"#);
+    assert_eq!(unknown, throttled(wait, Some(Answer::InvalidTransaction)));
+    assert_eq!(with(r#"{"Code":"Throttling.Api"}"#), throttled(wait, None));
     let good = r#"{"Code":"Success","Result":{"Passed":"Y","SubCode":"200"}}"#;
     assert_eq!(with(good), finally(true, "200"));
 }
@@ -190,7 +193,7 @@ fn errors_in_xml() {
     let xml = "<?xml version='1.0'?>\n<Error><RequestId>R1</RequestId><HostId>h</HostId>\
                <Code>Throttling.Api</Code><Message><![CDATA[too fast]]></Message></Error>";
     let found = classified(403, xml);
-    assert_eq!(found.answer, Answer::Throttled { retry_after: None });
+    assert_eq!(found.answer, throttled(None, None));
     assert_eq!(found.message.as_deref(), Some("too fast"));
     assert_eq!(found.call_code, "Throttling.Api");
     let plain = classified(403, &xml.replace("<![CDATA[too fast]]>", "5 &lt; 6 &amp;amp; 7"));

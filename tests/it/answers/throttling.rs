@@ -137,3 +137,67 @@ fn a_product_that_is_throttled_holds_up_no_other() {
     assert_eq!(idvault.archived().len(), others.len());
     assert_eq!(idvault.row("t1").attempts, 0, "a throttled attempt is not charged");
 }
+
+/// The code is no throttling: the wish to be left alone is granted a few times, and then the refusal stands.
+#[test]
+fn a_refusal_that_always_asks_for_a_wait_is_taken_at_its_word() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.script("t1", vec![throttled(400, "TransactionIdInvalid", 50); 4]);
+    vendor.script("t2", [verdict("Y", "200")]);
+    idvault.pending(&[("t1", FRESH), ("t2", FRESH)]);
+    idvault.run(&vendor, &[]).exits(4);
+    assert_eq!(vendor.calls_for("t1").len(), 4);
+    let row = idvault.row("t1");
+    assert_eq!((row.state.as_str(), row.attempts), ("quarantined", 1));
+    assert_eq!(idvault.row("t2").state, "archived");
+}
+
+/// One id is throttled whenever it is asked for, among forty that are not: it is left for later, and charged for nothing.
+#[test]
+fn an_id_that_is_throttled_alone_does_not_keep_the_run_up() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    vendor.always("t00", error(403, "Throttling.User"));
+    let ids: Vec<String> = (0..60).map(|number| format!("t{number:02}")).collect();
+    for id in &ids[1..] {
+        vendor.script(id, [verdict("Y", "200")]);
+    }
+    idvault.pending(&ids.iter().map(|id| (id.as_str(), FRESH)).collect::<Vec<_>>());
+    idvault.write("idvault.toml", "[retry]\npatience = '5s'\n");
+    let ended = idvault.run(&vendor, &["--qps", "50", "--concurrency", "2"]).exits(4);
+    assert_eq!(idvault.archived().len(), 59);
+    let row = idvault.row("t00");
+    assert_eq!((row.state.as_str(), row.attempts), ("pending", 0));
+    assert!(vendor.calls_for("t00").len() <= 60, "{}", ended.stderr);
+}
+
+/// One rate for everything, and a product that is throttled whenever it is asked for.
+#[test]
+fn with_one_rate_a_product_that_is_always_throttled_starves_no_other() {
+    let (idvault, vendor) = (Idvault::new(), Vendor::start());
+    let mut rows = "transaction_id,product_code,verified_at\n".to_owned();
+    for number in 0..300 {
+        let id = format!("good{number:03}");
+        vendor.script(&id, [verdict("Y", "200")]);
+        rows += &format!("{id},eKYC,{FRESH}\n");
+    }
+    for number in 0..30 {
+        rows += &format!("bad{number:02},FACE_LIVENESS,2026-11-01T10:00:00Z\n");
+    }
+    vendor.otherwise(throttled(403, "Throttling.Api", 1_000));
+    idvault.write("pending.csv", rows);
+    idvault.write("idvault.toml", "[retry]\npatience = '8s'\n");
+    let args = ["--qps", "50", "--concurrency", "16"];
+    idvault
+        .run(&vendor, &args)
+        .exits(4)
+        .says("only throttled answers for 8s");
+    assert_eq!(idvault.archived().len(), 300);
+    // Alone the 300 take 6 s: the throttled product was still at it when the last of them came.
+    let calls = vendor.calls();
+    let last_good = calls.iter().rposition(|call| call.transaction_id.starts_with("good"));
+    let bad_before = calls[..last_good.unwrap()]
+        .iter()
+        .filter(|call| call.transaction_id.starts_with("bad"));
+    assert!(bad_before.count() < 40, "they were asked as told");
+    assert!(calls.last().unwrap().transaction_id.starts_with("bad"));
+}

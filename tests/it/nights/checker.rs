@@ -9,9 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Place, ids_of};
 
 /// The reports of every run.
-pub(super) const REPORTS: [&str; 6] = [
+pub(super) const REPORTS: [&str; 7] = [
     "billing.csv",
     "expiry.csv",
+    "left.csv",
     "quarantine.csv",
     "rejected.csv",
     "report.html",

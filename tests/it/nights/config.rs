@@ -44,8 +44,8 @@ fn dry_run(config: &str, env: &[(&str, &str)], args: &[&str]) -> serde_json::Val
 fn the_pace_is_the_command_lines_then_the_environments_then_the_files_then_the_quota_tables() {
     let (file, env) = ("pending = ['hundred.csv']\nqps = 10", [("IDVAULT_QPS", "20")]);
     for (config, env, args, seconds) in [
-        // 80 % of 50 calls per second.
-        ("pending = ['hundred.csv']", &[][..], &[][..], 2.5),
+        // 80 % of the region's 10 calls per second.
+        ("pending = ['hundred.csv']", &[][..], &[][..], 12.5),
         (file, &[][..], &[][..], 10.0),
         (file, &env[..], &[][..], 5.0),
         (file, &env[..], &["--qps", "50"][..], 2.0),

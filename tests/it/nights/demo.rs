@@ -72,7 +72,8 @@ fn a_bad_demo_has_a_loss_a_quarantine_and_an_outage_and_explains_each() {
     );
     assert!(said.contains("outage"), "{said}");
     let summary: serde_json::Value = serde_json::from_str(&report("summary.json")).unwrap();
-    assert!(summary["fetch"]["retries"].as_u64().unwrap() >= 20, "{summary}");
+    // Nineteen attempts of a queue fail before the next one makes it an outage.
+    assert!(summary["fetch"]["retries"].as_u64().unwrap() >= 19, "{summary}");
     assert_eq!(summary["fetch"]["left"], 0);
 }
 

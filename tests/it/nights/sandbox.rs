@@ -175,3 +175,42 @@ fn a_clock_that_is_twenty_minutes_off_costs_no_more_calls_than_are_in_flight() {
     let mut night = place.night_of(&vendor, &["--pending", &source]);
     Ended::of(night.output().unwrap()).expect(0);
 }
+
+/// The region grants 3 calls a second, and 2 of them to one of its products.
+#[test]
+fn a_sandbox_of_a_region_keeps_its_limit_and_those_of_its_products() {
+    const LIMITS: &str = "[quotas.products]\neKYC = 2\n";
+    let place = Place::new();
+    place.write("idvault.toml", LIMITS);
+    let args = [
+        "sandbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--all-final",
+        "--region",
+        "ap-southeast-3",
+    ];
+    let (sandbox, _said, url, credentials) = started(&place, &args);
+    place.write(
+        "idvault.toml",
+        format!("{LIMITS}[endpoints]\nap-southeast-3 = '{url}'\n"),
+    );
+    let night = |ids: std::ops::Range<u32>, args: &[&str]| {
+        let rows = ids.map(|number| {
+            let product = ["FACE_LIVENESS", "eKYC"][number as usize % 2];
+            format!("{product}-{number},{product},ap-southeast-3,2026-11-20T10:00:00Z\n")
+        });
+        let header = "transaction_id,product_code,region,verified_at\n".to_owned();
+        let source = place.write("pending.csv", header + &rows.collect::<String>());
+        let mut command = place.command(&[&["run", "--pending", &source], args].concat());
+        Ended::of(command.envs(credentials.clone()).output().unwrap()).expect(0);
+        place.summary()["fetch"]["throttled"].as_u64().unwrap()
+    };
+    assert_eq!(night(0..10, &[]), 0, "eight tenths of each limit are kept to");
+    assert!(
+        night(10..16, &["--qps", "100"]) > 0,
+        "more than is granted is throttled"
+    );
+    assert_eq!(place.archived("verifications").len(), 16);
+    sandbox.terminate();
+}

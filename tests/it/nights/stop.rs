@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use idvault::sandbox::Mix;
@@ -15,6 +17,8 @@ use idvault::sandbox::Mix;
 use super::checker::REPORTS;
 use super::disk::HeldClock;
 use super::{Ended, Place, Running, Vendor, files_below, made_up, wait_until};
+use crate::common::server::{Answer, Manner, serve};
+use crate::common::vendor::error;
 
 /// As it is seen from outside, where the machine may be busy with other work. That a run ended by itself, which its exit code
 /// tells, says that it was not cut off.
@@ -25,13 +29,23 @@ const NEVER: Duration = Duration::from_mins(1);
 
 #[test]
 fn calls_that_hang_and_a_reader_of_the_ledger_do_not_hold_the_end_up() {
-    let vendor = Vendor::start(Mix::AllFinal, NEVER);
-    for (args, signal) in [(&["--concurrency", "8"][..], true), (&["--time-limit", "1s"], false)] {
+    for (args, signal) in [(&["--concurrency", "8"][..], true), (&["--time-limit", "2s"], false)] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        // The first call goes alone, and the others wait for its answer.
+        let url = serve(move |_| match counted.fetch_add(1, Ordering::Relaxed) {
+            0 => error(404, "ProcessNotCompleted"),
+            _ => Answer::none(Manner::Hang),
+        });
         let place = Place::new();
         let source = place.write("pending.csv", made_up(100, 3, "FACE_LIVENESS"));
-        let calls = vendor.counts().calls;
-        let run = Running::start(place.night_of(&vendor, args).args(["--pending", &source]));
-        wait_until("calls are in flight", || vendor.counts().calls >= calls + 8);
+        let mut command = place.command(&["run", "--endpoint", &url, "--qps", "unlimited", "--pending", &source]);
+        command
+            .args(args)
+            .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id")
+            .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret");
+        let run = Running::start(&mut command);
+        wait_until("calls are in flight", || calls.load(Ordering::Relaxed) >= 8);
         let reader = place.ledger();
         reader.execute_batch("BEGIN; SELECT count(*) FROM runs").unwrap();
         let told = Instant::now();
@@ -268,9 +282,9 @@ fn reports_that_take_too_long_are_left_to_the_next_run() {
     let clock = HeldClock::new();
     let mut night = place.night_of(&vendor, &["--concurrency", "8"]);
     let run = Running::start(clock.under(night.args(["--pending", &source])));
-    wait_until("calls are in flight", || vendor.counts().calls >= 8);
+    wait_until("the first call is in flight", || vendor.counts().calls >= 1);
     let ended = stopped_for(Duration::from_millis(8_001), &clock, run);
-    let missing = "expiry.csv, quarantine.csv, report.html are missing";
+    let missing = "expiry.csv, quarantine.csv, left.csv, report.html are missing";
     assert!(ended.stderr.contains(missing), "{}", ended.stderr);
     assert_eq!(reports(&place), ["billing.csv", "rejected.csv", "summary.json"]);
     let summary = place.summary();

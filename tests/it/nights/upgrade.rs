@@ -136,8 +136,13 @@ fn an_archive_of_schema_1_is_used_as_it_is_and_upgraded_when_asked_for() {
     );
     assert_upgraded(&place, &mixed, "with a night of today");
     let changes = files_below(&place.data().join("archive/_changes"));
-    let upgrades = changes.iter().filter(|path| fs::read_to_string(path).unwrap().contains("\"upgrade\""));
-    assert!(upgrades.count() > 2, "each file that was written anew is in the history");
+    let upgrades = changes
+        .iter()
+        .filter(|path| fs::read_to_string(path).unwrap().contains("\"upgrade\""));
+    assert!(
+        upgrades.count() > 2,
+        "each file that was written anew is in the history"
+    );
     let now_billed = place.idvault(&billing).expect(0).stdout;
     assert!(billed.lines().all(|line| now_billed.contains(line)), "{now_billed}");
     assert_eq!(
