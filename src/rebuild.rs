@@ -6,9 +6,11 @@
 //!
 //! All is one commit of SQLite's. A rebuild that is cut off leaves the ledger as it was before, and can be done again.
 //!
+//! - `plan`: what becomes of each file
 //! - [`rebuild`]: does it; [`Rebuilt`]: what came of it; [`RebuildError`]: why it can't be done
 
-use std::collections::{BTreeMap, BTreeSet};
+mod plan;
+
 use std::fs;
 use std::path::Path;
 
@@ -19,7 +21,6 @@ use crate::archive::{Archive, ArchiveError, Columns, Dataset, StoredRow};
 use crate::closing::Record;
 use crate::files::FileError;
 use crate::history::{HistoryError, Told};
-use crate::inventory::OnDisk;
 use crate::ledger::{
     Account, AnsweredBy, ArchivedRow, Change, ChangeKind, ChangeRecord, ClosedMonth, IntegrityKey, Ledger, LedgerError,
     ManifestFile, NewFile, Rebuilding, StoredChange, Tally,
@@ -28,6 +29,7 @@ use crate::open_records::{self, OpenRecordsError};
 use crate::record::sha256_hex;
 use crate::tally::Counted;
 use crate::{error_chain, history};
+use plan::Plan;
 
 /// Why a ledger can't be rebuilt.
 #[derive(Debug, thiserror::Error)]
@@ -225,66 +227,6 @@ impl Chain {
             name: text("account"),
             endpoints: serde_json::from_value(endpoints).unwrap_or_default(),
         };
-    }
-}
-
-/// What is to become of each file.
-#[derive(Debug, Default)]
-struct Plan {
-    /// To be taken into the manifest.
-    add: Vec<ManifestFile>,
-    /// To be taken out of it.
-    drop: Vec<ManifestFile>,
-    /// Named by the history, and not there as they should be.
-    missing: Vec<ManifestFile>,
-    /// There, and named by no record.
-    unnamed: Vec<String>,
-}
-
-impl Plan {
-    fn of(task: &Rebuild<'_>, chain: &Chain, rebuilt: &mut Rebuilt) -> Result<Self, RebuildError> {
-        let archive = task.archive;
-        let found = OnDisk::list(archive)?.files.into_values();
-        let mut there: BTreeSet<String> = found
-            .filter(|file| file.regular)
-            .map(|file| file.relative_path)
-            .collect();
-        let known = task.ledger.manifest()?;
-        let mut known: BTreeMap<String, ManifestFile> =
-            known.into_iter().map(|file| (file.path.clone(), file)).collect();
-        let mut plan = Self::default();
-        for file in chain.told.files().cloned() {
-            let is_there = there.remove(&file.path);
-            let before = known.remove(&file.path);
-            let is_known = before.as_ref() == Some(&file);
-            if let Some(what) = fault(archive, &file, is_there)? {
-                rebuilt.faults.push(format!("archive/{} {what}", file.path));
-                plan.drop.extend(before);
-                plan.missing.push(file);
-            } else if !is_known {
-                plan.drop.extend(before);
-                plan.add.push(file);
-            }
-        }
-        plan.drop.extend(known.into_values());
-        // Faces after the verifications that they belong to.
-        plan.unnamed = there.into_iter().filter(|path| path.ends_with(".parquet")).collect();
-        plan.unnamed
-            .sort_by_key(|path| !path.starts_with(Dataset::Verifications.as_str()));
-        Ok(plan)
-    }
-}
-
-/// Why a file of the history can't be taken.
-fn fault(archive: &Archive, file: &ManifestFile, is_there: bool) -> Result<Option<String>, RebuildError> {
-    if !is_there {
-        return Ok(Some("is missing".to_owned()));
-    }
-    match archive.check(&file.path) {
-        Ok(found) if (found.bytes, &found.sha256) == (file.bytes, &file.sha256) => Ok(None),
-        Ok(_) => Ok(Some("has other bytes than were published".to_owned())),
-        Err(error @ ArchiveError::File(_)) => Ok(Some(format!("can't be read: {}", error_chain(&error)))),
-        Err(error) => Err(error.into()),
     }
 }
 

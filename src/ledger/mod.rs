@@ -13,6 +13,7 @@
 
 mod account;
 mod admit;
+mod change_record;
 mod changes;
 mod closed;
 mod compact;
@@ -44,9 +45,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, named_params};
 
 pub use account::Account;
 pub use admit::{Admission, Admitted, Defaults};
-pub use changes::{
-    Author, By, CHANGE_VERSION, Change, ChangeKind, ChangeRecord, IntegrityKey, Signature, StoredChange,
-};
+pub use change_record::{By, CHANGE_VERSION, ChangeKind, ChangeRecord, IntegrityKey, Signature, StoredChange};
+pub use changes::{Author, Change};
 pub use closed::ClosedMonth;
 pub use compact::Replacement;
 pub use error::LedgerError;

@@ -10,7 +10,8 @@ use jiff::civil::DateTime;
 use rusqlite::{OptionalExtension as _, Transaction, named_params};
 use serde::{Deserialize, Serialize};
 
-use super::changes::{self, Change, StoredChange};
+use super::change_record::StoredChange;
+use super::changes::{self, Change};
 use super::publish::stage;
 use super::{Account, AnsweredBy, Author, ClosedMonth, Ledger, LedgerError, NewFile, Tally};
 use crate::record::{MerchantBizId, TransactionId};
