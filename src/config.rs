@@ -26,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::day::BillingZone;
 use crate::error_chain;
 use crate::fetch::{CONCURRENCY, FetchSettings, Limits, PATIENCE, PAUSES, QUARANTINE_AFTER_RUNS};
-use crate::intake::{IntakeSettings, SILENCE};
+use crate::intake::{IntakeSettings, MAX_ROWS, MIN_ROWS, SILENCE, SourceLimits};
 use crate::ledger::{Account, Defaults, IntegrityKey};
 use crate::pricing::Pricing;
 use crate::quota::SetPace;
@@ -57,6 +57,12 @@ pub const QUOTA_SHARE: f64 = 0.8;
 
 /// From one run to the next, for the forecast of what the next run can still reach.
 pub const RUN_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long the pending sources are read, where neither that nor the run's time limit is set.
+const INTAKE_TIME_LIMIT: Duration = Duration::from_mins(30);
+
+/// Of a run's time limit the sources have one of so many parts.
+const INTAKE_PART: u32 = 4;
 
 /// What a source's silence can be set to: shorter a busy disk is taken for silent, longer the night would be over.
 const SILENCES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
@@ -136,6 +142,8 @@ pub struct Settings {
     pub pending: Vec<String>,
     /// How they are read.
     pub intake: IntakeSettings,
+    /// What each of them must give.
+    pub source_limits: SourceLimits,
     /// What is taken for a row that does not say.
     pub defaults: Defaults,
     /// Where each region is asked.
@@ -202,6 +210,8 @@ impl Settings {
         } else {
             over.pending
         };
+        let time_limit = over.time_limit.or(file.time_limit).map(HumanDuration::std);
+        let run_interval = file.run_interval.map_or(RUN_INTERVAL, |interval| interval.0);
         Ok(Self {
             data_dir: over
                 .data_dir
@@ -217,13 +227,22 @@ impl Settings {
                 silence: silence(file.intake.silence)?,
                 ..IntakeSettings::default()
             },
+            source_limits: SourceLimits {
+                min_rows: file.intake.min_rows.unwrap_or(MIN_ROWS),
+                max_age: file.intake.max_age.map(|age| age.0),
+                max_rows: file.intake.max_rows.unwrap_or(MAX_ROWS),
+                time_limit: match file.intake.time_limit {
+                    Some(limit) => limit.std(),
+                    None => time_limit.map_or(INTAKE_TIME_LIMIT, |limit| limit / INTAKE_PART),
+                },
+            },
             defaults: defaults(&file.intake.defaults, &endpoints)?,
             endpoints,
             account: file.account.filter(|name| !name.is_empty()),
             integrity_key_file: file.integrity.key_file,
             pace,
-            fetch: fetch(over.concurrency.or(file.concurrency), over.pauses, file.retry)?,
-            time_limit: over.time_limit.or(file.time_limit).map(HumanDuration::std),
+            fetch: fetch(over.concurrency.or(file.concurrency), over.pauses, file.retry, run_interval)?,
+            time_limit,
             images: over.images || file.images.unwrap_or(false),
             connect_timeout: file.timeouts.connect.map(HumanDuration::std),
             read_timeout: file.timeouts.read.map(HumanDuration::std),
@@ -231,7 +250,7 @@ impl Settings {
             ca_file: file.tls.ca_file,
             metadata_url: file.credentials.metadata_url,
             warning_window: file.warning_window.map_or(WARNING_WINDOW, |window| window.0),
-            run_interval: file.run_interval.map_or(RUN_INTERVAL, |interval| interval.0),
+            run_interval,
             billing_zone,
             pricing,
             bill,
@@ -352,6 +371,7 @@ fn fetch(
     concurrency: Option<usize>,
     pauses: Option<Vec<HumanDuration>>,
     retry: RetryConfig,
+    run_interval: SignedDuration,
 ) -> Result<FetchSettings, ConfigError> {
     let concurrency = concurrency.unwrap_or(CONCURRENCY);
     if !(1..=4_096).contains(&concurrency) {
@@ -378,6 +398,7 @@ fn fetch(
                 retry.quarantine_after_runs,
                 QUARANTINE_AFTER_RUNS,
             )?,
+            run_interval,
         },
         patience: retry.patience.map_or(PATIENCE, HumanDuration::std),
         pauses: pauses.or(retry.pauses).map_or_else(

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::record::{Due, expires_at};
+use crate::record::{Due, LAST_CHANCE, expires_at};
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// How much earlier than a whole number of days a record is due again, so that a nightly run which starts a little
@@ -20,13 +19,21 @@ const NIGHTLY_SLACK: SignedDuration = SignedDuration::from_hours(4);
 /// A record that is not completed is asked for again after 1, 2, 4 and then every 8 days.
 const MOST_DOUBLINGS: u32 = 3;
 
+/// How much later than planned a run may start.
+const LATE_START: SignedDuration = SignedDuration::from_hours(12);
+
+/// How long before its deadline a record is due at the latest, so that a run comes in that time where runs are so far apart.
+pub fn last_chance(run_interval: SignedDuration) -> SignedDuration {
+    run_interval.saturating_add(LATE_START).max(LAST_CHANCE)
+}
+
 /// When a record is due again that the vendor had not completed by `now`: backing off by days, but always once more in the
-/// last day and a half before its deadline.
-pub fn next_due_at(due: &Due, now: Timestamp) -> Timestamp {
+/// last day and a half before its deadline, or earlier where runs are further apart.
+pub fn next_due_at(due: &Due, now: Timestamp, run_interval: SignedDuration) -> Timestamp {
     let days = 1_i32 << due.not_completed_runs.min(MOST_DOUBLINGS);
     let wait = DAY * days - NIGHTLY_SLACK;
     let next_night = later(now, DAY - NIGHTLY_SLACK);
-    let last_chance = later(due.deadline(), -(DAY + HOUR * 12));
+    let last_chance = later(due.deadline(), -last_chance(run_interval));
     later(now, wait).min(last_chance).max(next_night)
 }
 
@@ -192,7 +199,7 @@ mod tests {
             (30, "2026-11-09T22:00:00Z"),
         ] {
             assert_eq!(
-                next_due_at(&due("2026-11-01T00:00:00Z", runs), now),
+                next_due_at(&due("2026-11-01T00:00:00Z", runs), now, DAY),
                 time(next),
                 "{runs}"
             );
@@ -202,10 +209,12 @@ mod tests {
     #[test]
     fn it_is_asked_for_once_more_before_its_deadline() {
         // Deleted on 2026-12-01T00:00; the next eight days would pass that.
-        let next = next_due_at(&due("2026-11-01T00:00:00Z", 9), time("2026-11-27T02:00:00Z"));
+        let next = next_due_at(&due("2026-11-01T00:00:00Z", 9), time("2026-11-27T02:00:00Z"), DAY);
         assert_eq!(next, time("2026-11-29T12:00:00Z"));
-        let next = next_due_at(&due("2026-11-01T00:00:00Z", 9), time("2026-11-30T02:00:00Z"));
+        let next = next_due_at(&due("2026-11-01T00:00:00Z", 9), time("2026-11-30T02:00:00Z"), DAY);
         assert_eq!(next, time("2026-11-30T22:00:00Z"), "not twice a night");
+        let next = next_due_at(&due("2026-11-01T00:00:00Z", 9), time("2026-11-20T02:00:00Z"), DAY * 7);
+        assert_eq!(next, time("2026-11-23T12:00:00Z"), "a weekly run comes in time");
     }
 
     #[test]

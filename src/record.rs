@@ -7,7 +7,7 @@
 //! - [`Due`]: a transaction that the plan wants asked for
 //! - [`Record`]: a reply, normalized; [`FaceInfo`], [`DuplicateFace`], [`FaceImage`], [`ParseStatus`] are its parts
 //! - [`Verification`]: a final reply and whose it is, on its way into the archive
-//! - [`RETENTION`], [`expires_at`]: the vendor's 30 days
+//! - [`RETENTION`], [`expires_at`], [`LAST_CHANCE`]: the vendor's 30 days
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +20,10 @@ use sha2::{Digest, Sha256};
 
 /// How long the vendor keeps a result before it deletes it (vendor's CheckResult page, 2026-04-01).
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A record that is not completed is asked for once more in so long a time before its deadline: a nightly run comes in it, even
+/// one that starts late.
+pub const LAST_CHANCE: SignedDuration = SignedDuration::from_hours(36);
 
 /// When the vendor deletes the result of a verification made at `verified_at`.
 pub fn expires_at(verified_at: Timestamp) -> Timestamp {

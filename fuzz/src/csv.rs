@@ -79,7 +79,8 @@ pub fn csv(bytes: &[u8]) {
 
 fn judged(item: &Item, bytes: &[u8]) {
     match item {
-        Item::Good { row, .. } => {
+        Item::Good { row, unread, .. } => {
+            assert_shown(unread.as_deref().unwrap_or_default(), 5 * REASON_CHARS);
             let id = row.transaction_id.as_str();
             assert_eq!(TransactionId::parse(id).as_ref(), Ok(&row.transaction_id));
             let plain = !bytes.starts_with(b"\x1f\x8b") && !bytes.contains(&0);

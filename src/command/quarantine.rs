@@ -40,7 +40,13 @@ pub(super) fn execute(what: &QuarantineCommand, global: &Global, context: &Conte
         ledger.retry_quarantined()?
     } else {
         let decided = ledger.decide_quarantined(&ids, &decision)?;
-        decided.map_err(|id| CommandError::Usage(format!("{id} is not in quarantine; nothing was changed")))?;
+        let or_given_up = match decision {
+            Decision::Retry => ", nor dropped, abandoned or lost",
+            Decision::Drop { .. } => "",
+        };
+        decided.map_err(|id| {
+            CommandError::Usage(format!("{id} is not in quarantine{or_given_up}; nothing was changed"))
+        })?;
         ids.len() as u64
     };
     history::write_files(&ledger, &archive).map_err(RunError::from)?;

@@ -132,6 +132,10 @@ pub struct IntakeConfig {
     pub time_zone: Option<String>,
     pub sqlite_query: Option<String>,
     pub silence: Option<HumanDuration>,
+    pub min_rows: Option<u64>,
+    pub max_age: Option<HumanDuration>,
+    pub max_rows: Option<u64>,
+    pub time_limit: Option<HumanDuration>,
 }
 
 /// `[intake.defaults]`.

@@ -183,7 +183,12 @@ fn the_sample_explains_every_key() {
         time_zone,
         sqlite_query,
         silence,
+        min_rows,
+        max_age,
+        max_rows,
+        time_limit: intake_time_limit,
     } = intake;
+    assert!(min_rows.is_some() && max_rows.is_some() && max_age.is_some() && intake_time_limit.is_some());
     let DefaultsConfig { product_code, region } = defaults;
     let TimeoutsConfig { connect, read, attempt } = timeouts;
     let RetryConfig {

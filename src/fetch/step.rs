@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::Settled;
 use crate::plan;
@@ -18,12 +18,15 @@ pub const QUARANTINE_AFTER_RUNS: u32 = 5;
 pub struct Limits {
     /// Runs in which the vendor answers an id with an error before it is quarantined.
     pub quarantine_after_runs: u32,
+    /// From one run to the next: what is not completed must come up before its deadline.
+    pub run_interval: SignedDuration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             quarantine_after_runs: QUARANTINE_AFTER_RUNS,
+            run_interval: SignedDuration::from_hours(24),
         }
     }
 }
@@ -83,11 +86,11 @@ pub fn step(answer: &Answer, due: &Due, now: Timestamp, limits: &Limits) -> Step
         },
         Answer::NotCompleted if expired => Step::Settle(Settled::Abandoned),
         Answer::NotCompleted | Answer::Undecided => Step::Settle(Settled::Postponed {
-            next_due_at: plan::next_due_at(due, now),
+            next_due_at: plan::next_due_at(due, now, limits.run_interval),
         }),
         Answer::UnknownVerdict { passed } => Step::KeepUnknown {
             passed: passed.clone(),
-            next_due_at: plan::next_due_at(due, now),
+            next_due_at: plan::next_due_at(due, now, limits.run_interval),
         },
         Answer::Throttled { .. } => Step::WaitForQuota,
         Answer::InvalidTransaction if expired => Step::Settle(Settled::Lost),

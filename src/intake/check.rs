@@ -137,12 +137,65 @@ impl Value<'_> {
     }
 }
 
-/// The row of these values, or a sentence on why it is none.
-pub(super) fn pending(values: &[Value<'_>; 5], settings: &IntakeSettings) -> Result<Pending, String> {
+/// Words that stand for no value in exports, whatever their case.
+const PLACEHOLDERS: [&str; 9] = [
+    "null",
+    "(null)",
+    "\\n",
+    "nan",
+    "nat",
+    "none",
+    "undefined",
+    "n/a",
+    "<na>",
+];
+
+/// Whether a cell says nothing.
+fn is_missing(text: &str) -> bool {
+    let text = text.trim();
+    text.is_empty() || is_placeholder(text)
+}
+
+fn is_placeholder(text: &str) -> bool {
+    PLACEHOLDERS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// The row of these values with what could not be read of it, or a sentence on why it has no good id. A cell that can't be read
+/// never costs the id: it counts as missing.
+pub(super) fn pending(values: &[Value<'_>; 5], settings: &IntakeSettings) -> Result<(Pending, Vec<String>), String> {
     let [transaction_id, merchant_biz_id, product_code, region, verified_at] = values;
-    let transaction_id =
-        TransactionId::parse(&transaction_id.text(FIELDS[0])?).map_err(|invalid| invalid.to_string())?;
-    let region = optional(region, FIELDS[3], Region::parse)?;
+    let transaction_id = id(&transaction_id.text(FIELDS[0])?, settings)?;
+    let mut unread = Vec::new();
+    let row = Pending {
+        transaction_id,
+        merchant_biz_id: read(optional(merchant_biz_id, FIELDS[1], MerchantBizId::parse), &mut unread),
+        product_code: read(optional(product_code, FIELDS[2], ProductCode::parse), &mut unread),
+        region: read(known_region(region, settings), &mut unread),
+        verified_at: read(moment(verified_at, settings.time_zone.as_ref()), &mut unread),
+    };
+    Ok((row, unread))
+}
+
+/// A cell that can't be read counts as missing, and is named.
+fn read<T>(cell: Result<Option<T>, String>, unread: &mut Vec<String>) -> Option<T> {
+    cell.unwrap_or_else(|why| {
+        unread.push(why);
+        None
+    })
+}
+
+fn id(text: &str, settings: &IntakeSettings) -> Result<TransactionId, String> {
+    if is_column(text, &settings.columns.transaction_id) {
+        return Err("the row repeats the header".to_owned());
+    }
+    if is_placeholder(text.trim()) {
+        return Err(format!("{} {} stands for no value", FIELDS[0], quoted(text)));
+    }
+    TransactionId::parse(text).map_err(|invalid| invalid.to_string())
+}
+
+fn known_region(value: &Value<'_>, settings: &IntakeSettings) -> Result<Option<Region>, String> {
+    let region = optional(value, FIELDS[3], Region::parse)?;
     if let (Some(region), Some(known)) = (&region, &settings.regions)
         && !known.contains(region.as_str())
     {
@@ -152,13 +205,7 @@ pub(super) fn pending(values: &[Value<'_>; 5], settings: &IntakeSettings) -> Res
             known.join(", ")
         ));
     }
-    Ok(Pending {
-        transaction_id,
-        merchant_biz_id: optional(merchant_biz_id, FIELDS[1], MerchantBizId::parse)?,
-        product_code: optional(product_code, FIELDS[2], ProductCode::parse)?,
-        region,
-        verified_at: moment(verified_at, settings.time_zone.as_ref())?,
-    })
+    Ok(region)
 }
 
 fn optional<T>(
@@ -167,7 +214,7 @@ fn optional<T>(
     parse: fn(&str) -> Result<T, InvalidField>,
 ) -> Result<Option<T>, String> {
     let text = value.text(field)?;
-    if text.trim().is_empty() {
+    if is_missing(&text) {
         return Ok(None);
     }
     parse(&text).map(Some).map_err(|invalid| invalid.to_string())
@@ -181,7 +228,7 @@ pub(crate) fn moment_of(text: &str, zone: Option<&TimeZone>) -> Result<Option<Ti
 fn moment(value: &Value<'_>, zone: Option<&TimeZone>) -> Result<Option<Timestamp>, String> {
     let text = value.text(FIELDS[4])?;
     let text = text.trim();
-    if text.is_empty() {
+    if is_missing(text) {
         return Ok(None);
     }
     let moment = match value {
@@ -317,24 +364,61 @@ mod tests {
         row[0] = Value::Text("hks1".into());
         row[3] = Value::Text("mars-1".into());
         let mut settings = IntakeSettings::default();
-        assert!(pending(&row, &settings).is_ok());
+        assert!(pending(&row, &settings).unwrap().1.is_empty());
         settings.regions = Some(["ap-southeast-1".to_owned()].into());
+        let (taken, unread) = pending(&row, &settings).unwrap();
+        assert_eq!((taken.transaction_id.as_str(), taken.region), ("hks1", None));
         assert_eq!(
-            pending(&row, &settings).unwrap_err(),
-            "region \"mars-1\" has no known endpoint; known are ap-southeast-1"
+            unread,
+            ["region \"mars-1\" has no known endpoint; known are ap-southeast-1"]
         );
         row[3] = Value::NOTHING;
-        assert!(pending(&row, &settings).is_ok());
+        assert!(pending(&row, &settings).unwrap().1.is_empty());
     }
 
     #[test]
     fn a_number_can_be_an_id_and_a_blob_can_not() {
         let mut row = [Value::NOTHING; 5];
         row[0] = Value::Integer(42);
-        let good = pending(&row, &IntakeSettings::default()).unwrap();
+        let (good, _) = pending(&row, &IntakeSettings::default()).unwrap();
         assert_eq!(good.transaction_id.as_str(), "42");
         row[0] = Value::Unusable("a BLOB");
         let bad = pending(&row, &IntakeSettings::default()).unwrap_err();
         assert_eq!(bad, "transaction_id is a BLOB");
+    }
+
+    #[test]
+    fn a_placeholder_is_no_value_and_no_id() {
+        for word in [
+            "NULL",
+            "null",
+            "nan",
+            "NaN",
+            "None",
+            "undefined",
+            "N/A",
+            "\\N",
+            "<NA>",
+            "NaT",
+        ] {
+            let mut row = [const { Value::NOTHING }; 5];
+            row[0] = Value::Text(word.into());
+            let refused = pending(&row, &IntakeSettings::default()).unwrap_err();
+            assert!(refused.contains("stands for no value"), "{word}: {refused}");
+            row = std::array::from_fn(|_| Value::Text(word.into()));
+            row[0] = Value::Text("hks1".into());
+            let (taken, unread) = pending(&row, &IntakeSettings::default()).unwrap();
+            assert_eq!((taken.merchant_biz_id, taken.verified_at), (None, None), "{word}");
+            assert_eq!((taken.product_code, taken.region), (None, None), "{word}");
+            assert!(unread.is_empty(), "{word}: {unread:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_repeats_the_header_is_none() {
+        let mut row = [const { Value::NOTHING }; 5];
+        row[0] = Value::Text(" Transaction_ID".into());
+        let refused = pending(&row, &IntakeSettings::default()).unwrap_err();
+        assert_eq!(refused, "the row repeats the header");
     }
 }

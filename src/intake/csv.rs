@@ -12,6 +12,7 @@ use super::check::{self, Columns, Value};
 use super::rows::{Fault, Rows};
 use super::text::Text;
 use super::{ColumnNames, IntakeError, IntakeSettings, Item, Rejected};
+use crate::record::Pending;
 
 /// Tried in this order.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -28,23 +29,26 @@ pub(super) fn read(
     let mut rows = Rows::new(text.into_bytes());
     let header = header(&mut rows, name, &settings.columns, &fault)?;
     let columns = Columns::find(name, &header, &settings.columns).map_err(|error| without_content(error, &header))?;
+    let mut shortest_id = None;
     while rows.advance().map_err(fault)? {
         let line = rows.line();
-        let item = match judge(&rows, &columns, header.len(), settings) {
-            Ok(row) => Item::Good { line, row },
-            Err(refusal) => {
-                let rejected = Rejected {
-                    source: name.to_owned(),
-                    line,
-                    transaction_id: id_shown(&rows, &columns),
-                    reason: refusal.reason,
-                };
-                if refusal.runs_over {
-                    rows.give_back_all_but_the_first_line();
-                }
-                Item::Bad(rejected)
+        let shape = Shape::of(&rows, &columns, header.len());
+        let item = match judge(&rows, &columns, &shape, shortest_id, settings) {
+            Ok((row, unread)) => {
+                let length = row.transaction_id.as_str().len();
+                shortest_id = Some(shortest_id.map_or(length, |shortest: usize| shortest.min(length)));
+                Item::Good { line, row, unread }
             }
+            Err(reason) => Item::Bad(Rejected {
+                source: name.to_owned(),
+                line,
+                transaction_id: id_shown(&rows, &columns),
+                reason,
+            }),
         };
+        if shape.runs_over {
+            rows.give_back_all_but_the_first_line();
+        }
         if each(item).is_break() {
             break;
         }
@@ -116,58 +120,98 @@ fn count(cells: &Result<Vec<String>, Fault>) -> usize {
     cells.as_ref().map_or(0, Vec::len)
 }
 
-/// Why a row is not good.
-struct Refusal {
-    reason: String,
+/// What is wrong with a row as a whole, and which of its cells can be used all the same.
+struct Shape {
+    fault: Option<String>,
+    /// So many cells from the first on are what they seem to be.
+    usable_cells: usize,
     /// The row took in further lines, which it should not have: they are to be read for themselves.
     runs_over: bool,
+    /// The input ends within the row, before all its cells.
+    is_cut: bool,
 }
 
-impl From<String> for Refusal {
-    fn from(reason: String) -> Self {
-        Self {
-            reason,
+impl Shape {
+    fn of<R: Read>(rows: &Rows<R>, columns: &Columns, header_cells: usize) -> Self {
+        let cells = rows.cells();
+        let mut shape = Self {
+            fault: None,
+            usable_cells: cells,
             runs_over: false,
+            is_cut: cells < header_cells && rows.ends_the_input(),
+        };
+        // No field of ours goes over a line end, so its quote was meant to close before it. Without this, two missing
+        // quotes could hide every id between them.
+        let over_a_line = |at: &usize| {
+            let text = rows.cell(*at).unwrap_or_default().trim_ascii();
+            text.contains(&b'\n') || text.contains(&b'\r')
+        };
+        let first_over = columns.at.into_iter().flatten().filter(over_a_line).min();
+        if let Some(fault) = rows.fault() {
+            shape.fault = Some(fault.to_string());
+            shape.usable_cells = cells - 1;
+        } else if let Some(first) = first_over.filter(|_| rows.runs_over()) {
+            shape.fault = Some(Fault::Unclosed.to_string());
+            shape.usable_cells = first;
+            shape.runs_over = true;
+        } else if shape.is_cut {
+            shape.fault = Some(format!(
+                "the last line has {cells} cells, the header {header_cells}, and no line end: it was cut short"
+            ));
+        } else if utf8(rows.text()).is_none() {
+            shape.fault = Some("the row is not UTF-8 text".to_owned());
+        } else if rows.text().contains(&0) {
+            shape.fault = Some("the row holds a NUL byte".to_owned());
         }
+        if cells > header_cells {
+            // A delimiter too many shifts the cells behind it; only the first one is surely in its place.
+            shape.fault.get_or_insert_with(|| {
+                format!("the row has {cells} cells and the header {header_cells}: its columns may have shifted")
+            });
+            shape.usable_cells = shape.usable_cells.min(1);
+            shape.runs_over = true;
+        }
+        shape
     }
 }
 
+/// The row with what could not be read of it, or why it has no good id.
 fn judge<R: Read>(
     rows: &Rows<R>,
     columns: &Columns,
-    header_cells: usize,
+    shape: &Shape,
+    shortest_id: Option<usize>,
     settings: &IntakeSettings,
-) -> Result<crate::record::Pending, Refusal> {
-    if let Some(fault) = rows.fault() {
-        return Err(fault.to_string().into());
+) -> Result<(Pending, Option<String>), String> {
+    let reason = |why: &str| shape.fault.clone().unwrap_or_else(|| why.to_owned());
+    if shape.is_cut || columns.transaction_id >= shape.usable_cells && shape.fault.is_some() {
+        return Err(reason("the row has no id"));
     }
-    let Some(text) = utf8(rows.text()) else {
-        return Err("the row is not UTF-8 text".to_owned().into());
-    };
-    if text.contains('\0') {
-        return Err("the row holds a NUL byte".to_owned().into());
+    let values = columns.at.map(|at| match at {
+        Some(index) if index < shape.usable_cells => value(rows, index),
+        _ => Value::NOTHING,
+    });
+    let (row, unread) = check::pending(&values, settings).map_err(|why| reason(&why))?;
+    let id = row.transaction_id.as_str();
+    if is_last_and_open(rows, columns) && shortest_id.is_some_and(|shortest| id.len() < shortest) {
+        return Err(
+            "the last line has no line end, and its id is shorter than all others: it may be cut short".to_owned(),
+        );
     }
-    let values = columns
-        .at
-        .map(|at| at.map_or(Cow::Borrowed(""), |index| cell(rows, index)));
-    // No field of ours goes over a line end, so its quote was meant to close before it. Without this, two missing
-    // quotes could hide every id between them.
-    if rows.runs_over() && values.iter().any(|value| value.trim().contains(['\n', '\r'])) {
-        return Err(Refusal {
-            reason: Fault::Unclosed.to_string(),
-            runs_over: true,
-        });
-    }
-    if rows.cells() > header_cells {
-        return Err(Refusal {
-            reason: format!(
-                "the row has {} cells and the header {header_cells}: its columns may have shifted",
-                rows.cells()
-            ),
-            runs_over: true,
-        });
-    }
-    Ok(check::pending(&values.map(Value::Text), settings)?)
+    let unread: Vec<String> = shape.fault.iter().cloned().chain(unread).collect();
+    Ok((row, Some(unread.join("; ")).filter(|unread| !unread.is_empty())))
+}
+
+/// Whether the input ends with the row's id, so that more of it may be missing.
+fn is_last_and_open<R: Read>(rows: &Rows<R>, columns: &Columns) -> bool {
+    columns.transaction_id + 1 == rows.cells()
+        && rows.ends_the_input()
+        && !rows.text().trim_ascii_end().ends_with(b"\"")
+}
+
+fn value<R: Read>(rows: &Rows<R>, index: usize) -> Value<'_> {
+    let raw = rows.cell(index).unwrap_or_default();
+    utf8(raw).map_or(Value::Unusable("not UTF-8 text"), |raw| Value::Text(unquoted(raw)))
 }
 
 /// The row's id as far as it can be made out, however broken the row is.

@@ -32,6 +32,14 @@ pub enum IntakeError {
         /// The source.
         name: String,
     },
+    /// The time for reading sources was over before its end.
+    #[error("{name} was not read to its end within {key} ({limit:?}); the next run reads it again, and what is due is asked for now", key = super::TIME_LIMIT_KEY)]
+    OutOfTime {
+        /// The source.
+        name: String,
+        /// How long the sources may take.
+        limit: Duration,
+    },
     /// No row came for too long.
     #[error("{name} gave no row for {seconds} s and was left; see what writes to it", seconds = silence.as_secs_f64())]
     Silent {
@@ -115,6 +123,22 @@ pub enum IntakeError {
     NotARead {
         /// The source.
         name: String,
+    },
+    /// It has more rows than are read of one source.
+    #[error("{name} has more than {limit} rows and was left there; see whether it ends, and set {key} if all of them are meant", key = super::MAX_ROWS_KEY)]
+    TooManyRows {
+        /// The source.
+        name: String,
+        /// How many are read.
+        limit: u64,
+    },
+    /// The configured query has parameters, and nobody gives them values.
+    #[error("the query for {name} has parameters that nothing gives a value: {parameters}; write the values into {key}", key = super::QUERY_KEY)]
+    Unbound {
+        /// The source.
+        name: String,
+        /// The parameters, for people.
+        parameters: String,
     },
     /// The database is in WAL mode, and SQLite may not make the files beside it that this needs.
     #[error(

@@ -3,6 +3,7 @@
 //!
 //! - [`Source`]: where the rows come from: a CSV file, standard input, a SQLite file
 //! - [`IntakeSettings`], [`ColumnNames`]: what the configuration says about sources
+//! - [`SourceLimits`]: how many rows a source must and may give, how new, and how long that may take
 //! - [`Item`], [`Rejected`]: a row, good or bad
 //! - [`IntakeError`]: a source that can't be read as a whole
 //! - [`read`]: streams the rows of a source
@@ -26,10 +27,11 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::record::Pending;
@@ -46,10 +48,20 @@ pub(crate) use text::Text;
 /// How long a source may go on without a row, good or bad. No row at all would hold the whole night up, every night.
 pub const SILENCE: Duration = Duration::from_mins(5);
 
+/// How many rows a source must give, where the configuration does not say: one that is empty looks like a dead export.
+pub const MIN_ROWS: u64 = 1;
+
+/// How many rows of a source are read, where the configuration does not say: an endless view must not fill the disk.
+pub const MAX_ROWS: u64 = 20_000_000;
+
 /// Where the configuration maps the column of the ids; for messages.
 const ID_COLUMN_KEY: &str = "intake.columns.transaction_id";
 /// Where the configuration sets the query of SQLite sources; for messages.
 const QUERY_KEY: &str = "intake.sqlite_query";
+/// Where the configuration bounds the time for all sources; for messages.
+const TIME_LIMIT_KEY: &str = "intake.time_limit";
+/// Where the configuration bounds the rows of a source; for messages.
+const MAX_ROWS_KEY: &str = "intake.max_rows";
 
 /// A pending source. Its `Display` is the name that reports use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +105,22 @@ impl Source {
     }
 }
 
+impl Source {
+    /// When its file was last written; `None` where it has none. A database in WAL mode is as new as its log.
+    pub fn modified_at(&self) -> Option<Timestamp> {
+        let time_of = |path: &Path| Timestamp::try_from(path.metadata().ok()?.modified().ok()?).ok();
+        match self {
+            Self::Csv(path) => time_of(path),
+            Self::Sqlite(path) => {
+                let mut log = path.clone().into_os_string();
+                log.push("-wal");
+                time_of(path).max(time_of(Path::new(&log)))
+            }
+            Self::Stdin => None,
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -119,6 +147,19 @@ pub struct IntakeSettings {
     /// How a source is read that a library takes apart.
     #[serde(skip)]
     pub isolation: Isolation,
+}
+
+/// What a source must give for the night to be a good one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// The least number of rows.
+    pub min_rows: u64,
+    /// How old the newest `verified_at` may be, or the file where no row has one; `None`: any age.
+    pub max_age: Option<SignedDuration>,
+    /// The most rows that are read of it.
+    pub max_rows: u64,
+    /// How long all sources together may take: what is due already must not wait for them.
+    pub time_limit: Duration,
 }
 
 impl Default for IntakeSettings {
@@ -176,6 +217,8 @@ pub enum Item {
         line: u64,
         /// What it says.
         row: Pending,
+        /// What could not be read of it and counts as missing, for people.
+        unread: Option<String>,
     },
     /// A row that was rejected.
     Bad(Rejected),

@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SendError, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{IntakeError, IntakeSettings, Item, Source, remote};
 use crate::worker::{Killer, Worker};
 
-/// How many rows are handed on at once, at most. As many again wait to be taken, and as many are read ahead.
+/// How many rows are read ahead, and taken at once, at most.
 const ROWS_AHEAD: usize = 512;
 /// How long a row is waited for until it is asked again whether to leave off.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -23,8 +23,10 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// behind that ends with its next row, or with the process.
 pub struct Reading {
     name: String,
-    items: Receiver<Vec<Item>>,
+    items: Receiver<Item>,
     silence: Duration,
+    /// It is being left: what was read ahead has been given.
+    left: bool,
     /// `None` once its result was given.
     thread: Option<JoinHandle<Result<(), IntakeError>>>,
     /// What ends the child that reads it, where there is one.
@@ -44,22 +46,20 @@ impl Reading {
     pub fn start(source: Source, stdin: Box<dyn Read + Send>, settings: IntakeSettings) -> Result<Self, IntakeError> {
         let name = source.to_string();
         let silence = settings.silence;
-        let (sender, items) = mpsc::sync_channel(1);
+        let (sender, items) = mpsc::sync_channel(ROWS_AHEAD);
         let worker = remote::start(&source, &settings)?;
         let killer = worker.as_ref().map(Worker::killer);
         let read = move || {
-            let mut ahead = Vec::new();
-            let each = &mut |item| {
-                ahead.push(item);
-                hand_on(&sender, &mut ahead)
+            // Each row by itself: one that was read and waits for the next would be lost where that never comes.
+            let each = &mut |item| match sender.send(item) {
+                Ok(()) => ControlFlow::Continue(()),
+                // Where nobody takes them any more, nobody wants them.
+                Err(_) => ControlFlow::Break(()),
             };
-            let read = match worker {
+            match worker {
                 Some(worker) => remote::read(worker, each),
                 None => super::read(&source, stdin, &settings, each),
-            };
-            // Where nobody takes them any more, nobody wants them.
-            let _ = sender.send(ahead);
-            read
+            }
         };
         let thread = thread::Builder::new().name("intake".to_owned()).spawn(read);
         let thread = thread.map_err(|source| IntakeError::Read {
@@ -70,22 +70,30 @@ impl Reading {
             name,
             items,
             silence,
+            left: false,
             thread: Some(thread),
             killer,
         })
     }
 
-    /// The next rows, as many as are there; none at the end. Waits for the first of them until `stopped` says so.
+    /// The next rows, as many as are there; none at the end. Waits for the first of them until `stopped` says so; what was read
+    /// ahead by then is given first.
     pub fn next(&mut self, stopped: &dyn Fn() -> bool) -> Result<Vec<Item>, IntakeError> {
         let waiting_since = Instant::now();
         loop {
             if stopped() {
+                let ahead: Vec<Item> = self.items.try_iter().take(ROWS_AHEAD).collect();
+                if !std::mem::replace(&mut self.left, true) && !ahead.is_empty() {
+                    return Ok(ahead);
+                }
                 let name = self.name.clone();
                 return Err(IntakeError::Stopped { name });
             }
             match self.items.recv_timeout(PATIENCE) {
-                Ok(items) if items.is_empty() => {}
-                Ok(items) => return Ok(items),
+                Ok(first) => {
+                    let more = self.items.try_iter().take(ROWS_AHEAD - 1);
+                    return Ok(std::iter::once(first).chain(more).collect());
+                }
                 Err(RecvTimeoutError::Timeout) if waiting_since.elapsed() > self.silence => {
                     return Err(IntakeError::Silent {
                         name: self.name.clone(),
@@ -106,26 +114,6 @@ impl Reading {
             Ok(ended) => ended.map(|()| Vec::new()),
             Err(panic) => std::panic::resume_unwind(panic),
         }
-    }
-}
-
-/// Hands on what was read if it is waited for, and else reads ahead: to hand on each row alone would wake somebody for each.
-fn hand_on(sender: &SyncSender<Vec<Item>>, ahead: &mut Vec<Item>) -> ControlFlow<()> {
-    let items = std::mem::take(ahead);
-    let handed_on = if items.len() < ROWS_AHEAD {
-        sender.try_send(items)
-    } else {
-        sender
-            .send(items)
-            .map_err(|SendError(items)| TrySendError::Disconnected(items))
-    };
-    match handed_on {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(TrySendError::Full(items)) => {
-            *ahead = items;
-            ControlFlow::Continue(())
-        }
-        Err(TrySendError::Disconnected(_)) => ControlFlow::Break(()),
     }
 }
 

@@ -143,6 +143,12 @@ impl<R: Read> Rows<R> {
         self.row.next == self.row.text
     }
 
+    /// Whether the row's text goes to the very end of the input, without a line end.
+    pub(super) fn ends_the_input(&self) -> bool {
+        let has_line_end = self.text().last().is_some_and(|byte| is_line_end(*byte));
+        self.input_ended && !has_line_end && self.start + self.row.text == self.buffer.len()
+    }
+
     /// Whether quotes carry the row over a line end.
     pub(super) fn runs_over(&self) -> bool {
         self.row.second_line.is_some()

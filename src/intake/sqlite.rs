@@ -106,6 +106,13 @@ pub(super) fn read(
     if !statement.readonly() || statement.column_count() == 0 {
         return Err(IntakeError::NotARead { name: name.to_owned() });
     }
+    if statement.parameter_count() > 0 {
+        let names = (1..=statement.parameter_count()).map(|at| statement.parameter_name(at).unwrap_or("?").to_owned());
+        return Err(IntakeError::Unbound {
+            name: name.to_owned(),
+            parameters: names.collect::<Vec<_>>().join(", "),
+        });
+    }
     let header: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let columns = Columns::find(name, &header, &settings.columns)?;
     let mut cells = connection
@@ -118,7 +125,11 @@ pub(super) fn read(
         *last_row.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let values = std::array::from_fn(|field| columns.at[field].map_or(Value::NOTHING, |_| value(row, field)));
         let item = match check::pending(&values, settings) {
-            Ok(row) => Item::Good { line, row },
+            Ok((row, unread)) => Item::Good {
+                line,
+                row,
+                unread: Some(unread.join("; ")).filter(|unread| !unread.is_empty()),
+            },
             Err(reason) => Item::Bad(Rejected {
                 source: name.to_owned(),
                 line,
@@ -148,6 +159,10 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Text in double quotes is a column's name. Where there is none, SQLite would take it for a text, and a mistyped name would
+    // give no row and no error.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
     connection.execute_batch(GUARD)?;
     Ok(connection)
 }

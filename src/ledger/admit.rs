@@ -3,12 +3,12 @@
 //! - [`Admission`]: takes rows in; [`Defaults`]: what is taken for a row that does not say
 //! - [`Admitted`]: what became of a row
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::named_params;
 
-use super::known::{Known, Merge};
+use super::known::{Clock, Known, Merge};
 use super::{Ledger, LedgerError, Run};
-use crate::record::{MerchantBizId, Pending, ProductCode, Region};
+use crate::record::{LAST_CHANCE, MerchantBizId, Pending, ProductCode, Region};
 
 /// Rows a commit at least. The ids come in random order, so a larger commit writes fewer pages of the indices twice.
 const COMMIT_ROWS: usize = 20_000;
@@ -33,7 +33,7 @@ pub enum Admitted {
     Known,
     /// The id came before in this run.
     Duplicate,
-    /// The row contradicts the ledger, which was left as it is; the sentence says in what.
+    /// The row contradicts the ledger, which was left as it is, or comes too late to change what the id came to; the sentence says it.
     Conflict(String),
 }
 
@@ -44,7 +44,7 @@ pub struct Admission<'ledger> {
     ledger: &'ledger mut Ledger,
     defaults: &'ledger Defaults,
     run_number: i64,
-    now: Timestamp,
+    clock: Clock,
     uncommitted: usize,
 }
 
@@ -60,13 +60,23 @@ impl Ledger {
             ledger: self,
             defaults,
             run_number: run.number,
-            now,
+            clock: Clock {
+                now,
+                last_chance: LAST_CHANCE,
+            },
             uncommitted: 0,
         }
     }
 }
 
 impl Admission<'_> {
+    /// So long before its deadline an id is due at the latest, in place of [`LAST_CHANCE`].
+    #[must_use]
+    pub fn with_last_chance(mut self, last_chance: SignedDuration) -> Self {
+        self.clock.last_chance = last_chance;
+        self
+    }
+
     /// Takes rows in; tells of each, in their order, what became of it.
     pub fn admit(&mut self, rows: &[&Pending]) -> Result<Vec<Admitted>, LedgerError> {
         let admitted = self.try_admit(rows);
@@ -106,10 +116,14 @@ impl Admission<'_> {
     }
 
     fn merge(&self, known: &Known<'_>, row: &Pending) -> rusqlite::Result<Admitted> {
-        Ok(match known.merge(row, &self.ledger.connection)? {
+        Ok(match known.merge(row, &self.ledger.connection, self.clock)? {
             Merge::Completed(completed) => {
-                completed.store(&self.ledger.connection)?;
+                completed.store(&self.ledger.connection, self.clock)?;
                 Admitted::Completed
+            }
+            Merge::TooLate(completed, why) => {
+                completed.store(&self.ledger.connection, self.clock)?;
+                Admitted::Conflict(why)
             }
             Merge::Nothing if known.first_run == self.run_number => Admitted::Duplicate,
             Merge::Nothing => Admitted::Known,
@@ -131,7 +145,7 @@ impl Admission<'_> {
                 ":region": region.as_str(),
                 ":region_assumed": row.region.is_none(),
                 ":verified_at": row.verified_at.map(Timestamp::as_microsecond),
-                ":first_seen_at": self.now.as_microsecond(),
+                ":first_seen_at": self.clock.now.as_microsecond(),
                 ":first_run": self.run_number,
             })?;
         Ok(Admitted::New)

@@ -1,9 +1,10 @@
 //! What the ledger knows of an id, and what a pending row adds to it.
 
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, named_params};
 
-use super::optional_timestamp;
-use crate::record::{MerchantBizId, Pending, ProductCode, Region, State};
+use super::{optional_timestamp, timestamp};
+use crate::record::{MerchantBizId, Pending, ProductCode, Region, State, expires_at};
 
 /// What the ledger knows of an id.
 pub(super) struct Known<'row> {
@@ -14,6 +15,7 @@ pub(super) struct Known<'row> {
     region: &'row str,
     region_assumed: bool,
     verified_at: Option<i64>,
+    first_seen_at: i64,
     pub(super) first_run: i64,
     /// `None`: its final reply came.
     state: Option<State>,
@@ -25,8 +27,18 @@ pub(super) enum Merge {
     Nothing,
     /// The row says more.
     Completed(Completed),
+    /// The row corrects an id that is lost or abandoned, and its deadline is past by the row, too; the sentence says so.
+    TooLate(Completed, String),
     /// The row contradicts the ledger; the sentence says in what.
     Conflict(String),
+}
+
+/// By what a row is merged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) now: Timestamp,
+    /// So long before its deadline an id is due at the latest.
+    pub(super) last_chance: SignedDuration,
 }
 
 /// A known id with what a row adds.
@@ -38,6 +50,11 @@ pub(super) struct Completed {
     region: String,
     region_assumed: bool,
     verified_at: Option<i64>,
+    first_seen_at: i64,
+    /// It was given up, or a person was to look at it: it is asked for again.
+    reopens: bool,
+    /// It may have been asked for as something else until now: it is due at once.
+    is_due: bool,
     /// Whether its reply is journalled, under the time that was known.
     journalled: bool,
     known_verified_at: Option<i64>,
@@ -54,22 +71,25 @@ impl<'row> Known<'row> {
             region: row.get_ref(4)?.as_str()?,
             region_assumed: row.get(5)?,
             verified_at: row.get(6)?,
-            first_run: row.get(7)?,
-            state: State::from_word(row.get_ref(8)?.as_str()?),
+            first_seen_at: row.get(7)?,
+            first_run: row.get(8)?,
+            state: State::from_word(row.get_ref(9)?.as_str()?),
         })
     }
 
-    /// Adds what `row` says and was not known. What was said before stands, but for a quarantined id: what the row says
-    /// differently may be what was wrong. All of an id that is done stands: the archive is never rewritten.
-    pub(super) fn merge(&self, row: &Pending, connection: &Connection) -> rusqlite::Result<Merge> {
+    /// Adds what `row` says and was not known. What was said before stands, but for an id that is quarantined, lost or abandoned:
+    /// what the row says differently may be what was wrong. All of an id that is done stands: the archive is never rewritten.
+    pub(super) fn merge(&self, row: &Pending, connection: &Connection, clock: Clock) -> rusqlite::Result<Merge> {
         if self.says_all_of(row) {
             return Ok(Merge::Nothing);
         }
         let journalled = self.state.is_none() && self.is_in_journal(connection)?;
-        if !journalled && !matches!(self.state, Some(State::Pending | State::Quarantined)) {
+        let is_given_up = matches!(self.state, Some(State::Lost | State::Abandoned));
+        let is_quarantined = self.state == Some(State::Quarantined);
+        if !journalled && !is_given_up && !is_quarantined && self.state != Some(State::Pending) {
             return Ok(Merge::Nothing);
         }
-        let corrects = self.state == Some(State::Quarantined);
+        let corrects = is_given_up || is_quarantined;
         let mut merged = self.completed(journalled);
         let mut conflicts = Vec::new();
         let mut hear = |name: &str, said: &str, known: Option<String>| match known {
@@ -112,7 +132,11 @@ impl<'row> Known<'row> {
                 *assumed = false;
             }
         }
-        if conflicts.is_empty() {
+        merged.is_due = merged.region != self.region || merged.product_code != self.product_code;
+        merged.reopens = is_quarantined;
+        if is_given_up {
+            self.given_up(merged, clock)
+        } else if conflicts.is_empty() {
             Ok(Merge::Completed(merged))
         } else {
             let conflicts = conflicts.join("; ");
@@ -120,6 +144,21 @@ impl<'row> Known<'row> {
                 "contradicts what is known of this id: {conflicts}"
             )))
         }
+    }
+
+    /// What becomes of an id that was given up. When and where it was made decides whether the vendor may still have it.
+    fn given_up(&self, mut merged: Completed, clock: Clock) -> rusqlite::Result<Merge> {
+        if !merged.is_due && merged.verified_at == self.verified_at {
+            return Ok(Merge::Nothing);
+        }
+        let deadline = merged.deadline()?;
+        merged.reopens = deadline > clock.now;
+        if merged.reopens {
+            return Ok(Merge::Completed(merged));
+        }
+        let state = self.state.map_or("done", State::as_str);
+        let why = format!("the id is {state}, and by this row, too, its 30 days ended on {deadline}");
+        Ok(Merge::TooLate(merged, format!("{why}: it is not asked for again")))
     }
 
     /// Whether `row` says nothing that is not known exactly so: what most rows of most nights are.
@@ -159,6 +198,9 @@ impl<'row> Known<'row> {
             region: self.region.to_owned(),
             region_assumed: self.region_assumed,
             verified_at: self.verified_at,
+            first_seen_at: self.first_seen_at,
+            reopens: false,
+            is_due: false,
             journalled,
             known_verified_at: self.verified_at,
         }
@@ -166,8 +208,15 @@ impl<'row> Known<'row> {
 }
 
 impl Completed {
+    /// When the vendor deletes it; of an unknown age it is reckoned from when it was first seen.
+    fn deadline(&self) -> rusqlite::Result<Timestamp> {
+        timestamp(self.verified_at.unwrap_or(self.first_seen_at)).map(expires_at)
+    }
+
     /// Writes it down.
-    pub(super) fn store(&self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(super) fn store(&self, connection: &Connection, clock: Clock) -> rusqlite::Result<()> {
+        let due_by = self.deadline()?.saturating_sub(clock.last_chance);
+        let due_by = due_by.unwrap_or(Timestamp::MIN);
         connection
             .prepare_cached(include_str!("../../sql/admit_complete.sql"))?
             .execute(named_params! {
@@ -178,6 +227,9 @@ impl Completed {
                 ":region": self.region,
                 ":region_assumed": self.region_assumed,
                 ":verified_at": self.verified_at,
+                ":reopens": self.reopens,
+                ":is_due": self.is_due,
+                ":due_by": due_by.as_microsecond(),
             })?;
         if self.journalled {
             connection.execute(

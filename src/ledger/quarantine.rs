@@ -8,7 +8,7 @@ use crate::record::TransactionId;
 /// What is to be done with quarantined records.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// Ask for them again.
+    /// Ask for them again, also for what was given up: a person may have dropped it by mistake.
     Retry,
     /// Give them up: there is nothing to archive.
     Drop {
@@ -22,8 +22,7 @@ impl Ledger {
     pub fn retry_quarantined(&mut self) -> Result<u64, LedgerError> {
         let failed = self.failed("empty the quarantine");
         let commit = self.connection.transaction().map_err(&failed)?;
-        let all = named_params! { ":transaction_id": rusqlite::types::Null };
-        let retried = commit.execute(include_str!("../../sql/quarantine_retry.sql"), all);
+        let retried = commit.execute(include_str!("../../sql/quarantine_retry.sql"), []);
         let retried = retried.map_err(&failed)? as u64;
         let change = Change::new(ChangeKind::QuarantineRetry).with("records", retried);
         changes::add(&commit, &self.author, &change).map_err(&failed)?;
@@ -31,7 +30,8 @@ impl Ledger {
         Ok(retried)
     }
 
-    /// Carries a decision out for these records, or for none of them: gives the first that is not in quarantine.
+    /// Carries a decision out for these records, or for none of them: gives the first that it can't be
+    /// carried out for.
     pub fn decide_quarantined(
         &mut self,
         ids: &[TransactionId],
@@ -42,7 +42,7 @@ impl Ledger {
         for id in ids {
             let changed = match decision {
                 Decision::Retry => commit.execute(
-                    include_str!("../../sql/quarantine_retry.sql"),
+                    include_str!("../../sql/quarantine_retry_one.sql"),
                     named_params! { ":transaction_id": id.as_str() },
                 ),
                 Decision::Drop { reason } => commit.execute(

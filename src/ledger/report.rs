@@ -146,7 +146,7 @@ impl Ledger {
     }
 
     /// How many unfetched records expire after `now` and by `until`; without those that the customer had not finished
-    /// when they were last asked for.
+    /// when they were last asked for, in the last day and a half before their deadline.
     pub fn count_expiring(&self, now: Timestamp, until: Timestamp) -> Result<u64, LedgerError> {
         let bounds = named_params! { ":now": now.as_microsecond(), ":until": until.as_microsecond() };
         let counted = self

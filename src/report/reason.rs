@@ -46,6 +46,12 @@ pub enum ReasonId {
     SourceFailed,
     /// A pending source was left where it was, as the run had to end.
     SourceCutShort,
+    /// No source is configured, and the ledger has nothing to ask for.
+    NoSource,
+    /// A pending source gave fewer rows than it must.
+    SourceShort,
+    /// A pending source is older than it may be.
+    SourceStale,
     /// Figures that must agree differ.
     FiguresDiffer,
     /// Names or sizes in the archive differ from the manifest.
@@ -68,11 +74,13 @@ pub enum ReasonId {
     RowsRejected,
     /// The vendor throttled so much that less than half of the set rate was reached. A warning.
     SlowedByThrottling,
+    /// Rows of pending sources were taken in without cells that could not be read.
+    RowsIncomplete,
 }
 
 impl ReasonId {
     /// Every reason, in the order of this page.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::AccountRefused,
         Self::CredentialsMissing,
         Self::CertificateNotTrusted,
@@ -88,6 +96,9 @@ impl ReasonId {
         Self::ReportsMissing,
         Self::SourceFailed,
         Self::SourceCutShort,
+        Self::NoSource,
+        Self::SourceShort,
+        Self::SourceStale,
         Self::FiguresDiffer,
         Self::ArchiveDiffers,
         Self::RecordsLost,
@@ -99,6 +110,7 @@ impl ReasonId {
         Self::VerdictUnknown,
         Self::RowsRejected,
         Self::SlowedByThrottling,
+        Self::RowsIncomplete,
     ];
 
     /// The id in `summary.json` and in the log.
@@ -119,6 +131,9 @@ impl ReasonId {
             Self::ReportsMissing => "reports_missing",
             Self::SourceFailed => "source_failed",
             Self::SourceCutShort => "source_cut_short",
+            Self::NoSource => "no_source",
+            Self::SourceShort => "source_short",
+            Self::SourceStale => "source_stale",
             Self::FiguresDiffer => "figures_differ",
             Self::ArchiveDiffers => "archive_differs",
             Self::RecordsLost => "records_lost",
@@ -130,6 +145,7 @@ impl ReasonId {
             Self::VerdictUnknown => "verdict_unknown",
             Self::RowsRejected => "rows_rejected",
             Self::SlowedByThrottling => "slowed_by_throttling",
+            Self::RowsIncomplete => "rows_incomplete",
         }
     }
 
@@ -147,11 +163,15 @@ impl ReasonId {
             | Self::StoppedByTimeLimit
             | Self::ReportsMissing
             | Self::SourceCutShort
+            | Self::NoSource
+            | Self::SourceShort
+            | Self::SourceStale
             | Self::RecordsLeft
             | Self::RepliesUnpublished
             | Self::RecordsQuarantined
             | Self::VerdictUnknown
-            | Self::RowsRejected => Exit::NeedsALook,
+            | Self::RowsRejected
+            | Self::RowsIncomplete => Exit::NeedsALook,
             Self::RecordsLost | Self::RecordsOverdue | Self::RecordsEndangered => Exit::Expiry,
             Self::DiskFull => Exit::Archive,
             Self::AccountRefused | Self::CredentialsMissing | Self::CertificateNotTrusted | Self::EveryIdRefused => {

@@ -38,8 +38,14 @@ pub struct IntakeTotals {
     pub duplicates: u64,
     /// Rows that could not be taken in: named in `rejected.csv`.
     pub rejected: u64,
+    /// Rows that were taken in without cells that could not be read: named in `rejected.csv`. They count above, too.
+    pub incomplete: u64,
     /// Sources that could not be read to their end.
     pub failed_sources: Vec<String>,
+    /// Sources that gave fewer rows than they must.
+    pub short_sources: Vec<String>,
+    /// Sources that are older than they may be.
+    pub stale_sources: Vec<String>,
     /// Sources that were left where they were, because the run had to end.
     pub cut_short: Vec<String>,
 }
@@ -211,8 +217,14 @@ impl fmt::Display for Summary {
         table.line(
             "intake",
             &format!(
-                "{} rows: {} new, {} completed, {} known, {} duplicates, {} rejected",
-                intake.rows, intake.new, intake.completed, intake.known, intake.duplicates, intake.rejected
+                "{} rows: {} new, {} completed, {} known, {} duplicates, {} rejected; {} taken with unreadable cells",
+                intake.rows,
+                intake.new,
+                intake.completed,
+                intake.known,
+                intake.duplicates,
+                intake.rejected,
+                intake.incomplete
             ),
         );
         table.line(

@@ -54,6 +54,11 @@ impl Night {
         let facts = verdict::Facts {
             stop: self.stop.reason(),
             intake: &story.intake,
+            no_source: self.settings.pending.is_empty()
+                && story.due == 0
+                && unfetched
+                    .as_ref()
+                    .is_some_and(|unfetched| unfetched.backlog.states.of(State::Pending) == 0),
             fetch: &story.fetch,
             troubles: &story.troubles,
             refusals: &story.refusals,

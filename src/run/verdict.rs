@@ -29,6 +29,8 @@ const SLOW_SHARE: f64 = 0.5;
 pub(super) struct Facts<'a> {
     pub(super) stop: Option<StopReason>,
     pub(super) intake: &'a IntakeTotals,
+    /// No source is configured, and nothing was pending.
+    pub(super) no_source: bool,
     pub(super) fetch: &'a Totals,
     /// What attempts met in place of a good answer, the commonest first.
     pub(super) troubles: &'a [Trouble],
@@ -95,6 +97,13 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
     };
     reasons.extend(of_sources(ReasonId::SourceFailed, &facts.intake.failed_sources));
     reasons.extend(of_sources(ReasonId::SourceCutShort, &facts.intake.cut_short));
+    reasons.extend(of_sources(ReasonId::SourceShort, &facts.intake.short_sources));
+    reasons.extend(of_sources(ReasonId::SourceStale, &facts.intake.stale_sources));
+    if facts.no_source {
+        let why = "no pending source is configured, and the ledger has nothing to ask for";
+        let what = "name a source with --pending, or as `pending` in the configuration";
+        reasons.push(Reason::one(ReasonId::NoSource, format!("{why}; {what}")));
+    }
     if let [first, others @ ..] = facts.figures_differ {
         let more = match others.len() {
             0 => String::new(),
@@ -128,6 +137,12 @@ pub(super) fn reasons(facts: &Facts<'_>) -> Vec<Reason> {
         facts.intake.rejected,
         "row was rejected; see rejected.csv",
         "rows were rejected; see rejected.csv",
+    ));
+    reasons.extend(counted(
+        ReasonId::RowsIncomplete,
+        facts.intake.incomplete,
+        "row was taken in without cells that can't be read; see rejected.csv",
+        "rows were taken in without cells that can't be read; see rejected.csv",
     ));
     reasons.extend(facts.pace.iter().filter_map(slowed));
     reasons

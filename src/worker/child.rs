@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Read as _, Write};
 use std::ops::ControlFlow;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use serde::Serialize;
@@ -18,37 +18,22 @@ const MAX_REQUEST_BYTES: u64 = 1 << 20;
 const BATCH_ROWS: usize = 512;
 const BATCH_BYTES: usize = 256 << 10;
 
+/// Rows that are read ahead.
+const ROWS_AHEAD: usize = 64;
+
 /// Takes the rows in, as they are read.
 pub(crate) struct Outlet<T> {
-    sender: SyncSender<Vec<T>>,
-    ahead: Vec<T>,
-    bytes: usize,
+    sender: SyncSender<(T, usize)>,
 }
 
 impl<T> Outlet<T> {
-    /// Hands a row of about so many bytes over: at once if it is waited for, and else with those that follow it.
+    /// Hands a row of about so many bytes over. Each by itself: one that was read and waits for the next would be lost where that
+    /// never comes.
     pub(crate) fn row(&mut self, row: T, bytes: usize) -> ControlFlow<()> {
-        self.ahead.push(row);
-        self.bytes += bytes;
-        let rows = std::mem::take(&mut self.ahead);
-        if rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
-            self.bytes = 0;
-            return self
-                .sender
-                .send(rows)
-                .map_or(ControlFlow::Break(()), ControlFlow::Continue);
+        match self.sender.send((row, bytes)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
-        match self.sender.try_send(rows) {
-            Ok(()) => self.bytes = 0,
-            Err(TrySendError::Full(rows)) => self.ahead = rows,
-            Err(TrySendError::Disconnected(_)) => return ControlFlow::Break(()),
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn finish(self) {
-        // Where nobody takes them any more, nobody wants them.
-        let _ = self.sender.send(self.ahead);
     }
 }
 
@@ -67,17 +52,13 @@ where
         .take(MAX_REQUEST_BYTES)
         .read_to_string(&mut request)?;
     let request = serde_json::from_str(&request)?;
-    let (sender, rows) = mpsc::sync_channel(1);
+    let (sender, rows) = mpsc::sync_channel(ROWS_AHEAD);
     let writer = thread::Builder::new()
         .name("rows".to_owned())
         .spawn(move || write_rows(&rows))?;
-    let mut outlet = Outlet {
-        sender,
-        ahead: Vec::new(),
-        bytes: 0,
-    };
+    let mut outlet = Outlet { sender };
     let ended = read(request, &mut outlet);
-    outlet.finish();
+    drop(outlet);
     match writer.join() {
         Ok(written) => written?,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -86,10 +67,19 @@ where
     write_frame(&mut io::stdout().lock(), &last)
 }
 
-fn write_rows<T: Serialize>(rows: &Receiver<Vec<T>>) -> io::Result<()> {
+/// Writes the rows that are there, as many at a time as a frame takes.
+fn write_rows<T: Serialize>(rows: &Receiver<(T, usize)>) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(BATCH_BYTES, io::stdout().lock());
-    for rows in rows.iter().filter(|rows| !rows.is_empty()) {
-        write_frame(&mut out, &Frame::Rows(rows))?;
+    while let Ok((first, mut bytes)) = rows.recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH_ROWS
+            && bytes < BATCH_BYTES
+            && let Ok((row, more)) = rows.try_recv()
+        {
+            batch.push(row);
+            bytes += more;
+        }
+        write_frame(&mut out, &Frame::Rows(batch))?;
     }
     Ok(())
 }

@@ -176,7 +176,7 @@ fn exit_4_something_is_left_in_quarantine_or_rejected() {
     vendor.script("t1", [verdict("Y", "200")]);
     idvault.write(
         "pending.csv",
-        format!("transaction_id,verified_at\nt1,{FRESH}\nt2,yesterday\n"),
+        format!("transaction_id,verified_at\nt1,{FRESH}\nt/2,{FRESH}\n"),
     );
     idvault.run(&vendor, &[]).exits(4).says("1 row was rejected");
     assert_eq!(idvault.report_rows("rejected.csv")[0]["line"], "3");

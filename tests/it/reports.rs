@@ -68,6 +68,7 @@ fn hostile_night() -> Idvault {
     let header = "transaction_id,merchant_biz_id,product_code,region,verified_at";
     idvault.write(SOURCE, format!("{header}\n{}\n", rows.join("\n")));
     vendor.script("first", [verdict("Y", "200")]);
+    vendor.script("bad1", [verdict("Y", "200")]);
     vendor.script("-1", [verdict("Y", "=1+1")]);
     vendor.script("00123", [verdict("Y", "00123")]);
     let message = "＝1+1;@x\r\n=2\u{1b}[31m\u{9b}2J\u{202e}";

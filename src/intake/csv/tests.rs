@@ -11,7 +11,7 @@ use super::*;
 
 const HEADER: &str = "transaction_id,merchant_biz_id,product_code,region,verified_at";
 
-/// What came of a source: good rows as (line, id), bad ones as (line, reason), and how it ended.
+/// What came of a source: rows that are taken as (line, id), those that are named as (line, reason), and how it ended.
 struct Outcome {
     good: Vec<(u64, String)>,
     bad: Vec<(u64, String)>,
@@ -24,7 +24,10 @@ fn take_with(bytes: impl Into<Vec<u8>>, settings: &IntakeSettings) -> Outcome {
     let stdin = Box::new(io::Cursor::new(bytes.into()));
     let end = super::super::read(&Source::Stdin, stdin, settings, &mut |item| {
         match item {
-            Item::Good { line, row } => good.push((line, row.transaction_id.to_string())),
+            Item::Good { line, row, unread } => {
+                good.push((line, row.transaction_id.to_string()));
+                bad.extend(unread.map(|unread| (line, unread)));
+            }
             Item::Bad(rejected) => {
                 assert_eq!(rejected.source, "standard input");
                 bad.push((rejected.line, rejected.reason));
@@ -81,7 +84,18 @@ fn encodings_and_line_ends() -> Vec<Dirty> {
         ),
         dirty("CRLF", two.replace('\n', "\r\n"), &[(2, "a1"), (3, "a2")], &[]),
         dirty("CR", two.replace('\n', "\r"), &[(2, "a1"), (3, "a2")], &[]),
-        dirty("no final line end", two.trim_end(), &[(2, "a1"), (3, "a2")], &[]),
+        dirty(
+            "no final line end",
+            "transaction_id,note\na1,\na2,x",
+            &[(2, "a1"), (3, "a2")],
+            &[],
+        ),
+        dirty(
+            "no final line end, and cells are missing",
+            two.trim_end(),
+            &[(2, "a1")],
+            &[(3, "cut short")],
+        ),
         dirty(
             "UTF-16LE",
             utf16(&format!("\u{feff}{two}"), u16::to_le_bytes),
@@ -117,13 +131,13 @@ fn encodings_and_line_ends() -> Vec<Dirty> {
         dirty(
             "NUL byte",
             "transaction_id,note\na1,\na2,x\0y\na3,\n",
-            &[(2, "a1"), (4, "a3")],
+            &[(2, "a1"), (3, "a2"), (4, "a3")],
             &[(3, "NUL")],
         ),
         dirty(
             "invalid UTF-8",
             b"transaction_id,note\na1,\na2,\xFF\na3,\n".as_slice(),
-            &[(2, "a1"), (4, "a3")],
+            &[(2, "a1"), (3, "a2"), (4, "a3")],
             &[(3, "not UTF-8")],
         ),
     ]
@@ -177,7 +191,7 @@ fn cells() -> Vec<Dirty> {
         dirty(
             "bad dates",
             "transaction_id,verified_at\na1,soon\na2,2026-11-01\na3,1793500000\na4,2026-11-01T09:30:00Z\n",
-            &[(5, "a4")],
+            &[(2, "a1"), (3, "a2"), (4, "a3"), (5, "a4")],
             &[(2, "not a date"), (3, "no time zone"), (4, "bare number")],
         ),
         dirty(
@@ -189,13 +203,13 @@ fn cells() -> Vec<Dirty> {
         dirty(
             "too many cells",
             "transaction_id,region\na1,,x\na2,\n",
-            &[(3, "a2")],
+            &[(2, "a1"), (3, "a2")],
             &[(2, "3 cells")],
         ),
         dirty(
             "wrong characters",
             "transaction_id,region\n../x,\na1,Singapore\na2,\n",
-            &[(4, "a2")],
+            &[(3, "a1"), (4, "a2")],
             &[(2, "'.'"), (3, "'S'")],
         ),
     ]
@@ -206,31 +220,31 @@ fn quotes_and_long_lines() -> Vec<Dirty> {
         dirty(
             "a quote that is never closed",
             "transaction_id,note\na1,\"x\na2,y\na3,z\n",
-            &[(3, "a2"), (4, "a3")],
+            &[(2, "a1"), (3, "a2"), (4, "a3")],
             &[(2, "not closed")],
         ),
         dirty(
             "a quote that another opening one seems to close",
             "transaction_id,note\na1,\"x\na2,\"y\"\na3,z\n",
-            &[(3, "a2"), (4, "a3")],
+            &[(2, "a1"), (3, "a2"), (4, "a3")],
             &[(2, "closing quote")],
         ),
         dirty(
             "a quote that a stray one closes, many rows later",
             "transaction_id,merchant_biz_id\na1,\"x\na2,y\na3,z\na4,z\"\na5,\n",
-            &[(3, "a2"), (4, "a3"), (6, "a5")],
+            &[(2, "a1"), (3, "a2"), (4, "a3"), (5, "a4"), (6, "a5")],
             &[(2, "not closed"), (5, "'\"'")],
         ),
         dirty(
             "an over-long line",
             format!("transaction_id,note\na1,{}\na2,\n", "x".repeat(3 << 20)),
-            &[(3, "a2")],
+            &[(2, "a1"), (3, "a2")],
             &[(2, "longer than 1048576 bytes")],
         ),
         dirty(
             "an over-long line in quotes",
             format!("transaction_id,note\na1,\"{}\na2,\n", "x".repeat(3 << 20)),
-            &[(3, "a2")],
+            &[(2, "a1"), (3, "a2")],
             &[(2, "not closed")],
         ),
     ]
@@ -362,7 +376,8 @@ fn a_line_of_100_mb_is_named_and_passed_over() {
         &IntakeSettings::default(),
         &mut |item| {
             match item {
-                Item::Good { line, .. } => good.push(line),
+                Item::Good { line, unread: None, .. } => good.push(line),
+                Item::Good { line, row, .. } => bad.push((line, Some(row.transaction_id.to_string()))),
                 Item::Bad(rejected) => bad.push((rejected.line, rejected.transaction_id)),
             }
             ControlFlow::Continue(())

@@ -39,7 +39,15 @@ fn take(source: &Source, settings: &IntakeSettings) -> Result<(Vec<Pending>, Vec
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     super::super::read(source, Box::new(std::io::empty()), settings, &mut |item| {
         match item {
-            Item::Good { row, .. } => good.push(row),
+            Item::Good { line, row, unread } => {
+                bad.extend(unread.map(|reason| Rejected {
+                    source: source.to_string(),
+                    line,
+                    transaction_id: Some(row.transaction_id.to_string()),
+                    reason,
+                }));
+                good.push(row);
+            }
             Item::Bad(rejected) => bad.push(rejected),
         }
         ControlFlow::Continue(())
@@ -71,7 +79,7 @@ fn bad_rows_are_numbered_and_the_rest_goes_on() {
             (NULL, NULL, NULL), (NULL, 'a5', 1.5), (NULL, CAST(x'ff' AS TEXT), NULL), (NULL, 'a7', 'soon'), (NULL, 8, NULL);",
     );
     let (good, bad) = database.take(&IntakeSettings::default()).unwrap();
-    assert_eq!(ids(&good), ["a1", "a3", "8"]);
+    assert_eq!(ids(&good), ["a1", "a3", "a5", "a7", "8"]);
     assert_eq!(good[0].verified_at, good[1].verified_at);
     let name = database.path.display().to_string();
     assert!(bad.iter().all(|rejected| rejected.source == name));

@@ -202,7 +202,7 @@ fn init_writes_the_sample_configuration_and_never_over_one_that_is_there() {
         std::fs::read(samples("idvault.toml")).unwrap()
     );
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    place.idvault(&["run", "--intake-only"]).expect(0);
+    place.idvault(&["run", "--intake-only"]).expect(4);
     place.write("idvault.toml", "# mine\n");
     let ended = place.idvault(&["init"]).expect(2);
     assert!(ended.stderr.contains("idvault.toml"), "{}", ended.stderr);
@@ -288,9 +288,10 @@ fn the_reports_sql_runs_by_hand_and_gives_as_many_lines_as_the_reports() {
 #[test]
 fn json_on_standard_output_is_one_object_and_nothing_else() {
     let place = Place::new();
-    let ended = place.night(&["--json"]).expect(0);
+    let source = place.write("pending.csv", "transaction_id\ngood00000\n");
+    let ended = place.night(&["--json", "--pending", &source]).expect(0);
     assert_eq!(ended.json()["exit_code"], 0);
     assert_eq!(ended.json()["reasons"], Value::Array(Vec::new()));
-    let silent = Place::new().night(&["--quiet"]).expect(0);
+    let silent = place.night(&["--quiet", "--pending", &source]).expect(0);
     assert_eq!((&*silent.stdout, &*silent.stderr), ("", ""));
 }

@@ -15,6 +15,7 @@ use super::{NEXT_NIGHT, Place};
 const A: &str = "good00000";
 const B: &str = "good00001";
 const C: &str = "good00002";
+const D: &str = "good00003";
 
 /// A pending source and what is to come of it.
 struct Dirty {
@@ -81,11 +82,10 @@ fn odd_but_good() -> Vec<Dirty> {
             &[],
             0,
         ),
-        dirty("a header and no rows", "transaction_id,verified_at\n", &[], &[], 0),
     ]
 }
 
-/// Files with rows that can't be taken in.
+/// Files with rows that can't be taken in, or not whole.
 fn bad_rows() -> Vec<Dirty> {
     let head = "transaction_id,region,verified_at\n";
     let with = |row: &str| format!("{head}{A},,\n{row}\n{B},,\n");
@@ -126,39 +126,39 @@ fn bad_rows() -> Vec<Dirty> {
         ),
         dirty(
             "no such date",
-            with("bad1,,2026-13-45T00:00:00Z"),
-            &[A, B],
-            &[(3, "bad1", "verified_at")],
+            with(&format!("{D},,2026-13-45T00:00:00Z")),
+            &[A, B, D],
+            &[(3, D, "verified_at")],
             4,
         ),
         dirty(
             "date without zone",
-            with("bad1,,2026-11-20 09:00:00"),
-            &[A, B],
-            &[(3, "bad1", "verified_at")],
+            with(&format!("{D},,2026-11-20 09:00:00")),
+            &[A, B, D],
+            &[(3, D, "verified_at")],
             4,
         ),
         dirty(
             "date as a number",
-            with("bad1,,45980.5"),
-            &[A, B],
-            &[(3, "bad1", "bare number")],
+            with(&format!("{D},,45980.5")),
+            &[A, B, D],
+            &[(3, D, "bare number")],
             4,
         ),
         dirty(
             "unknown region",
-            with("bad1,mars-1,"),
-            &[A, B],
-            &[(3, "bad1", "no known endpoint")],
+            with(&format!("{D},mars-1,")),
+            &[A, B, D],
+            &[(3, D, "no known endpoint")],
             4,
         ),
         dirty("NUL byte", nul, &[A, B], &[(3, "", "NUL byte")], 4),
         dirty("not UTF-8", not_utf8, &[A, B], &[(3, "", "not UTF-8")], 4),
         dirty(
             "a cell too many",
-            with("bad1,,,,x"),
-            &[A, B],
-            &[(3, "bad1", "shifted")],
+            with(&format!("{D},,,,x")),
+            &[A, B, D],
+            &[(3, D, "shifted")],
             4,
         ),
         dirty("open quote", with("\"bad1,,"), &[A, B], &[(3, "bad1", "quote")], 4),
@@ -228,6 +228,8 @@ fn assert_comes_of_it(dirty: &Dirty) {
         );
         assert!(found["transaction_id"].starts_with(id), "{name}: {found:?}");
         assert!(found["reason"].contains(reason), "{name}: {found:?}");
+        let taken = dirty.good.contains(id) && *reason != "duplicate";
+        assert_eq!(found["taken"], if taken { "yes" } else { "no" }, "{name}: {found:?}");
     }
     let failed = place.summary()["intake"]["failed_sources"].to_string();
     assert_eq!(failed.contains(&source), dirty.code == 3, "{name}: {failed}");
@@ -379,5 +381,5 @@ fn a_database_that_is_damaged_in_its_middle_is_named_and_holds_nothing_up() {
 
 #[test]
 fn the_ids_of_these_tests_are_final_at_the_sandbox() {
-    assert!([A, B, C].iter().all(|id| kind_of(id).is_final()));
+    assert!([A, B, C, D].iter().all(|id| kind_of(id).is_final()));
 }
