@@ -1,5 +1,9 @@
--- Closed months from :from to :to (YYYY-MM, both included, null for all), the earliest first.
-SELECT month, closed_at, sha256, record
+-- Closed months from :from to :to (YYYY-MM, both included, null for all), the earliest first, each before its corrections.
+SELECT month, 0 AS number, closed_at, sha256, record
 FROM closed_months
 WHERE :from IS NULL OR month BETWEEN :from AND :to
-ORDER BY month
+UNION ALL
+SELECT month, number, closed_at, sha256, record
+FROM closed_corrections
+WHERE :from IS NULL OR month BETWEEN :from AND :to
+ORDER BY month, number

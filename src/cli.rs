@@ -239,12 +239,27 @@ pub struct CloseArgs {
     /// The vendor's bill, compared and signed off with it; repeatable
     #[arg(long, value_name = "FILE", required_unless_present = "accept")]
     pub bill: Vec<PathBuf>,
-    /// How much money of a day, product and region may be wrong, such as 0.01
+    /// Sign off what came after the month was closed, as a numbered correction of it
+    #[arg(long)]
+    pub correct: bool,
+    /// The vendor's own records of verifications, compared and signed off with it; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub records: Vec<PathBuf>,
+    /// The form of the bill's files: v2-en, v2-zh, old, focus or api [default: by their headers]
+    #[arg(long, value_name = "FORM")]
+    pub form: Option<String>,
+    /// Lines of a bill that are the same, and have no id, are lines of their own
+    #[arg(long)]
+    pub allow_identical: bool,
+    /// How much the bill may be too high in all, by currency, such as 1.50 [default: 0]
     #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]
     pub tolerance: Option<Decimal>,
-    /// Why it is closed although something speaks against it, as that there is no bill; kept in the record
-    #[arg(long, value_name = "REASON")]
-    pub accept: Option<String>,
+    /// How much a day, product and region may be too high, such as 0.01 [default: as much as --tolerance]
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]
+    pub tolerance_line: Option<Decimal>,
+    /// Close it although this speaks against it, by the name under which it is listed; repeatable, kept in the record
+    #[arg(long, value_name = "NAME=REASON")]
+    pub accept: Vec<String>,
 }
 
 /// Options of `compact`.
@@ -305,9 +320,21 @@ pub struct ReconcileArgs {
     /// The month that is compared (YYYY-MM) [default: the bill's, where it has but one]
     #[arg(long, value_name = "YYYY-MM", required_unless_present = "bill")]
     pub month: Option<String>,
-    /// How much money of a day, product and region may be wrong, such as 0.01
+    /// The form of the bill's files: v2-en, v2-zh, old, focus or api [default: by their headers]
+    #[arg(long, value_name = "FORM")]
+    pub form: Option<String>,
+    /// Lines of a bill that are the same, and have no id, are lines of their own
+    #[arg(long)]
+    pub allow_identical: bool,
+    /// How much the bill may be too high in all, by currency, such as 1.50 [default: 0]
     #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]
     pub tolerance: Option<Decimal>,
+    /// How much a day, product and region may be too high, such as 0.01 [default: as much as --tolerance]
+    #[arg(long, value_name = "AMOUNT", value_parser = parse_tolerance)]
+    pub tolerance_line: Option<Decimal>,
+    /// Accept an adjustment, or a refund that exceeds what was billed, by its line; repeatable
+    #[arg(long, value_name = "LINE=REASON")]
+    pub accept: Vec<String>,
     /// As JSON
     #[arg(long, env = "IDVAULT_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,

@@ -8,6 +8,7 @@
 
 mod bill;
 mod file;
+mod names;
 mod pricing;
 mod quotas;
 #[cfg(test)]
@@ -187,6 +188,7 @@ pub struct Settings {
 impl Settings {
     /// The file under the overrides, checked. With `sandbox` the endpoint is not known yet.
     pub fn new(mut file: ConfigFile, over: Overrides) -> Result<Self, ConfigError> {
+        names::check(&file)?;
         let known_products = bill::known_products(&file);
         let pricing = pricing::pricing(&mut file)?;
         let quotas = quotas::quotas(&mut file.quotas)?;

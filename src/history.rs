@@ -252,7 +252,7 @@ impl Told {
         let gone = self.files.into_keys();
         differences.extend(gone.map(|path| format!("{path} is in the history and not in the manifest")));
         for closed in ledger.closed_months(None)? {
-            let month = closed.month.strftime("%Y-%m").to_string();
+            let month = closed.name();
             if self.closed.remove(&month).as_deref() != Some(&*closed.sha256) {
                 differences.push(format!("{month} is closed with another record than the history has"));
             }

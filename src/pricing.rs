@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
 
 pub use rows::{BillingRow, By};
 
@@ -38,7 +39,7 @@ pub const MAX_BILL_DECIMALS: u32 = 9;
 const MAX_QUANTITY: u64 = 10_000_000_000;
 
 /// What is known of sub codes, prices and packages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Pricing {
     /// Which verifications are billed.
     pub sub_codes: SubCodes,
@@ -122,6 +123,15 @@ impl Pricing {
         }
     }
 
+    /// As [`Pricing::meter`], where so many calls of packages, by their names, are used up.
+    pub fn meter_after(&self, used: &BTreeMap<String, u64>) -> Meter<'_> {
+        let mut meter = self.meter();
+        for (package, open) in &mut meter.packages {
+            *open = open.saturating_sub(used.get(&package.name).copied().unwrap_or(0));
+        }
+        meter
+    }
+
     /// The first day whose tallies must be handed in where those from `day` on are asked about: the first of its month,
     /// or of that in which a package began that it, or one beside it, could still use.
     pub fn needed_from(&self, day: Date) -> Date {
@@ -159,6 +169,12 @@ impl Meter<'_> {
         sorted.sort_by(|one, other| one.order().cmp(&other.order()));
         let bill_lines = sorted.chunk_by(|one, other| bill_key(one) == bill_key(other));
         bill_lines.flat_map(|tallies| self.price_bill_line(tallies)).collect()
+    }
+
+    /// Counts verifications that were priced before towards the tiers of their month.
+    pub fn add_volume(&mut self, day: Date, product_code: &str, region: &str, verifications: u64) {
+        let key = (day.first_of_month(), product_code.to_owned(), region.to_owned());
+        *self.volumes.entry(key).or_default() += verifications;
     }
 
     fn price_bill_line(&mut self, tallies: &[&TallyLine]) -> Vec<PricedLine> {

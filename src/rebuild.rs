@@ -365,7 +365,8 @@ fn take_closed(
         let Some(month) = name.strip_suffix(".json") else {
             continue;
         };
-        let Ok(first) = format!("{month}-01").parse::<Date>() else {
+        let (of_month, number) = month.split_once("-correction-").unwrap_or((month, "0"));
+        let (Ok(first), Ok(number)) = (format!("{of_month}-01").parse::<Date>(), number.parse()) else {
             continue;
         };
         let mut record = String::new();
@@ -374,6 +375,7 @@ fn take_closed(
         read.map_err(FileError::because("read", &path))?;
         let mut closed = ClosedMonth {
             month: first,
+            number,
             closed_at: Timestamp::UNIX_EPOCH,
             sha256: sha256_hex(record.as_bytes()),
             record,

@@ -17,7 +17,7 @@ pub use prices::{Package, Price, Prices, Tier};
 pub use quotas::{Limit, LimitOrigin, Quotas, RegionLimits, RegionQuota};
 
 /// What a sub code says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubCodeMeaning {
     /// In words.
@@ -55,7 +55,7 @@ impl Origin {
 }
 
 /// Sub codes by product code.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SubCodes(BTreeMap<String, BTreeMap<String, SubCodeMeaning>>);
 

@@ -15,6 +15,8 @@ mod rows;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use jiff::civil::Date;
+
 use crate::archive::{Archive, ArchiveError, Columns, Dataset};
 use crate::closing;
 use crate::compact::AsItStands;
@@ -139,13 +141,20 @@ fn check_closed(
     manifest: &[ManifestFile],
     found: &mut Differences,
 ) -> Result<(), LedgerError> {
-    for closed in ledger.closed_months(None)? {
-        let mut tallies = ledger.billing(Some((closed.month, closed.month.last_of_month())))?;
+    let signed = ledger.closed_months(None)?;
+    let named = |month: Date| month.strftime("%Y-%m").to_string();
+    for signed in signed.chunk_by(|one, other| one.month == other.month) {
+        let month = signed[0].month;
+        let mut tallies = ledger.billing(Some((month, month.last_of_month())))?;
         tallies.retain(|tally| tally.billing_day.is_some());
-        if let Some(what) = closing::fault(data_dir, &closed, manifest, &tallies) {
-            let month = closed.month.strftime("%Y-%m").to_string();
+        if let Some(what) = closing::fault(data_dir, signed, manifest, &tallies) {
+            let month = named(month);
             found.add(Difference::Closed { month, what });
         }
+    }
+    if let Some((month, what)) = closing::chain_fault(&signed) {
+        let month = named(month);
+        found.add(Difference::Closed { month, what });
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::{CommandError, Context, first_of};
 use crate::archive::Archive;
 use crate::audit;
 use crate::cli::{Global, ReconcileArgs};
+use crate::closing;
 use crate::config::Settings;
 use crate::exit::Exit;
 use crate::history;
@@ -20,7 +21,7 @@ use crate::plain::clean;
 use crate::reconcile::bill::{self, Bill};
 use crate::reconcile::evidence::Month;
 use crate::reconcile::records::{self, Recorded, Terms};
-use crate::reconcile::{Reconciled, Request, reconcile};
+use crate::reconcile::{Accepted, Judgement, Reconciled, Request, reconcile};
 use crate::record::Region;
 use crate::report::page::Page;
 use crate::report::reconcile::{Records, write, write_json, write_table};
@@ -31,7 +32,9 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     let settings = context.data_settings(global.overrides())?;
     let now = context.clock(global).now();
     let has_bill = !args.bill.is_empty();
-    let bill = has_bill.then(|| bill::read(&args.bill, &settings.bill)).transpose()?;
+    let bill_settings = settings.bill.with(args.form.as_deref(), args.allow_identical);
+    let bill_settings = bill_settings.map_err(CommandError::Usage)?;
+    let bill = has_bill.then(|| bill::read(&args.bill, &bill_settings)).transpose()?;
     let day = match (&args.month, &bill) {
         (Some(month), _) => first_of(month)?,
         (None, bill) => only_month(bill.as_ref())?,
@@ -47,9 +50,12 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
     if args.adopt {
         (ledger, _) = context.open(&settings, &lock, global)?;
     }
+    // A closed month keeps the prices that it was signed with.
+    let signed = closing::signed_pricing(&ledger, day.first_of_month())?;
+    let pricing = signed.as_ref().unwrap_or(&settings.pricing);
     let terms = Terms {
         month: &month,
-        sub_codes: &settings.pricing.sub_codes,
+        sub_codes: &pricing.sub_codes,
         defaults: &settings.defaults,
     };
     let read = |exports| Recorded::read(&ledger, exports, &settings.records, &terms);
@@ -58,14 +64,17 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         let why = "the records have none of this month; say another one with --month, or give all files of it";
         return Err(CommandError::Usage(why.to_owned()));
     }
+    let accepted = accepted(&args.accept)?;
     let request = Request {
         bill: bill.as_ref(),
         recorded: recorded.as_ref(),
         month: &month,
         today: settings.billing_zone.day_of(now),
-        pricing: &settings.pricing,
+        pricing,
         defaults: &settings.defaults,
         tolerance: args.tolerance.unwrap_or(Decimal::ZERO),
+        tolerance_line: args.tolerance_line,
+        accepted: &accepted,
     };
     let archive = Archive::for_reading(&settings.data_dir);
     let audited = audit::of_days(&ledger, &archive, month.days()).map_err(RunError::from)?;
@@ -73,6 +82,7 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         tracing::error!("archive and ledger differ: {}; run `idvault verify`", clean(difference));
     }
     let mut reconciled = reconcile(&ledger, &request)?;
+    check_accepted(&accepted, &reconciled)?;
     reconciled.archive_differs = audited.differences;
     let reports = ReportDir::create(&settings.data_dir, &format!("reconcile-{:016x}", context.seed))?;
     reports.write("reconcile-records.csv", |out| {
@@ -94,7 +104,7 @@ pub(super) fn execute(args: &ReconcileArgs, global: &Global, context: &Context) 
         open_records::add_all(&settings.data_dir, &ledger).map_err(RunError::from)?;
         ledger.close()?;
     }
-    Ok(exit(&reconciled))
+    Ok(exit(reconciled.judgement()))
 }
 
 /// Takes the ids in that no source named, in a run of its own that asks nobody.
@@ -120,16 +130,40 @@ fn adopt(ledger: &mut Ledger, settings: &Settings, now: Timestamp) -> Result<Ado
     Ok(adopted)
 }
 
-/// A difference is worse than an id that is not asked for yet.
-fn exit(reconciled: &Reconciled) -> Exit {
-    let records = reconciled.records.as_ref();
-    let wrong = records.is_some_and(|records| records.wrong() > 0);
-    if wrong || reconciled.beyond_tolerance > 0 || !reconciled.archive_differs.is_empty() {
-        Exit::Difference
-    } else if records.is_some_and(|records| records.unknown() > 0) {
-        Exit::NeedsALook
-    } else {
-        Exit::Done
+/// What is accepted, by its line.
+pub(super) fn accepted(named: &[String]) -> Result<Accepted, CommandError> {
+    let pair = |named: &String| {
+        let parts = named.split_once('=').filter(|(name, reason)| {
+            let is_blank = |text: &str| text.trim().is_empty();
+            !is_blank(name) && !is_blank(reason)
+        });
+        let (name, reason) = parts.ok_or_else(|| {
+            CommandError::Usage(format!(
+                "--accept {named:?} has no reason; write the line as it is listed, an equals sign and the reason, such as \
+                 --accept 'bill.csv:12=credit note 88'"
+            ))
+        })?;
+        Ok((name.trim().to_owned(), reason.trim().to_owned()))
+    };
+    named.iter().map(pair).collect()
+}
+
+/// A line that is accepted must be there, lest a wrong name looks like an answer.
+fn check_accepted(accepted: &Accepted, reconciled: &Reconciled) -> Result<(), CommandError> {
+    let is_there = |name: &String| reconciled.bill_lines.iter().any(|note| note.name == *name);
+    match accepted.keys().find(|name| !is_there(name)) {
+        Some(name) => Err(CommandError::Usage(format!(
+            "--accept {name:?}: no line that needs a person has this name; run the command without it to list them"
+        ))),
+        None => Ok(()),
+    }
+}
+
+const fn exit(reconciled: Judgement) -> Exit {
+    match reconciled {
+        Judgement::Settled => Exit::Done,
+        Judgement::Open => Exit::NeedsALook,
+        Judgement::Wrong => Exit::Difference,
     }
 }
 

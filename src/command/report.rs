@@ -87,7 +87,8 @@ fn rows_of(args: &BillingArgs, ledger: &Ledger, billing: Billing) -> Result<Vec<
     if !is_closed || args.corrections || !billing.faults.is_empty() {
         return Ok(billing.all().0);
     }
-    let late: u64 = billing.corrections.iter().map(|row| row.verifications).sum();
+    let corrections = billing.signed_corrections.iter().chain(&billing.corrections);
+    let late: u64 = corrections.map(|row| row.verifications).sum();
     if late > 0 {
         tracing::warn!("{late} verifications came after the month was closed; --corrections shows them");
     }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use rust_decimal::Decimal;
+
 use super::{BillConfig, ConfigError, ConfigFile, RecordsConfig, zone};
 use crate::day::BillingZone;
-use crate::reconcile::Names;
-use crate::reconcile::bill::{BillSettings, NOT_OURS};
+use crate::reconcile::bill::{BillSettings, Named};
 use crate::reconcile::records::RecordsSettings;
+use crate::reconcile::{NOT_OURS, Names};
 use crate::record::{InvalidField, ProductCode, Region};
 use crate::tables::{Quotas, RegionQuota};
 
@@ -44,15 +46,25 @@ pub(super) fn bill(
     for (name, region) in &config.regions {
         Region::parse(region).map_err(|error| wrong("regions", name, error))?;
     }
-    let (columns, products, regions) = (&config.columns, &config.products, &config.regions);
-    Ok(BillSettings::new(
-        columns,
-        products,
-        regions,
-        known_products,
-        known_regions,
-        billing_zone.clone(),
-    ))
+    let is_rate = |rate: &Decimal| !rate.is_sign_negative() && *rate < Decimal::ONE;
+    if let Some(rate) = config.tax_rate.filter(|rate| !is_rate(rate)) {
+        return Err(ConfigError::value(
+            "bill.tax_rate",
+            format!("{rate} is not from 0 to 1, such as 0.09"),
+        ));
+    }
+    Ok(BillSettings::new(Named {
+        columns: config.columns.clone(),
+        products: config.products.clone(),
+        regions: config.regions.clone(),
+        kinds: config.kinds.clone(),
+        product_codes: config.product_codes.iter().cloned().collect(),
+        tax_rate: config.tax_rate,
+        currency: config.currency.clone(),
+        known_products: known_products.clone(),
+        known_regions: known_regions.clone(),
+        zone: billing_zone.clone(),
+    }))
 }
 
 /// Products and regions are named as on the bill, and a day begins when a billing day does.

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use super::{ConfigError, DEFAULT_FILE, HumanDuration, Qps};
 use crate::intake::ColumnNames;
 use crate::plain::shortened;
-use crate::reconcile::bill::BillColumns;
+use crate::reconcile::bill::{BillColumns, LineKind};
 use crate::reconcile::records::RecordColumns;
 use crate::tables::{Package, Price, RegionQuota, SubCodeMeaning};
 use crate::trust;
@@ -103,6 +104,10 @@ pub struct BillConfig {
     pub columns: BillColumns,
     pub products: BTreeMap<String, String>,
     pub regions: BTreeMap<String, String>,
+    pub kinds: BTreeMap<String, LineKind>,
+    pub product_codes: Vec<String>,
+    pub tax_rate: Option<Decimal>,
+    pub currency: Option<String>,
 }
 
 /// `[records]`: how the vendor's export of its own records names things.

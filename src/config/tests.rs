@@ -206,8 +206,13 @@ fn the_sample_explains_every_key() {
         columns: bill_columns,
         products,
         regions,
+        kinds,
+        product_codes,
+        tax_rate,
+        currency,
     } = bill;
-    assert!(!products.is_empty() && !regions.is_empty());
+    assert!(!products.is_empty() && !regions.is_empty() && !kinds.is_empty() && !product_codes.is_empty());
+    assert!(tax_rate.is_some() && currency.is_some());
     assert!(
         bill_columns.by_key().iter().all(|name| name.is_some()),
         "{bill_columns:?}"

@@ -113,7 +113,7 @@ impl Ledger {
         }
         let closed: Vec<Value> = closed
             .into_iter()
-            .map(|closed| json!({ "month": closed.month.strftime("%Y-%m").to_string(), "sha256": closed.sha256 }))
+            .map(|closed| json!({ "month": closed.name(), "sha256": closed.sha256 }))
             .collect();
         let mut details = self.source()?;
         details.insert("closed".to_owned(), closed.into());

@@ -14,6 +14,8 @@ use super::{Change, ChangeKind, Ledger, LedgerError, StateCounts, changes, times
 pub struct ClosedMonth {
     /// Its first day.
     pub month: Date,
+    /// 0: the month itself; else its correction of this number.
+    pub number: u32,
     /// When it was closed.
     pub closed_at: Timestamp,
     /// The SHA-256 of the record in lower-case hex.
@@ -22,8 +24,20 @@ pub struct ClosedMonth {
     pub record: String,
 }
 
+impl ClosedMonth {
+    /// What it is called: `2026-10`, or `2026-10-correction-1`.
+    pub fn name(&self) -> String {
+        let month = named(self.month);
+        match self.number {
+            0 => month,
+            number => format!("{month}-correction-{number}"),
+        }
+    }
+}
+
 impl Ledger {
-    /// The closed months that begin from the first to the last of `days` (`None`: all), the earliest first.
+    /// The closed months that begin from the first to the last of `days` (`None`: all), the earliest first, each before its
+    /// corrections.
     pub fn closed_months(&self, days: Option<(Date, Date)>) -> Result<Vec<ClosedMonth>, LedgerError> {
         let read = || {
             let mut statement = self
@@ -37,9 +51,10 @@ impl Ledger {
                 let month: String = row.get(0)?;
                 Ok(ClosedMonth {
                     month: billing_day(&format!("{month}-01"))?,
-                    closed_at: timestamp(row.get(1)?)?,
-                    sha256: row.get(2)?,
-                    record: row.get(3)?,
+                    number: row.get(1)?,
+                    closed_at: timestamp(row.get(2)?)?,
+                    sha256: row.get(3)?,
+                    record: row.get(4)?,
                 })
             })?;
             months.collect::<rusqlite::Result<_>>()
@@ -47,22 +62,37 @@ impl Ledger {
         read().map_err(self.failed("read the closed months"))
     }
 
-    /// Closes a month for good. One that is closed already is an error.
+    /// Closes a month, or signs a correction of it, for good. What is closed already is an error.
     pub fn close_month(&mut self, closed: &ClosedMonth) -> Result<(), LedgerError> {
         let failed = self.failed("close the month");
+        let month = named(closed.month);
         let change = Change::new(ChangeKind::Close)
-            .with("month", named(closed.month))
+            .with("month", closed.name())
             .with("sha256", closed.sha256.as_str());
+        let closed_at = closed.closed_at.as_microsecond();
         let commit = self.connection.transaction().map_err(&failed)?;
-        let inserted = commit.execute(
-            include_str!("../../sql/closed_insert.sql"),
-            named_params! {
-                ":month": named(closed.month),
-                ":closed_at": closed.closed_at.as_microsecond(),
-                ":sha256": closed.sha256,
-                ":record": closed.record,
-            },
-        );
+        let inserted = if closed.number == 0 {
+            commit.execute(
+                include_str!("../../sql/closed_insert.sql"),
+                named_params! {
+                    ":month": month,
+                    ":closed_at": closed_at,
+                    ":sha256": closed.sha256,
+                    ":record": closed.record,
+                },
+            )
+        } else {
+            commit.execute(
+                include_str!("../../sql/closed_correct.sql"),
+                named_params! {
+                    ":month": month,
+                    ":number": closed.number,
+                    ":closed_at": closed_at,
+                    ":sha256": closed.sha256,
+                    ":record": closed.record,
+                },
+            )
+        };
         inserted.map_err(&failed)?;
         changes::add(&commit, &self.author, &change).map_err(&failed)?;
         commit.commit().map_err(&failed)

@@ -6,7 +6,7 @@ use super::{Ledger, LedgerError};
 const APPLICATION_ID: i64 = 0x6964_7674;
 
 /// Every migration so far. One that was released is never changed: a new one is appended.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../sql/migrations/0001_ledger.sql"),
     include_str!("../../sql/migrations/0002_numbers.sql"),
     include_str!("../../sql/migrations/0003_closed_months.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../sql/migrations/0010_unknown_verdicts.sql"),
     include_str!("../../sql/migrations/0011_history.sql"),
     include_str!("../../sql/migrations/0012_queues.sql"),
+    include_str!("../../sql/migrations/0013_corrections.sql"),
 ];
 
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]

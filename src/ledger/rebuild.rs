@@ -250,13 +250,27 @@ impl Rebuilding<'_> {
 
     /// Takes a closed month, unless it is there.
     pub fn close_month(&self, closed: &ClosedMonth) -> Result<(), LedgerError> {
-        let month = named_params! {
-            ":month": closed.month.strftime("%Y-%m").to_string(),
-            ":closed_at": closed.closed_at.as_microsecond(),
-            ":sha256": closed.sha256,
-            ":record": closed.record,
+        let month = closed.month.strftime("%Y-%m").to_string();
+        let closed_at = closed.closed_at.as_microsecond();
+        let taken = if closed.number == 0 {
+            let month = named_params! {
+                ":month": month,
+                ":closed_at": closed_at,
+                ":sha256": closed.sha256,
+                ":record": closed.record,
+            };
+            self.commit.execute(include_str!("../../sql/rebuild_closed.sql"), month)
+        } else {
+            let correction = named_params! {
+                ":month": month,
+                ":number": closed.number,
+                ":closed_at": closed_at,
+                ":sha256": closed.sha256,
+                ":record": closed.record,
+            };
+            self.commit
+                .execute(include_str!("../../sql/rebuild_correction.sql"), correction)
         };
-        let taken = self.commit.execute(include_str!("../../sql/rebuild_closed.sql"), month);
         taken.map_err(&self.failed)?;
         Ok(())
     }

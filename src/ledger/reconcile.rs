@@ -28,6 +28,10 @@ pub struct MonthRow<'a> {
     pub passed: Option<bool>,
     /// The sub code, where there is a verdict.
     pub sub_code: Option<&'a str>,
+    /// When a source first named it, in microseconds since 1970 UTC.
+    pub first_seen_at: i64,
+    /// It is abandoned, and the vendor last said that the customer had not finished.
+    pub not_completed: bool,
 }
 
 impl Ledger {
@@ -60,5 +64,7 @@ pub(super) fn month_row<'a>(row: &'a Row<'_>) -> rusqlite::Result<MonthRow<'a>> 
         state: state(row, 5)?,
         passed: row.get(6)?,
         sub_code: row.get_ref(7)?.as_str_or_null()?,
+        first_seen_at: row.get(8)?,
+        not_completed: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
     })
 }

@@ -183,7 +183,7 @@ impl Ledger {
         let mut statement = self.connection.prepare(sql).map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
-            let record = vendor_record(row, 8).map_err(&failed)?;
+            let record = vendor_record(row, 10).map_err(&failed)?;
             let is_known = row.get_ref(0).is_ok_and(|number| number.as_i64().is_ok());
             let known = is_known.then(|| month_row(row)).transpose().map_err(&failed)?;
             each(Kept { record: &record, known })?;

@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use super::compare::{Facts, Key};
+use super::compare::{Beside, Facts, Key, Place};
 use super::explain::Class;
 use crate::day::BillingZone;
 use crate::ledger::MonthRow;
@@ -20,13 +21,17 @@ use crate::tables::SubCodes;
 /// How close to the boundary of a day a verification must be for the vendor to count it on the other side: it is made
 /// within minutes, and begins on one day and ends on the other.
 pub const BOUNDARY: SignedDuration = SignedDuration::from_mins(15);
+/// How long before it is first seen a record of unknown day is taken to be made, in microseconds: a nightly run sees it on the
+/// next day.
+const SEEN_AFTER_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
 /// The days of a calendar month of the vendor's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Month {
     zone: BillingZone,
     first: Date,
-    /// When each day begins, in microseconds since 1970 UTC, and when the last one ends.
+    /// When each day begins, in microseconds since 1970 UTC, from the one before the month to the one after it, and when that
+    /// one ends.
     bounds: Vec<i64>,
 }
 
@@ -34,7 +39,7 @@ impl Month {
     /// The month of `day`. `None` at the very end of the calendar.
     pub fn of(day: Date, zone: &BillingZone) -> Option<Self> {
         let first = day.first_of_month();
-        let days = (0..i64::from(first.days_in_month())).map(|days| first.checked_add(days.days()).ok());
+        let days = (-1..=i64::from(first.days_in_month())).map(|days| first.checked_add(days.days()).ok());
         let mut bounds = Vec::new();
         let mut end = None;
         for day in days {
@@ -47,6 +52,11 @@ impl Month {
         Some(Self { zone, first, bounds })
     }
 
+    /// Where its days begin.
+    pub const fn zone(&self) -> &BillingZone {
+        &self.zone
+    }
+
     /// The first and the last day.
     pub fn days(&self) -> (Date, Date) {
         (self.first, self.first.last_of_month())
@@ -54,11 +64,26 @@ impl Month {
 
     /// From when to before when it lasts.
     pub fn span(&self) -> (Timestamp, Timestamp) {
-        let at = |bound: Option<&i64>| bound.and_then(|micros| Timestamp::from_microsecond(*micros).ok());
-        (
-            at(self.bounds.first()).unwrap_or(Timestamp::MIN),
-            at(self.bounds.last()).unwrap_or(Timestamp::MAX),
-        )
+        self.between(1, self.bounds.len() - 2)
+    }
+
+    /// The same with the day before and the day after.
+    pub fn wide_span(&self) -> (Timestamp, Timestamp) {
+        self.between(0, self.bounds.len() - 1)
+    }
+
+    fn between(&self, from: usize, to: usize) -> (Timestamp, Timestamp) {
+        let at = |bound: usize| {
+            let micros = self.bounds.get(bound);
+            micros.and_then(|micros| Timestamp::from_microsecond(*micros).ok())
+        };
+        (at(from).unwrap_or(Timestamp::MIN), at(to).unwrap_or(Timestamp::MAX))
+    }
+
+    /// The day before it and the day after it.
+    pub fn days_beside(&self) -> (Option<Date>, Option<Date>) {
+        let (first, last) = self.days();
+        (first.yesterday().ok(), last.tomorrow().ok())
     }
 
     /// Whether the day is one of them.
@@ -81,7 +106,8 @@ impl Month {
     fn day_of(&self, micros: i64) -> Option<(Date, i64, i64)> {
         let after = self.bounds.partition_point(|begin| *begin <= micros);
         let (begin, end) = (*self.bounds.get(after.checked_sub(1)?)?, *self.bounds.get(after)?);
-        let days = i64::try_from(after).ok()? - 1;
+        // The first bound is the day before the month.
+        let days = i64::try_from(after).ok()? - 2;
         Some((self.first.checked_add(days.days()).ok()?, micros - begin, end - micros))
     }
 }
@@ -107,32 +133,64 @@ impl Reason {
         let billed = row
             .sub_code
             .map(|code| sub_codes.of(row.product_code, code).map(|known| known.billed));
-        if billed == Some(Some(false)) {
-            return None;
-        }
         let Some(micros) = row.verified_at else {
-            return (row.state != State::Abandoned).then_some(Self::AnyDay);
+            let may_count = billed != Some(Some(false)) && row.state != State::Abandoned;
+            return (may_count && month.saw_first(row)).then_some(Self::AnyDay);
         };
         let (day, from_begin, to_end) = month.day_of(micros)?;
         let boundary = i64::try_from(BOUNDARY.as_micros()).unwrap_or(i64::MAX);
+        let is_near = |distance: i64| distance < boundary;
+        if !month.holds(day) {
+            // Only what is close to the month can be on its bill.
+            let counts = row.state == State::Archived && billed == Some(Some(true));
+            let before = day < month.first;
+            return match (counts, before) {
+                (true, true) if to_end <= boundary => Some(Self::DayAfter(day)),
+                (true, false) if is_near(from_begin) => Some(Self::DayBefore(day)),
+                _ => None,
+            };
+        }
         match (row.state, billed) {
             (State::Archived, Some(None)) => Some(Self::More(day, Class::UnknownSubCode)),
-            (State::Archived, _) if from_begin < boundary => Some(Self::DayBefore(day)),
+            (State::Archived, Some(Some(false))) => Some(Self::More(day, Class::UnbilledSubCode)),
+            (_, Some(Some(false))) => None,
+            (State::Archived, _) if is_near(from_begin) => Some(Self::DayBefore(day)),
             (State::Archived, _) if to_end <= boundary => Some(Self::DayAfter(day)),
             (State::Archived, _) => None,
-            (state, _) => Some(Self::More(day, class_of(state)?)),
+            _ => Some(Self::More(day, class_of(row)?)),
         }
     }
 }
 
+impl Month {
+    /// Whether a record of unknown day is taken for one of this month, and so of no other: it was made at the latest when it
+    /// was first seen, usually the day before.
+    fn saw_first(&self, row: &MonthRow<'_>) -> bool {
+        let (start, end) = self.span();
+        let made = row.first_seen_at - SEEN_AFTER_MICROS;
+        (start.as_microsecond()..end.as_microsecond()).contains(&made)
+    }
+}
+
+/// The day in UTC of a billed verification of the archive.
+pub(super) fn utc_day_of_billed(row: &MonthRow<'_>, sub_codes: &SubCodes) -> Option<Date> {
+    let known = sub_codes.of(row.product_code, row.sub_code?)?;
+    if row.state != State::Archived || !known.billed {
+        return None;
+    }
+    let time = Timestamp::from_microsecond(row.verified_at?).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).date())
+}
+
 /// What a record that is not archived explains.
-pub(super) const fn class_of(state: State) -> Option<Class> {
-    match state {
+pub(super) const fn class_of(row: &MonthRow<'_>) -> Option<Class> {
+    match row.state {
         State::Pending => Some(Class::Pending),
         State::Journalled => Some(Class::Journalled),
         State::Quarantined => Some(Class::Quarantined),
         State::Lost => Some(Class::Lost),
-        State::Abandoned => Some(Class::Abandoned),
+        State::Abandoned if row.not_completed => Some(Class::NotCompleted),
+        State::Abandoned => Some(Class::Dropped),
         State::Archived => None,
     }
 }
@@ -141,7 +199,7 @@ pub(super) const fn class_of(state: State) -> Option<Class> {
 #[derive(Debug, Default)]
 pub struct Evidence {
     by_key: BTreeMap<Key, super::compare::Evidence>,
-    undated: BTreeMap<(String, String), u64>,
+    undated: BTreeMap<Place, u64>,
 }
 
 impl Evidence {
@@ -179,10 +237,20 @@ impl Evidence {
         }
     }
 
-    /// Adds it to the facts of the keys; gives the records of unknown day.
-    pub fn give_to(self, facts: &mut BTreeMap<Key, Facts>) -> BTreeMap<(String, String), u64> {
+    /// Adds it to the facts of the keys of `month`, and to what is known of the days beside it; gives the records of unknown
+    /// day.
+    pub fn give_to(
+        self,
+        facts: &mut BTreeMap<Key, Facts>,
+        beside: &mut BTreeMap<Key, Beside>,
+        month: &Month,
+    ) -> BTreeMap<Place, u64> {
         for (key, evidence) in self.by_key {
-            facts.entry(key).or_default().evidence = evidence;
+            if month.holds(key.day) {
+                facts.entry(key).or_default().evidence = evidence;
+            } else {
+                beside.entry(key).or_default().close = evidence.at_begin + evidence.at_end;
+            }
         }
         self.undated
     }
@@ -207,8 +275,13 @@ mod tests {
             state,
             passed: sub_code.map(|code| code == "200"),
             sub_code,
+            first_seen_at: "2026-11-21T02:00:00Z".parse::<Timestamp>().unwrap().as_microsecond(),
+            not_completed: true,
         };
-        Reason::of(&row, &month(), &SubCodes::built_in())
+        let mut sub_codes = SubCodes::built_in();
+        let unbilled = "[FACE_LIVENESS.298]\nmeaning = 'x'\nbilled = false";
+        sub_codes.extend(toml::from_str(unbilled).unwrap());
+        Reason::of(&row, &month(), &sub_codes)
     }
 
     #[test]
@@ -236,11 +309,17 @@ mod tests {
             ("2026-11-20T15:44:59Z", None),
             ("2026-11-20T15:45:00Z", Some(Reason::DayAfter(day("2026-11-20")))),
             ("2026-11-30T15:59:59.999999Z", Some(Reason::DayAfter(day("2026-11-30")))),
-            ("2026-11-30T16:00:00Z", None),
-            ("2026-10-31T15:59:59Z", None),
+            ("2026-11-30T16:00:00Z", Some(Reason::DayBefore(day("2026-12-01")))),
+            ("2026-11-30T16:15:00Z", None),
+            ("2026-10-31T15:59:59Z", Some(Reason::DayAfter(day("2026-10-31")))),
+            ("2026-10-31T15:44:59Z", None),
         ] {
             assert_eq!(reason(Some(time), State::Archived, billed), expected, "{time}");
         }
+        let unbilled = Reason::More(day("2026-11-20"), Class::UnbilledSubCode);
+        assert_eq!(reason(Some(noon), State::Archived, Some("298")), Some(unbilled));
+        let not_completed = Reason::More(day("2026-11-20"), Class::NotCompleted);
+        assert_eq!(reason(Some(noon), State::Abandoned, None), Some(not_completed));
         assert_eq!(reason(None, State::Archived, billed), Some(Reason::AnyDay));
         assert_eq!(reason(None, State::Abandoned, None), None);
     }

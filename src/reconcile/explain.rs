@@ -85,12 +85,18 @@ impl Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// A line of the bill gives back.
+    /// A line of the bill gives back: what was billed too much, or calls of the same day.
     Refund,
-    /// A line of the bill corrects.
+    /// A line of the bill gives back more than was billed.
+    RefundExceeds,
+    /// A line of the bill corrects, and nobody accepted it yet.
     Adjustment,
+    /// A line of the bill that a person accepted, with a reason.
+    Accepted,
     /// A coupon paid.
     Coupon,
+    /// A line's net amount is not its gross amount less its discount and coupons.
+    Arithmetic,
     /// A package paid for another number of calls than it should.
     Package,
     /// The bill rounds its lines.
@@ -101,8 +107,10 @@ pub enum Class {
     Verdict,
     /// The vendor has it, and no source ever named it.
     NeverSeen,
-    /// The vendor has it under another product or region, or on a day that is not next to ours.
-    Elsewhere,
+    /// Calls are counted under another product or region than ours.
+    Swap,
+    /// The vendor's records have it on a day that is not next to ours.
+    OtherDay,
     /// No table says whether its sub code is billed.
     UnknownSubCode,
     /// Its reply is in the ledger, and not in the archive yet.
@@ -115,10 +123,14 @@ pub enum Class {
     Pending,
     /// It needs a person.
     Quarantined,
-    /// The customer never finished it, as far as we know, or it was dropped.
-    Abandoned,
+    /// A person dropped it from quarantine.
+    Dropped,
     /// Nobody said when it was made, so it is on no day of ours.
     Undated,
+    /// The vendor last said that the customer never finished it.
+    NotCompleted,
+    /// Its sub code is known as one that is not billed.
+    UnbilledSubCode,
     /// It is in the archive and not in the vendor's records.
     NotInRecords,
     /// The bill is not final before the 4th of the next month: lines can still come.
@@ -133,24 +145,30 @@ pub enum Class {
 
 impl Class {
     /// Every class, in this order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::Refund,
+        Self::RefundExceeds,
         Self::Adjustment,
+        Self::Accepted,
         Self::Coupon,
+        Self::Arithmetic,
         Self::Package,
         Self::Rounding,
         Self::Price,
         Self::Verdict,
         Self::NeverSeen,
-        Self::Elsewhere,
+        Self::Swap,
+        Self::OtherDay,
         Self::UnknownSubCode,
         Self::Journalled,
         Self::DayBoundary,
         Self::Lost,
         Self::Pending,
         Self::Quarantined,
-        Self::Abandoned,
+        Self::Dropped,
         Self::Undated,
+        Self::NotCompleted,
+        Self::UnbilledSubCode,
         Self::NotInRecords,
         Self::NotFinal,
         Self::NotBilled,
@@ -162,22 +180,28 @@ impl Class {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Refund => "refund",
+            Self::RefundExceeds => "refund_exceeds",
             Self::Adjustment => "adjustment",
+            Self::Accepted => "accepted",
             Self::Coupon => "coupon",
+            Self::Arithmetic => "arithmetic",
             Self::Package => "package",
             Self::Rounding => "rounding",
             Self::Price => "price",
             Self::Verdict => "verdict",
             Self::NeverSeen => "never_seen",
-            Self::Elsewhere => "elsewhere",
+            Self::Swap => "swap",
+            Self::OtherDay => "other_day",
             Self::UnknownSubCode => "unknown_sub_code",
             Self::Journalled => "journalled",
             Self::DayBoundary => "day_boundary",
             Self::Lost => "lost",
             Self::Pending => "pending",
             Self::Quarantined => "quarantined",
-            Self::Abandoned => "abandoned",
+            Self::Dropped => "dropped",
             Self::Undated => "undated",
+            Self::NotCompleted => "not_completed",
+            Self::UnbilledSubCode => "unbilled_sub_code",
             Self::NotInRecords => "not_in_records",
             Self::NotFinal => "not_final",
             Self::NotBilled => "not_billed",
@@ -189,25 +213,31 @@ impl Class {
     /// What finance makes of it.
     pub const fn standing(self) -> Standing {
         match self {
-            Self::Refund
+            Self::Refund | Self::Accepted | Self::Coupon | Self::Rounding | Self::DayBoundary | Self::Volume => {
+                Standing::Right
+            }
+            Self::RefundExceeds
             | Self::Adjustment
-            | Self::Coupon
-            | Self::Rounding
-            | Self::DayBoundary
-            | Self::Elsewhere
-            | Self::Volume => Standing::Right,
-            Self::NeverSeen
+            | Self::NeverSeen
+            | Self::OtherDay
             | Self::UnknownSubCode
             | Self::Journalled
             | Self::Lost
             | Self::Pending
             | Self::Quarantined
-            | Self::Abandoned
+            | Self::Dropped
             | Self::Undated
             | Self::NotFinal => Standing::Open,
-            Self::Package | Self::Price | Self::Verdict | Self::NotInRecords | Self::NotBilled | Self::Unexplained => {
-                Standing::Wrong
-            }
+            Self::Arithmetic
+            | Self::Package
+            | Self::Price
+            | Self::Verdict
+            | Self::Swap
+            | Self::NotCompleted
+            | Self::UnbilledSubCode
+            | Self::NotInRecords
+            | Self::NotBilled
+            | Self::Unexplained => Standing::Wrong,
         }
     }
 
@@ -215,7 +245,7 @@ impl Class {
     pub const fn is_told_by_records(self) -> bool {
         matches!(
             self,
-            Self::Verdict | Self::NeverSeen | Self::Elsewhere | Self::NotInRecords
+            Self::Verdict | Self::NeverSeen | Self::Swap | Self::OtherDay | Self::NotInRecords
         )
     }
 }

@@ -14,12 +14,17 @@ pub mod bill;
 pub mod compare;
 pub mod evidence;
 mod explain;
+mod gb18030;
+mod hints;
+mod money;
 mod names;
 mod number;
 mod outcome;
+mod parts;
 pub mod records;
 pub(crate) mod remote;
 mod sides;
+mod surplus;
 mod table;
 mod workbook;
 
@@ -31,13 +36,16 @@ use rust_decimal::Decimal;
 use crate::closing::is_final;
 use crate::ledger::{Defaults, Ledger, LedgerError, MonthRow, VendorRecord};
 use crate::pricing::Pricing;
+use crate::tally::TallyLine;
 use bill::Bill;
-use compare::{Compared, Key, Terms, compare};
+use compare::{Compared, Comparison, Key, Place, Surplus, Terms, compare};
 use evidence::{Evidence, Month, Reason};
 pub use explain::{Class, Explanation, Size, Standing};
-pub use names::Names;
-pub use outcome::{ClassTotal, CurrencyTotal, Line, NamedRecord, Reconciled, RecordsOutcome};
+pub use money::Money;
+pub use names::{NOT_OURS, Names};
+pub use outcome::{BillNote, ClassTotal, CurrencyTotal, Judgement, Line, NamedRecord, Reconciled, RecordsOutcome};
 use records::Recorded;
+pub use sides::Accepted;
 use sides::Sides;
 pub use table::SourceError;
 
@@ -56,7 +64,7 @@ pub enum ReconcileError {
 }
 
 /// Which month is compared, and by what.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// The bill; without one the records stand in its place.
     pub bill: Option<&'a Bill>,
@@ -70,8 +78,12 @@ pub struct Request<'a> {
     pub pricing: &'a Pricing,
     /// What is taken for a record that says neither product nor region.
     pub defaults: &'a Defaults,
-    /// How much money of a day, product and region may be wrong.
+    /// How much the bill may be too high in a currency.
     pub tolerance: Decimal,
+    /// How much a day, product and region may be too high.
+    pub tolerance_line: Option<Decimal>,
+    /// Lines of the bill that a person accepted.
+    pub accepted: &'a Accepted,
 }
 
 /// A record behind an explanation.
@@ -95,46 +107,89 @@ pub struct Record<'a> {
 
 /// Compares a month of the bill with the archive.
 pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, ReconcileError> {
+    let earlier_surplus = surplus::of_earlier_months(ledger, request)?;
+    compare_month(ledger, request, earlier_surplus, true)
+}
+
+fn compare_month(
+    ledger: &Ledger,
+    request: &Request<'_>,
+    earlier_surplus: BTreeMap<Place, Vec<Surplus>>,
+    with_later_refunds: bool,
+) -> Result<Reconciled, ReconcileError> {
     let (pricing, days) = (request.pricing, request.month.days());
     let mut sides = request.sides(ledger)?;
     let mut evidence = request
         .recorded
         .map_or_else(Evidence::default, |recorded| Evidence::recorded(recorded.evidence()));
     let mut not_in_records = 0;
-    ledger.for_each_of_month(request.month.span(), &mut |row| {
+    let mut utc_days: BTreeMap<Date, i64> = BTreeMap::new();
+    ledger.for_each_of_month(request.month.wide_span(), &mut |row| {
         if let Some(reason) = request.reason(&row) {
             not_in_records += u64::from(matches!(reason, Reason::NotInRecords(_)));
             evidence.add(&row, reason, &pricing.sub_codes);
         }
+        if let Some(day) = evidence::utc_day_of_billed(&row, &pricing.sub_codes) {
+            *utc_days.entry(day).or_default() += 1;
+        }
         Ok::<_, LedgerError>(())
     })?;
-    let undated = evidence.give_to(&mut sides.facts);
+    let mut beside = std::mem::take(&mut sides.beside);
+    let undated = evidence.give_to(&mut sides.facts, &mut beside, request.month);
     let terms = Terms {
+        month: Some(days),
         month_is_final: is_final(days.0, request.today),
         decimals: pricing.decimals,
         undated,
+        beside,
+        swaps: request
+            .recorded
+            .map(|recorded| recorded.swaps().clone())
+            .unwrap_or_default(),
+        later_refunds: if with_later_refunds {
+            std::mem::take(&mut sides.later_refunds)
+        } else {
+            BTreeMap::new()
+        },
+        earlier_surplus,
     };
-    let mut compared = compare(&sides.facts, &terms);
+    let hints = match request.bill {
+        Some(_) => hints::of(&sides.facts, &utc_days, pricing.decimals),
+        None => Vec::new(),
+    };
+    let Comparison {
+        lines: mut compared,
+        swaps,
+        given_back,
+    } = compare(&sides.facts, &terms);
     compared.retain(|line| !line.is_empty() && request.is_asked(&line.key));
     let line = |compared: Compared| {
         let currency = sides.currencies.get(&compared.key).cloned().unwrap_or_default();
-        Line::new(compared, currency, request.tolerance)
+        Line::new(compared, currency)
     };
     let mut reconciled = Reconciled {
         month: days.0.strftime("%Y-%m").to_string(),
         month_is_final: terms.month_is_final,
         side: if request.bill.is_some() { "bill" } else { "records" },
+        forms: request.bill.map(|bill| bill.forms.clone()).unwrap_or_default(),
         bill_files: request.bill.map(|bill| bill.files.clone()).unwrap_or_default(),
         records: request.recorded.and_then(|recorded| recorded.outcome(not_in_records)),
         other_months: sides.other_months,
         not_ours: request.bill.map_or(0, |bill| bill.not_ours),
+        total_lines: request.bill.map_or(0, |bill| bill.totals),
         tolerance: request.tolerance,
+        tolerance_line: request.tolerance_line,
         beyond_tolerance: 0,
+        hints,
         totals: Vec::new(),
         explanations: Vec::new(),
         archive_differs: Vec::new(),
+        swaps,
+        given_back,
+        bill_lines: Vec::new(),
         lines: compared.into_iter().map(line).collect(),
     };
+    reconciled.bill_lines = reconciled.notes_of(sides.notes);
     reconciled.sum_up();
     Ok(reconciled)
 }
@@ -142,9 +197,18 @@ pub fn reconcile(ledger: &Ledger, request: &Request<'_>) -> Result<Reconciled, R
 impl Request<'_> {
     fn sides(&self, ledger: &Ledger) -> Result<Sides, ReconcileError> {
         let (pricing, days) = (self.pricing, self.month.days());
-        let tallies = ledger.billing(Some((pricing.needed_from(days.0), days.1)))?;
+        let (before, after) = self.month.days_beside();
+        let needed = pricing.needed_from(before.unwrap_or(days.0));
+        let mut tallies = ledger.billing(Some((needed, after.unwrap_or(days.1))))?;
+        let is_needed = |tally: &TallyLine| tally.billing_day.is_none_or(|day| day <= days.1);
+        let wide = tallies.clone();
+        tallies.retain(is_needed);
         Ok(match (self.bill, self.recorded) {
-            (Some(bill), _) => Sides::of_bill(bill, &tallies, pricing, days)?,
+            (Some(bill), _) => {
+                let mut sides = Sides::of_bill(bill, &tallies, pricing, days, self.accepted)?;
+                sides.look_beside(bill, &wide, pricing, days);
+                sides
+            }
             (None, Some(recorded)) => {
                 let covers = |key: &Key| recorded.covers(key.day, &key.product_code, &key.region);
                 Sides::of_records(recorded.billed(), &covers, &tallies, pricing, days)
@@ -177,6 +241,19 @@ impl Request<'_> {
 }
 
 impl Reconciled {
+    /// The lines that need a person: of refunds only those of a day that gives back too much.
+    fn notes_of(&self, mut notes: Vec<BillNote>) -> Vec<BillNote> {
+        let exceeds = |key: &Key| {
+            let line = self.lines.iter().find(|line| line.compared.key == *key);
+            line.is_some_and(|line| {
+                let mut explanations = line.compared.explanations.iter();
+                explanations.any(|why| why.class == Class::RefundExceeds)
+            })
+        };
+        notes.retain(|note| note.class != Class::RefundExceeds || exceeds(&note.key));
+        notes
+    }
+
     /// Calls `each` with the records behind the explanations, and with those on which the vendor's records and the archive
     /// differ whatever the bill says; counts them.
     pub fn for_each_record<E: From<LedgerError>>(
@@ -187,7 +264,7 @@ impl Reconciled {
     ) -> Result<(), E> {
         let numbers = self.lines.iter().enumerate();
         let numbers: BTreeMap<Key, usize> = numbers.map(|(at, line)| (line.compared.key.clone(), at)).collect();
-        ledger.for_each_of_month(request.month.span(), &mut |row| {
+        ledger.for_each_of_month(request.month.wide_span(), &mut |row| {
             let Some(reason) = request.reason(&row) else {
                 return Ok(());
             };
@@ -200,9 +277,13 @@ impl Reconciled {
                 numbers.get(&key).copied()
             };
             let explained = |day: Date, class| line_of(day).filter(|at| self.lines[*at].explains(class));
+            // Of two days, one may be of another month.
             let shifted = |day: Date, beside: Option<Date>| {
-                explained(beside?, Class::DayBoundary)?;
-                explained(day, Class::DayBoundary)
+                let holds = |day: &Date| request.month.holds(*day);
+                let mut days = [Some(day), beside].into_iter().flatten().filter(holds);
+                let first = explained(days.next()?, Class::DayBoundary)?;
+                days.all(|day| explained(day, Class::DayBoundary).is_some())
+                    .then_some(first)
             };
             let (day, class, at) = match reason {
                 Reason::More(day, class) => (Some(day), class, explained(day, class)),

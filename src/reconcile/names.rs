@@ -1,11 +1,14 @@
 //! What the vendor's exports mean by the name of a product or a region.
 //!
+//! - [`NOT_OURS`]: an item of another service
 //! - [`Names`]: those that are built in, and those of the configuration
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bill::NOT_OURS;
 use super::table::{shown, significant};
+
+/// What `[bill.products]` maps the billing items of other services to.
+pub const NOT_OURS: &str = "-";
 
 /// The products and regions that bills and records name.
 #[derive(Debug, Clone)]

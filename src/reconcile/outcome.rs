@@ -1,16 +1,18 @@
 //! What came of a comparison, as it is reported.
 //!
 //! - [`Reconciled`], [`Line`], [`CurrencyTotal`], [`ClassTotal`]: the month, its lines and their sums
+//! - [`Judgement`]: what a person makes of it; [`BillNote`]: a line of the bill that needs one
 //! - [`RecordsOutcome`], [`NamedRecord`]: what the vendor's own records say
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::compare::Compared;
+use super::compare::{Compared, GivenBack, Key, Pair};
 use super::explain::{Class, Explanation, Size, Standing};
+use super::money::{self, Money};
 use crate::ledger::Adopted;
 
 /// What came of it. As JSON, money is a text: exact.
@@ -24,24 +26,56 @@ pub struct Reconciled {
     pub side: &'static str,
     /// The bill's files, as they were named.
     pub bill_files: Vec<String>,
+    /// The forms of the bill's files.
+    pub forms: BTreeSet<String>,
     /// The vendor's own records, where they were given.
     pub records: Option<RecordsOutcome>,
     /// Lines of the bill that are about other months.
     pub other_months: u64,
     /// Lines of the bill that are about other services.
     pub not_ours: u64,
-    /// How much money of a line may be wrong.
+    /// Lines of the bill with a total.
+    pub total_lines: u64,
+    /// How much the bill may be too high in a currency.
     pub tolerance: Decimal,
-    /// Lines with more than that.
+    /// How much a line, or a swap, may be too high.
+    pub tolerance_line: Option<Decimal>,
+    /// Lines that are too high, where the bill is so beyond the tolerance.
     pub beyond_tolerance: u64,
+    /// What one setting would settle, a sentence each.
+    pub hints: Vec<String>,
     /// By currency.
     pub totals: Vec<CurrencyTotal>,
     /// By reason and currency.
     pub explanations: Vec<ClassTotal>,
     /// Where archive and ledger differ, a sentence each: then the archive's side can't be trusted.
     pub archive_differs: Vec<String>,
+    /// Calls that are billed under another product or region.
+    pub swaps: Vec<Pair>,
+    /// Refunds of another day than the one whose calls they give back.
+    pub given_back: Vec<GivenBack>,
+    /// Lines of the bill that need a person.
+    pub bill_lines: Vec<BillNote>,
     /// A line a day, product and region, in this order.
     pub lines: Vec<Line>,
+}
+
+/// A line of the bill that needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BillNote {
+    /// What it is accepted by: the file and the line, such as `bill.csv:12`.
+    pub name: String,
+    /// Where it counts.
+    #[serde(flatten)]
+    pub key: Key,
+    /// Why it needs one.
+    pub class: Class,
+    /// Its calls and its net amount, or what of that does not add up.
+    pub size: Size,
+    /// ISO 4217.
+    pub currency: String,
+    /// Why it was accepted.
+    pub accepted: Option<String>,
 }
 
 /// All lines of a currency.
@@ -55,6 +89,9 @@ pub struct CurrencyTotal {
     pub archive: Size,
     /// What the bill has more.
     pub difference: Size,
+    /// What is too high, too low and open.
+    #[serde(flatten)]
+    pub money: Money,
 }
 
 /// All explanations of a class and currency.
@@ -83,7 +120,7 @@ pub struct Line {
     pub currency: String,
     /// The worst of its explanations.
     pub standing: Standing,
-    /// Whether more of it is wrong than the tolerance allows.
+    /// Whether it is too high, and the bill is so beyond the tolerance.
     pub beyond_tolerance: bool,
     /// Records behind its explanations, where they are known by transaction. Where they are more than the calls, they are
     /// those among which the right ones are.
@@ -153,23 +190,21 @@ impl Compared {
 }
 
 impl Line {
-    pub(super) fn new(compared: Compared, currency: String, tolerance: Decimal) -> Self {
-        let wrong = compared
-            .explanations
-            .iter()
-            .filter(|why| why.class.standing() == Standing::Wrong);
-        let (mut amount, mut calls_of_no_amount) = (Decimal::ZERO, false);
-        for Explanation { size, .. } in wrong {
-            amount += size.amount.abs();
-            calls_of_no_amount |= size.amount.is_zero();
-        }
+    pub(super) fn new(compared: Compared, currency: String) -> Self {
         Self {
             standing: compared.standing(),
-            beyond_tolerance: amount > tolerance || calls_of_no_amount,
+            beyond_tolerance: false,
             compared,
             currency,
             records: BTreeMap::new(),
         }
+    }
+
+    /// Whether something of it is wrong, and not in our favour.
+    fn is_too_high(&self) -> bool {
+        let against_us = |size: &Size| size.amount > Decimal::ZERO || size.amount.is_zero() && size.quantity > 0;
+        let mut explanations = self.compared.explanations.iter();
+        explanations.any(|Explanation { class, size }| class.standing() == Standing::Wrong && against_us(size))
     }
 
     pub(super) fn explains(&self, class: Class) -> bool {
@@ -182,10 +217,10 @@ impl Line {
 
 impl Reconciled {
     pub(super) fn sum_up(&mut self) {
+        let mut money = money::judge(&self.lines, &self.swaps);
         let mut totals: BTreeMap<&str, CurrencyTotal> = BTreeMap::new();
         let mut classes: BTreeMap<(Class, &str), (Size, u64)> = BTreeMap::new();
         for line in &self.lines {
-            self.beyond_tolerance += u64::from(line.beyond_tolerance);
             let total = totals.entry(&line.currency).or_default();
             total.bill += line.compared.bill;
             total.archive += line.compared.archive;
@@ -198,6 +233,7 @@ impl Reconciled {
         }
         let total = |(currency, total): (&str, CurrencyTotal)| CurrencyTotal {
             currency: currency.to_owned(),
+            money: money.remove(currency).unwrap_or_default(),
             ..total
         };
         self.totals = totals.into_iter().map(total).collect();
@@ -209,5 +245,62 @@ impl Reconciled {
             lines,
         };
         self.explanations = classes.into_iter().map(class).collect();
+        self.mark();
     }
+
+    /// Marks the lines that are too high, where their currency, or they, are so beyond the tolerance.
+    fn mark(&mut self) {
+        let too_high: BTreeMap<&str, bool> = self
+            .totals
+            .iter()
+            .map(|total| (&*total.currency, self.is_too_high(&total.money)))
+            .collect();
+        let in_swaps = money::in_swaps(&self.swaps);
+        let is_marked = |line: &Line| {
+            let is_swapped = in_swaps.contains(&line.compared.key);
+            too_high.get(&*line.currency) == Some(&true) && (line.is_too_high() || is_swapped)
+        };
+        let marked: Vec<bool> = self.lines.iter().map(is_marked).collect();
+        for (line, marked) in self.lines.iter_mut().zip(marked) {
+            line.beyond_tolerance = marked;
+            self.beyond_tolerance += u64::from(marked);
+        }
+    }
+
+    /// Whether a currency is too high beyond the tolerance.
+    pub fn is_too_high(&self, money: &Money) -> bool {
+        let line_too_high = self.tolerance_line.is_some_and(|most| money.highest > most);
+        money.overcharged > self.tolerance || line_too_high || money.calls_without_amount > 0
+    }
+
+    /// What a person makes of the month.
+    pub fn judgement(&self) -> Judgement {
+        let records = self.records.as_ref();
+        let contradict = records.is_some_and(|records| records.wrong() > 0);
+        let mut money = self.totals.iter().map(|total| &total.money);
+        if !self.archive_differs.is_empty() || contradict || money.clone().any(|money| self.is_too_high(money)) {
+            return Judgement::Wrong;
+        }
+        let unknown = records.is_some_and(|records| records.unknown() > 0);
+        let is_open = |line: &Line| {
+            let mut explanations = line.compared.explanations.iter();
+            explanations.any(|why| why.class.standing() == Standing::Open)
+        };
+        let too_low = money.any(|money| money.undercharged > self.tolerance);
+        if unknown || too_low || !self.swaps.is_empty() || self.lines.iter().any(is_open) {
+            return Judgement::Open;
+        }
+        Judgement::Settled
+    }
+}
+
+/// What a person makes of a compared month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Every line is settled.
+    Settled,
+    /// The bill is too low, or something is open.
+    Open,
+    /// Something is charged too much or unexplained beyond the tolerance, or the archive contradicts the records.
+    Wrong,
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Cells, Content, SourceError, Table, Wanted};
-use super::workbook;
+use super::{parts, workbook};
 use crate::error_chain;
 use crate::worker::{Access, Isolation, Limits, Outlet, Worker, WorkerError};
 
@@ -61,7 +61,17 @@ fn hand_over(cells: &mut dyn Cells, outlet: &mut Outlet<Part>) -> Result<(), Sou
         columns: cells.header().to_vec(),
     };
     let mut goes_on = outlet.row(header, 0).is_continue();
+    let mut file = cells.file().to_owned();
     while goes_on && cells.advance()? {
+        if file != cells.file() {
+            cells.file().clone_into(&mut file);
+            let header = Part::Header {
+                file: file.clone(),
+                line: 1,
+                columns: cells.header().to_vec(),
+            };
+            let _ = outlet.row(header, 0);
+        }
         let (mut row, mut wrong, mut bytes) = (Vec::new(), Vec::new(), 0);
         for at in 0..cells.header().len() {
             let text = cells.text(at).unwrap_or_else(|error| {
@@ -97,7 +107,9 @@ pub(super) fn read_table<E: From<SourceError>>(
     wanted: &[Wanted],
     take: &mut dyn FnMut(&mut dyn Cells) -> Result<(), E>,
 ) -> Result<(), E> {
-    if workbook::is_one(path)? {
+    if parts::is_one(path)? {
+        parts::read(path, wanted, take)
+    } else if workbook::is_one(path)? {
         workbook::read(path, wanted, take)
     } else {
         take(&mut Table::open(path, wanted)?)
@@ -183,6 +195,10 @@ impl Cells for Remote {
 
     fn advance(&mut self) -> Result<bool, SourceError> {
         match self.part()? {
+            Some(Part::Header { file, columns, .. }) if columns == self.header => {
+                self.file = file;
+                self.advance()
+            }
             Some(Part::Row { line, cells, wrong }) if cells.len() == self.header.len() => {
                 (self.line, self.cells, self.wrong) = (line, cells, wrong);
                 Ok(true)

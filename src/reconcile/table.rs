@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::gb18030;
 use crate::files;
 use crate::intake::{IntakeError, Rows, Text, unquoted};
 use crate::plain::shortened;
@@ -22,6 +23,12 @@ use crate::worker::WorkerError;
 
 /// Tried in this order; the first under which most columns are known is taken.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// How the row with the sum of the others begins.
+const TOTALS: [&str; 5] = ["total", "grandtotal", "合计", "总计", "小计"];
+/// Lines before the header that are looked through: a title, an account, a period.
+const MAX_LINES_BEFORE_HEADER: u64 = 20;
+/// So many known columns make a header.
+const FEWEST_KNOWN: usize = 3;
 /// How much of a value is shown, in characters.
 const SHOWN_CHARS: usize = 64;
 /// How many columns an error names at most.
@@ -121,39 +128,55 @@ pub(super) fn significant(name: &str) -> String {
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// Where each wanted column stands in `header`, which is on `line`.
+/// Where each wanted column stands in `header`, which is on `line`. All that is wrong with the header is told at once, with the
+/// lines for the configuration that would settle it.
 pub(super) fn find(
     file: &str,
     line: u64,
     header: &[String],
     wanted: &[Wanted],
 ) -> Result<Vec<Option<usize>>, SourceError> {
-    let wrong = |what: String| SourceError::Row {
-        file: file.to_owned(),
-        line,
-        what,
-    };
-    let place = |wanted: &Wanted| {
+    let (mut missing, mut twice, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let mut place = |wanted: &Wanted| {
         let mut places = (0..header.len()).filter(|at| wanted.is(&header[*at]));
         let place = places.next();
         if let (Some(first), Some(second)) = (place, places.next()) {
             let (first, second) = (shown(&header[first]), shown(&header[second]));
-            return Err(wrong(format!(
-                "the columns {first} and {second} say the same; set {} in the configuration to the one that is meant",
-                wanted.key
-            )));
+            twice.push(format!("the columns {first} and {second} say the same"));
+            lines.push(format!("{} = {first}", wanted.key));
+        } else if place.is_none() && wanted.required {
+            let name = wanted.names.first().map_or("", String::as_str);
+            let name = if name.is_empty() { &wanted.key } else { name };
+            missing.push(shown(name));
+            lines.push(format!("{} = \"...\"", wanted.key));
         }
-        if place.is_none() && wanted.required {
-            return Err(wrong(format!(
-                "there is no column {}, only {}; set {} in the configuration to the name that it has",
-                shown(wanted.names.first().map_or("", String::as_str)),
-                listed(header),
-                wanted.key
-            )));
-        }
-        Ok(place)
+        place
     };
-    wanted.iter().map(place).collect()
+    let places: Vec<Option<usize>> = wanted.iter().map(&mut place).collect();
+    if lines.is_empty() {
+        return Ok(places);
+    }
+    let mut faults = Vec::new();
+    if !missing.is_empty() {
+        let there = listed(header);
+        faults.push(format!("there is no column {}, only {there}", missing.join(", ")));
+    }
+    faults.extend(twice);
+    Err(SourceError::Row {
+        file: file.to_owned(),
+        line,
+        what: format!(
+            "{}; name the columns that are meant in the configuration:\n{}",
+            faults.join("; "),
+            lines.join("\n")
+        ),
+    })
+}
+
+/// Whether a cell says that its row is the sum of the others.
+pub(super) fn is_total(text: &str) -> bool {
+    let text = significant(text);
+    TOTALS.contains(&text.trim_end_matches([':', '：']))
 }
 
 /// The columns in a sentence. Where they do not read as names, the file is no table: its first line may be a secret, and is
@@ -241,18 +264,20 @@ pub(super) struct Table {
     gzip: bool,
     rows: Rows<Box<dyn Read + Send>>,
     header: Vec<String>,
+    /// The line of the header, as long as the table stands there.
+    header_line: Option<u64>,
     /// The file again, for what no row needed to be read of.
     rest: Hashed,
 }
 
 /// A file whose bytes are hashed as they are read.
-struct Hashed {
+pub(super) struct Hashed {
     file: File,
     read: Arc<Mutex<(Sha256, u64)>>,
 }
 
 impl Hashed {
-    fn new(file: File) -> Self {
+    pub(super) fn new(file: File) -> Self {
         Self {
             file,
             read: Arc::default(),
@@ -260,14 +285,14 @@ impl Hashed {
     }
 
     /// The same file at the same place, with the same hash.
-    fn again(&self) -> io::Result<Self> {
+    pub(super) fn again(&self) -> io::Result<Self> {
         Ok(Self {
             file: self.file.try_clone()?,
             read: self.read.clone(),
         })
     }
 
-    fn content(&self) -> Content {
+    pub(super) fn content(&self) -> Content {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         Content {
             bytes: read.1,
@@ -298,31 +323,77 @@ impl Table {
         let rest = Hashed::new(open(path)?);
         let opened = rest.again().map_err(failed)?;
         let packed = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
-        let text = Text::open(&file, Box::new(opened), packed)?;
+        Self::read_from(file, Box::new(opened), packed, rest, wanted)
+    }
+
+    /// A table whose text comes from `bytes`, which are behind `rest` in some way.
+    pub(super) fn read_from(
+        file: String,
+        bytes: Box<dyn Read + Send>,
+        packed: bool,
+        rest: Hashed,
+        wanted: &[Wanted],
+    ) -> Result<Self, SourceError> {
+        let text = Text::open(&file, bytes, packed)?;
+        let gzip = text.is_gzip();
+        let bytes = gb18030::decoded(text.into_bytes()).map_err(|error| Text::fault(&file, gzip, error))?;
         let mut table = Self {
             file,
-            gzip: text.is_gzip(),
-            rows: Rows::new(text.into_bytes()),
+            gzip,
+            rows: Rows::new(bytes),
             header: Vec::new(),
+            header_line: Some(1),
             rest,
         };
+        table.find_header(wanted)?;
+        Ok(table)
+    }
+
+    /// The header is the first row that has some of the `wanted` columns. Where none has, the first row is it, for the
+    /// message about what it lacks.
+    fn find_header(&mut self, wanted: &[Wanted]) -> Result<(), SourceError> {
+        let required = wanted.iter().filter(|wanted| wanted.required).count();
+        let enough = FEWEST_KNOWN.min(required);
+        let mut first: Option<(Vec<String>, u64)> = None;
+        loop {
+            let (known, delimiter) = self.guess_delimiter(wanted)?;
+            self.rows.set_delimiter(delimiter);
+            let header = match self.read_header() {
+                Err(SourceError::Text(IntakeError::Empty { .. })) if first.is_some() => Vec::new(),
+                header => header?,
+            };
+            let line = self.rows.line();
+            let is_last = header.is_empty() || line > MAX_LINES_BEFORE_HEADER;
+            if known >= enough || is_last && first.is_none() {
+                (self.header, self.header_line) = (header, Some(line));
+                return Ok(());
+            }
+            if is_last {
+                let (header, line) = first.unwrap_or((header, line));
+                (self.header, self.header_line) = (header, Some(line));
+                return Ok(());
+            }
+            first.get_or_insert((header, line));
+        }
+    }
+
+    /// How many of the columns the next row has under the delimiter that gives most, and that one. Stays before the row.
+    fn guess_delimiter(&mut self, wanted: &[Wanted]) -> Result<(usize, u8), SourceError> {
         let mut best = (0, DELIMITERS[0]);
         for delimiter in DELIMITERS {
-            table.rows.set_delimiter(delimiter);
-            let known = match table.read_header() {
+            self.rows.set_delimiter(delimiter);
+            let known = match self.read_header() {
                 Ok(header) => count_known(&header, wanted),
                 // Cells in quotes can't be split at what does not stand between them.
-                Err(SourceError::Row { .. }) => 0,
+                Err(SourceError::Row { .. } | SourceError::Text(IntakeError::Empty { .. })) => 0,
                 Err(error) => return Err(error),
             };
             if known > best.0 {
                 best = (known, delimiter);
             }
-            table.rows.stay();
+            self.rows.stay();
         }
-        table.rows.set_delimiter(best.1);
-        table.header = table.read_header()?;
-        Ok(table)
+        Ok(best)
     }
 
     fn read_header(&mut self) -> Result<Vec<String>, SourceError> {
@@ -357,7 +428,7 @@ impl Cells for Table {
     }
 
     fn line(&self) -> u64 {
-        self.rows.line()
+        self.header_line.unwrap_or_else(|| self.rows.line())
     }
 
     fn content(&mut self) -> Result<Content, SourceError> {
@@ -368,10 +439,14 @@ impl Cells for Table {
 
     /// A row with more or fewer cells than the header, or without a line end, may have been cut off.
     fn advance(&mut self) -> Result<bool, SourceError> {
+        self.header_line = None;
         if !self.advance_any()? {
             return Ok(false);
         }
         let (cells, wanted) = (self.rows.cells(), self.header.len());
+        if cells < wanted && self.text(0).is_ok_and(|first| is_total(&first)) {
+            return self.advance();
+        }
         if cells != wanted {
             return Err(self.wrong(format!(
                 "the row has {cells} cells and the header {wanted}: the file may be cut off here, or a cell with a \

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::csv::{cell, writer};
 use crate::closing::{Record, late};
 use crate::ledger::{ClosedMonth, Ledger, LedgerError};
-use crate::pricing::{BillingRow, By, Meter, Pricing};
+use crate::pricing::{BillingRow, By, Pricing};
 use crate::tally::TallyLine;
 
 const HEADER: [&str; 11] = [
@@ -41,31 +41,49 @@ pub type Days = Option<(Date, Date)>;
 pub struct Billing {
     /// What was verified; of a closed month, what was signed off.
     pub rows: Vec<BillingRow>,
-    /// What came after its month was closed.
+    /// What came after its month was closed, and is signed off as a correction.
+    pub signed_corrections: Vec<BillingRow>,
+    /// What came after its month was closed, and is not signed off.
     pub corrections: Vec<BillingRow>,
     /// Closed months that are not what was signed off, a sentence each; their rows are those of an open month.
     pub faults: Vec<String>,
 }
 
 impl Billing {
-    /// Adds the tallies of a month, or of the unknown days.
-    fn add(&mut self, closed: Option<&ClosedMonth>, tallies: &[TallyLine], meter: &mut Meter<'_>) {
-        let signed = closed.map(|closed| signed_off(closed, tallies).map_err(|what| (closed, what)));
+    /// Adds the tallies of a month, or of the unknown days. `used` are the calls of packages that other months used.
+    fn add(
+        &mut self,
+        closed: Option<&[ClosedMonth]>,
+        tallies: &[TallyLine],
+        pricing: &Pricing,
+        used: &mut BTreeMap<String, u64>,
+    ) {
+        let signed = closed.map(|closed| signed_off(closed, tallies).map_err(|what| (&closed[0], what)));
         match signed {
-            None => self.rows.extend(meter.rows(tallies)),
-            Some(Ok((signed, before, after))) => {
-                self.rows.extend(signed);
-                meter.price(&before);
-                let late = meter.rows(&after).into_iter();
-                self.corrections.extend(late.map(|row| BillingRow {
-                    correction: true,
-                    ..row
-                }));
+            None => {
+                let rows = pricing.meter_after(used).rows(tallies);
+                use_up(&rows, used);
+                self.rows.extend(rows);
+            }
+            Some(Ok((records, late))) => {
+                let late = late_rows(&records, &late, pricing, used);
+                use_up(&late, used);
+                for record in records {
+                    let rows = if record.correction == 0 {
+                        &mut self.rows
+                    } else {
+                        &mut self.signed_corrections
+                    };
+                    rows.extend(record.rows);
+                }
+                self.corrections.extend(late);
             }
             Some(Err((closed, what))) => {
                 self.faults
                     .push(format!("the closed month {}: {what}", closed.month.strftime("%Y-%m")));
-                self.rows.extend(meter.rows(tallies));
+                let rows = pricing.meter_after(used).rows(tallies);
+                use_up(&rows, used);
+                self.rows.extend(rows);
             }
         }
     }
@@ -73,6 +91,7 @@ impl Billing {
     /// All rows in the order of the reports, and the faults.
     pub fn all(self) -> (Vec<BillingRow>, Vec<String>) {
         let mut all = self.rows;
+        all.extend(self.signed_corrections);
         all.extend(self.corrections);
         BillingRow::sort(&mut all);
         (all, self.faults)
@@ -87,32 +106,70 @@ pub fn read(ledger: &Ledger, pricing: &Pricing, days: Days) -> Result<Billing, L
         let month = tally.billing_day.map(Date::first_of_month);
         months.entry((month.is_none(), month)).or_default().push(tally);
     }
-    let mut closed: BTreeMap<Date, ClosedMonth> = BTreeMap::new();
-    for month in ledger.closed_months(needed)? {
-        months.entry((false, Some(month.month))).or_default();
-        closed.insert(month.month, month);
+    let mut closed: BTreeMap<Date, Vec<ClosedMonth>> = BTreeMap::new();
+    // What was signed off is used of a package, in whichever month: the rest is what others can use.
+    let mut used: BTreeMap<String, u64> = BTreeMap::new();
+    for month in ledger.closed_months(None)? {
+        if let Ok(record) = Record::read(&month) {
+            use_up(&record.rows, &mut used);
+        }
+        if needed.is_none_or(|(from, to)| (from.first_of_month()..=to).contains(&month.month)) {
+            months.entry((false, Some(month.month))).or_default();
+            closed.entry(month.month).or_default().push(month);
+        }
     }
     let mut billing = Billing::default();
-    let mut meter = pricing.meter();
     for ((_, month), tallies) in months {
-        billing.add(month.and_then(|month| closed.get(&month)), &tallies, &mut meter);
+        let closed = month.and_then(|month| closed.get(&month)).map(Vec::as_slice);
+        billing.add(closed, &tallies, pricing, &mut used);
     }
     let asked_for = |row: &BillingRow| match (days, row.billing_day) {
         (Some((from, _)), Some(day)) => day >= from,
         _ => true,
     };
     billing.rows.retain(asked_for);
+    billing.signed_corrections.retain(asked_for);
     billing.corrections.retain(asked_for);
     Ok(billing)
 }
 
-type SignedOff = (Vec<BillingRow>, Vec<TallyLine>, Vec<TallyLine>);
+/// What was signed off of a month, its corrections among it, and the tallies that came later.
+fn signed_off(closed: &[ClosedMonth], tallies: &[TallyLine]) -> Result<(Vec<Record>, Vec<TallyLine>), String> {
+    let records: Vec<Record> = closed.iter().map(Record::read).collect::<Result<_, _>>()?;
+    let rows: Vec<BillingRow> = records.iter().flat_map(|record| record.rows.clone()).collect();
+    let (_, after) = late(&rows, tallies)?;
+    Ok((records, after))
+}
 
-/// What was signed off of a month, the tallies behind that, and those that came later.
-fn signed_off(closed: &ClosedMonth, tallies: &[TallyLine]) -> Result<SignedOff, String> {
-    let rows = Record::read(closed)?.rows;
-    let (before, after) = late(&rows, tallies)?;
-    Ok((rows, before, after))
+/// What came after a month was closed, at the prices that it was signed with, after its volume.
+fn late_rows(
+    records: &[Record],
+    late: &[TallyLine],
+    pricing: &Pricing,
+    used: &BTreeMap<String, u64>,
+) -> Vec<BillingRow> {
+    let signed = records.first().and_then(|record| record.pricing.as_ref());
+    let mut meter = signed.unwrap_or(pricing).meter_after(used);
+    let rows = records.iter().flat_map(|record| &record.rows);
+    let charged = rows.filter(|row| row.unit_price.is_some());
+    for (row, day) in charged.filter_map(|row| Some((row, row.billing_day?))) {
+        meter.add_volume(day, &row.product_code, &row.region, row.verifications);
+    }
+    let rows = meter.rows(late).into_iter();
+    rows.map(|row| BillingRow {
+        correction: true,
+        ..row
+    })
+    .collect()
+}
+
+/// Adds the calls that packages paid for.
+fn use_up(rows: &[BillingRow], used: &mut BTreeMap<String, u64>) {
+    for row in rows {
+        if let Some(package) = &row.package {
+            *used.entry(package.clone()).or_default() += row.verifications;
+        }
+    }
 }
 
 /// Writes `billing.csv`.

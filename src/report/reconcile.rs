@@ -1,6 +1,7 @@
 //! The vendor's bill against the archive: `reconcile.csv` with a line for each day, product and region,
 //! `reconcile-records.csv` with the transactions behind the explanations, and a table for a terminal.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::ReportError;
 use super::csv::{Writer, cell, writer};
 use crate::ledger::Adopted;
 use crate::plain::clean;
-use crate::reconcile::{Explanation, Line, Reconciled, Record, RecordsOutcome, Size};
+use crate::reconcile::{BillNote, CurrencyTotal, Explanation, Line, Reconciled, Record, RecordsOutcome, Size};
 use crate::record::{ProductCode, Region};
 
 const HEADER: [&str; 13] = [
@@ -157,6 +158,19 @@ pub fn write_table(reconciled: &Reconciled, mut out: impl Write) -> io::Result<(
             sized(total.difference)
         )?;
     }
+    if !reconciled.forms.is_empty() {
+        let forms: Vec<&str> = reconciled.forms.iter().map(String::as_str).collect();
+        writeln!(out, "form of the bill: {}", forms.join(", "))?;
+    }
+    if reconciled.forms.contains("focus") {
+        writeln!(out, "advisory: the vendor says that FOCUS is not for reconciliation")?;
+    }
+    for text in money(reconciled) {
+        writeln!(out, "{text}")?;
+    }
+    for hint in &reconciled.hints {
+        writeln!(out, "hint: {hint}")?;
+    }
     if let Some(records) = &reconciled.records {
         write_records(records, &mut out)?;
     }
@@ -175,15 +189,107 @@ pub fn write_table(reconciled: &Reconciled, mut out: impl Write) -> io::Result<(
             writeln!(out, "and {more} more in reconcile.csv")?;
         }
     }
+    write_notes(reconciled, &mut out)?;
     for (lines, about) in [
         (reconciled.other_months, "other months"),
         (reconciled.not_ours, "other services"),
+        (reconciled.total_lines, "totals"),
     ] {
         if lines > 0 {
             writeln!(out, "lines of the bill about {about}: {lines}, left out")?;
         }
     }
     out.flush()
+}
+
+/// What the bill comes to, a sentence a currency; none where nothing is wrong or open.
+pub(super) fn money(reconciled: &Reconciled) -> Vec<String> {
+    let side = reconciled.side;
+    let is = if side == "bill" { "is" } else { "are" };
+    let sentence = |total: &CurrencyTotal| {
+        let money = &total.money;
+        let currency = clean(&total.currency);
+        let mut parts = Vec::new();
+        for (amount, what) in [(money.overcharged, "too high"), (money.undercharged, "too low")] {
+            if !amount.is_zero() {
+                parts.push(format!("{} {currency} {what}", amount.normalize()));
+            }
+        }
+        if money.calls_without_amount > 0 {
+            parts.push(format!(
+                "too high by {} calls without a known cost",
+                money.calls_without_amount
+            ));
+        }
+        let wrong = (!parts.is_empty()).then(|| format!("The {side} {is} {}.", parts.join(" and ")));
+        let open = money.open.normalize();
+        let open = (!open.is_zero()).then(|| format!("Open: {open} {currency}."));
+        let texts: Vec<String> = [wrong, open].into_iter().flatten().collect();
+        (!texts.is_empty()).then(|| texts.join(" "))
+    };
+    reconciled.totals.iter().filter_map(sentence).collect()
+}
+
+/// Swaps, linked refunds, and the lines of the bill that need a person.
+fn write_notes(reconciled: &Reconciled, out: &mut impl Write) -> io::Result<()> {
+    for text in notes(reconciled) {
+        writeln!(out, "{}", clean(&text))?;
+    }
+    Ok(())
+}
+
+/// The same for any reader: a sentence each.
+pub(super) fn notes(reconciled: &Reconciled) -> Vec<String> {
+    let swaps = swaps(reconciled).into_iter();
+    let given_back = reconciled.given_back.iter().map(|link| {
+        format!(
+            "refund of {} of {} in {}: gives back {} calls of {}",
+            link.refunded, link.product_code, link.region, link.calls, link.of
+        )
+    });
+    let lines = reconciled.bill_lines.iter().map(note);
+    swaps.chain(given_back).chain(lines).collect()
+}
+
+/// A sentence for each pair of product and region, over all days.
+fn swaps(reconciled: &Reconciled) -> Vec<String> {
+    let mut sums: BTreeMap<[&str; 4], (i64, Decimal)> = BTreeMap::new();
+    for pair in &reconciled.swaps {
+        let (ours, billed) = (&pair.ours, &pair.billed);
+        let places = [
+            &*ours.product_code,
+            &*ours.region,
+            &*billed.product_code,
+            &*billed.region,
+        ];
+        let (calls, amount) = sums.entry(places).or_default();
+        *calls += pair.calls;
+        *amount += pair.billed_amount - pair.our_amount;
+    }
+    let sentence = |([product, region, billed, there], (calls, amount)): ([&str; 4], (i64, Decimal))| {
+        format!(
+            "swap: {calls} calls of {product} in {region} are billed as {billed} in {there}, which costs {} more",
+            amount.normalize()
+        )
+    };
+    sums.into_iter().map(sentence).collect()
+}
+
+fn note(note: &BillNote) -> String {
+    let accepted = match &note.accepted {
+        Some(reason) => format!("accepted: {reason}"),
+        None => "open".to_owned(),
+    };
+    format!(
+        "{}: {} of {} in {} on {}, {} {}; {accepted}",
+        note.name,
+        note.class.as_str().replace('_', " "),
+        note.key.product_code,
+        note.key.region,
+        note.key.day,
+        sized(note.size),
+        note.currency
+    )
 }
 
 /// What the vendor's own records say, in a line or two.

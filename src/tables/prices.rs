@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{ProductCode, Region};
 
@@ -18,7 +18,7 @@ const MAX_DECIMALS: u32 = 9;
 const MAX_UNIT_PRICE: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 
 /// What one billed verification costs from a day on, until the next price of the same product and region.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// The first billing day on which it holds; `None`: since ever.
@@ -37,7 +37,7 @@ pub struct Price {
 }
 
 /// The price of the verifications of a month beyond the first so many.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// As many verifications of the month are charged at lower tiers.
@@ -87,7 +87,7 @@ impl Price {
 type ByProduct = BTreeMap<String, Vec<Price>>;
 
 /// The vendor's list prices, and the contract's, which stand over them from their first day on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Prices {
     list: ByProduct,
     contract: ByProduct,
@@ -100,6 +100,11 @@ impl Prices {
             list: super::parse_built_in(include_str!("prices.toml")),
             contract: ByProduct::new(),
         }
+    }
+
+    /// The products that have one.
+    pub fn products(&self) -> impl Iterator<Item = &str> {
+        self.list.keys().chain(self.contract.keys()).map(String::as_str)
     }
 
     /// Takes the contract's prices. What is wrong with them comes with the product whose it is.
@@ -164,7 +169,7 @@ fn holding<'a>(prices: Option<&'a Vec<Price>>, region: &str, day: Date) -> Optio
 }
 
 /// Prepaid calls of one product: what is billed is deducted from them before it costs anything.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
     /// As the reports name it.

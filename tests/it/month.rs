@@ -151,5 +151,5 @@ fn every_planted_discrepancy_of_a_month_is_found_with_its_class_and_nothing_else
         assert_eq!(listed.get(*class), Some(ids), "seed {SEED}: {class}");
         assert_eq!(report["records"]["differ"][class], ids.len(), "seed {SEED}: {class}");
     }
-    assert_eq!(report["records"]["differ"].get("elsewhere"), None);
+    assert_eq!(report["records"]["differ"].get("swap"), None);
 }

@@ -1,4 +1,5 @@
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -15,14 +16,13 @@ fn settings() -> BillSettings {
         ("ecs".to_owned(), "-".to_owned()),
     ];
     let known = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-    BillSettings::new(
-        &BillColumns::default(),
-        &products.into(),
-        &[("SG1".to_owned(), "ap-southeast-1".to_owned())].into(),
-        &known(&["FACE_LIVENESS", "eKYC"]),
-        &known(&["ap-southeast-1", "cn-hongkong"]),
-        BillingZone::default(),
-    )
+    BillSettings::new(Named {
+        products: products.into(),
+        regions: [("SG1".to_owned(), "ap-southeast-1".to_owned())].into(),
+        known_products: known(&["FACE_LIVENESS", "eKYC"]),
+        known_regions: known(&["ap-southeast-1", "cn-hongkong"]),
+        ..Named::default()
+    })
 }
 
 /// Reads these files, written as `bill-0.csv` and so on.
@@ -54,7 +54,7 @@ fn expected() -> BillLine {
         deducted: 10,
         list_price: Some(Decimal::new(26, 3)),
         gross: Some(Decimal::new(26, 1)),
-        discount: Decimal::new(1, 1),
+        discount: Some(Decimal::new(1, 1)),
         coupon: Decimal::ZERO,
         net: Decimal::new(25, 1),
         currency: "USD".to_owned(),
@@ -112,7 +112,7 @@ fn what_is_malformed_is_named_by_file_line_and_column() {
             "line 1: ",
             "no column \"BillingDate\", only \"When\"",
         ),
-        (column("BillingItemCode", "x"), "line 1: ", "set bill.columns.item in"),
+        (column("BillingItemCode", "x"), "line 1: ", "bill.columns.item = "),
         (column("PretaxGrossAmount", "Currency"), "line 1: ", "say the same"),
         (twice, "line 4: ", "the same as line 2 of bill-0.csv"),
         (mixed, "line 3, column \"Currency\": ", "in USD in line 2 of bill-0.csv"),
@@ -193,16 +193,13 @@ fn the_same_file_given_twice_is_refused() {
 #[test]
 fn the_configuration_names_columns_in_place_of_the_built_in_ones() {
     let columns: BillColumns = toml::from_str("day = 'When'").unwrap();
-    let none = BTreeMap::new();
     let known = |name: &str| BTreeSet::from([name.to_owned()]);
-    let settings = BillSettings::new(
-        &columns,
-        &none,
-        &none,
-        &known("FACE_LIVENESS"),
-        &known("ap-southeast-1"),
-        BillingZone::default(),
-    );
+    let settings = BillSettings::new(Named {
+        columns,
+        known_products: known("FACE_LIVENESS"),
+        known_regions: known("ap-southeast-1"),
+        ..Named::default()
+    });
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bill.csv");
     let text = format!("{}\n{LINE}\n", HEADER.replace("BillingDate", "When"));

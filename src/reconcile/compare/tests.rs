@@ -20,6 +20,7 @@ fn priced(quantity: i64, deducted: i64) -> Priced {
         quantity,
         deducted,
         amount: Decimal::from(quantity - deducted) * PRICE,
+        exact: Decimal::from(quantity - deducted) * PRICE,
         unit_price: Some(PRICE),
     }
 }
@@ -50,14 +51,14 @@ fn terms() -> Terms {
     Terms {
         month_is_final: true,
         decimals: DECIMALS,
-        undated: BTreeMap::new(),
+        ..Terms::default()
     }
 }
 
 /// The explanations of these days, as `class quantity amount`.
 fn explained(days: &[Facts], terms: &Terms) -> Vec<String> {
     let facts: BTreeMap<Key, Facts> = (1..).map(key).zip(days.iter().cloned()).collect();
-    let compared = compare(&facts, terms);
+    let compared = compare(&facts, terms).lines;
     compared.iter().for_each(check_sums);
     let lines = compared.iter().flat_map(|compared| {
         compared.explanations.iter().map(move |explanation| {
@@ -86,10 +87,10 @@ fn where_bill_and_archive_agree_nothing_is_said() {
 
 #[test]
 fn a_class_explains_no_more_than_there_are_records_of_it() {
-    let evidence = [(Class::Pending, 2), (Class::Lost, 1), (Class::Abandoned, 7)];
+    let evidence = [(Class::Pending, 2), (Class::Lost, 1), (Class::Dropped, 7)];
     assert_eq!(
         explained(&[with(105, 100, &evidence)], &terms()),
-        ["1 lost 1 0.026", "1 pending 2 0.052", "1 abandoned 2 0.052"]
+        ["1 lost 1 0.026", "1 pending 2 0.052", "1 dropped 2 0.052"]
     );
     assert_eq!(
         explained(&[with(105, 100, &evidence[..2])], &terms()),
@@ -159,11 +160,13 @@ fn the_price_is_what_the_bill_charges_otherwise_for_the_calls_that_it_counts() {
     assert_eq!(explained(&[dear], &terms()), ["1 price 0 1.02", "1 pending 2 0.052"]);
     let mut rounded = facts(100, 100);
     rounded.billed.charge += Decimal::new(1, DECIMALS);
+    rounded.repriced.exact += Decimal::new(5, DECIMALS + 1);
     assert_eq!(explained(&[rounded], &terms()), ["1 rounding 0 0.000001"]);
     let mut unpriced = facts(100, 100);
     unpriced.archived = Priced {
         unit_price: None,
         amount: Decimal::ZERO,
+        exact: Decimal::ZERO,
         ..unpriced.archived
     };
     unpriced.repriced = unpriced.archived.clone();
@@ -221,6 +224,117 @@ fn the_vendors_records_tell_which_calls_differ_even_where_the_numbers_agree() {
     );
 }
 
+fn refunded(mut facts: Facts, quantity: i64) -> Facts {
+    let amount = Decimal::from(quantity) * PRICE;
+    facts.billed.refunds = Size { quantity, amount };
+    facts
+}
+
+#[test]
+fn a_refund_is_linked_to_the_calls_that_it_gives_back() {
+    // On the same day, and on a later one.
+    assert_eq!(explained(&[refunded(facts(102, 100), -2)], &terms()), ["1 refund 0 0"]);
+    assert_eq!(
+        explained(&[facts(102, 100), refunded(facts(100, 100), -2)], &terms()),
+        ["1 refund 2 0.052", "2 refund -2 -0.052"]
+    );
+    // By the bill of a later month, and of an earlier one.
+    let place = ("FACE_LIVENESS".to_owned(), "ap-southeast-1".to_owned());
+    let surplus = Surplus {
+        day: jiff::civil::date(2026, 12, 4),
+        calls: 2,
+        amount: Decimal::new(52, 3),
+    };
+    let later = Terms {
+        later_refunds: [(place.clone(), vec![surplus.clone()])].into(),
+        ..terms()
+    };
+    assert_eq!(
+        explained(&[facts(103, 100)], &later),
+        ["1 refund 2 0.052", "1 unexplained 1 0.026"]
+    );
+    let earlier = Terms {
+        earlier_surplus: [(place, vec![surplus])].into(),
+        ..terms()
+    };
+    let day = [(key(1), refunded(facts(0, 0), -2))].into();
+    let compared = compare(&day, &earlier);
+    assert_eq!(compared.given_back[0].calls, 2);
+    assert!(
+        compared.lines[0]
+            .explanations
+            .iter()
+            .all(|why| why.class == Class::Refund)
+    );
+}
+
+#[test]
+fn a_refund_of_more_than_was_billed_is_open() {
+    assert_eq!(
+        explained(&[refunded(facts(33, 33), -1_000)], &terms()),
+        ["1 refund -33 -0.858", "1 refund_exceeds -967 -25.142"]
+    );
+}
+
+#[test]
+fn rounding_is_held_to_the_exact_amount_and_lines_that_cost_nothing_add_none() {
+    let terms = Terms { decimals: 2, ..terms() };
+    let mut day = facts(5, 5);
+    // 0.13 exactly.
+    for (charge, lines, expected) in [
+        ("0.13", 1, None),
+        ("0.14", 1, Some("1 price 0 0.01")),
+        ("0.14", 2, Some("1 rounding 0 0.01")),
+        ("0.14", 0, Some("1 price 0 0.01")),
+    ] {
+        day.billed.charge = charge.parse().unwrap();
+        day.billed.lines = lines;
+        let expected: Vec<&str> = expected.into_iter().collect();
+        assert_eq!(explained(&[day.clone()], &terms), expected, "{charge} {lines}");
+    }
+}
+
+#[test]
+fn calls_of_one_place_too_many_and_of_another_too_few_are_a_swap() {
+    let other = Key {
+        region: "cn-hongkong".to_owned(),
+        ..key(1)
+    };
+    let facts = [(key(1), facts(90, 100)), (other.clone(), facts(10, 0))].into();
+    let compared = compare(&facts, &terms());
+    compared.lines.iter().for_each(check_sums);
+    assert_eq!(compared.swaps.len(), 1);
+    let pair = &compared.swaps[0];
+    assert_eq!((&pair.ours, &pair.billed, pair.calls), (&key(1), &other, 10));
+    assert_eq!(pair.billed_amount, pair.our_amount);
+    let classes: Vec<Class> = compared
+        .lines
+        .iter()
+        .flat_map(|line| line.explanations.iter().map(|why| why.class))
+        .collect();
+    assert_eq!(classes, [Class::Swap, Class::Swap]);
+}
+
+#[test]
+fn a_day_at_the_months_edge_is_explained_by_the_other_months() {
+    let before = Key {
+        day: jiff::civil::date(2026, 10, 31),
+        ..key(1)
+    };
+    for (more, expected) in [
+        (None, vec!["1 day_boundary 1 0.026", "1 unexplained 1 0.026"]),
+        (Some(-1), vec!["1 day_boundary 1 0.026", "1 unexplained 1 0.026"]),
+        (Some(0), vec!["1 unexplained 2 0.052"]),
+    ] {
+        let terms = Terms {
+            month: Some((jiff::civil::date(2026, 11, 1), jiff::civil::date(2026, 11, 30))),
+            beside: [(before.clone(), Beside { close: 1, more })].into(),
+            ..terms()
+        };
+        assert_eq!(explained(&[facts(102, 100)], &terms), expected, "{more:?}");
+    }
+}
+
 /// The vendor deletes records on request, so they can lack what was rightly billed.
 #[test]
 fn what_bill_and_archive_agree_on_is_no_difference_where_the_records_lack_it() {
@@ -247,6 +361,7 @@ prop_compose! {
             quantity,
             deducted: quantity * share / 100,
             amount: Decimal::new(amount, 6),
+            exact: Decimal::new(amount * 10 + 3, 7),
             unit_price: price.map(|price| Decimal::new(price, 3)),
         }
     }
@@ -264,9 +379,11 @@ prop_compose! {
             quantity: side.quantity,
             deducted: side.deducted,
             charge: side.amount,
+            misadded: Decimal::new(coupons % 7, 3),
             coupons: Decimal::new(coupons, 4),
             refunds,
             adjustments,
+            accepted: adjustments,
             lines,
         }
     }
@@ -280,13 +397,13 @@ const COUNTED: [Class; 8] = [
     Class::Lost,
     Class::Pending,
     Class::Quarantined,
-    Class::Abandoned,
+    Class::Dropped,
 ];
 
 prop_compose! {
     fn any_evidence()(counts in vec(0..40_u64, 8), at_begin in 0..9_u64, at_end in 0..9_u64,
         recorded in btree_map(0..5_usize, -9..9_i64, 0..5), not_in_records in 0..9_u64) -> Evidence {
-        let classes = [Class::Verdict, Class::NeverSeen, Class::DayBoundary, Class::Pending, Class::Elsewhere];
+        let classes = [Class::Verdict, Class::NeverSeen, Class::DayBoundary, Class::Pending, Class::OtherDay];
         Evidence {
             counted: COUNTED.into_iter().zip(counts).collect(),
             at_begin,
@@ -314,8 +431,8 @@ proptest! {
     ) {
         let facts: BTreeMap<Key, Facts> = (1..).map(key).zip(days).collect();
         let pool = ("FACE_LIVENESS".to_owned(), "ap-southeast-1".to_owned());
-        let terms = Terms { month_is_final, decimals: DECIMALS, undated: [(pool, undated)].into() };
-        let compared = compare(&facts, &terms);
+        let terms = Terms { month_is_final, decimals: DECIMALS, undated: [(pool, undated)].into(), ..Terms::default() };
+        let compared = compare(&facts, &terms).lines;
         prop_assert_eq!(compared.len(), facts.len());
         let mut undated_used = 0;
         for compared in &compared {
@@ -335,7 +452,7 @@ proptest! {
                     }
                     // It remains where the bill has more, and never where it has less.
                     Class::Unexplained => prop_assert!(size.quantity >= 0),
-                    Class::Refund | Class::Adjustment => {}
+                    Class::Refund | Class::RefundExceeds | Class::Adjustment | Class::Accepted => {}
                     Class::DayBoundary => {
                         let close = facts.evidence.at_begin + facts.evidence.at_end;
                         // The neighbours' edges may be the evidence: at most nine each.
@@ -349,6 +466,6 @@ proptest! {
             }
         }
         prop_assert!(u64::try_from(undated_used).unwrap() <= undated);
-        prop_assert_eq!(compare(&facts, &terms), compared);
+        prop_assert_eq!(compare(&facts, &terms).lines, compared);
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Judged {
     pub(super) is_billed: Option<bool>,
     /// How many calls the records have more than the archive there, and why; none where both agree.
     pub(super) more: Vec<(Key, Class, i64)>,
+    /// Where the archive has it, where both count it and the records have it under another product or region.
+    pub(super) swapped_from: Option<Key>,
     /// Where a bill may have one more because of it: no table says whether it is billed.
     pub(super) perhaps: Option<(Key, Class)>,
     /// How the two sides differ, whatever that does to a bill.
@@ -48,6 +50,7 @@ impl Judge<'_> {
             theirs: theirs.clone(),
             is_billed,
             more: Vec::new(),
+            swapped_from: None,
             perhaps: None,
             differs: Vec::new(),
         };
@@ -69,7 +72,7 @@ impl Judge<'_> {
             judged.differs.push((shown.clone(), Class::Verdict));
         }
         judged.differs.extend(place.map(|place| (shown.clone(), place)));
-        let class = match class_of(ours.state) {
+        let class = match class_of(ours) {
             Some(state) => state,
             None if contradicts => Class::Verdict,
             None => place.unwrap_or(Class::UnknownSubCode),
@@ -79,7 +82,9 @@ impl Judge<'_> {
             .filter(|_| ours.state == State::Archived && self.counts(ours));
         // Where both count it, only another place makes a difference.
         let both_count = is_billed == Some(true) && counted.is_some();
-        if let Some(class) = if both_count { place } else { Some(class) } {
+        if both_count && place == Some(Class::Swap) {
+            judged.swapped_from = counted.cloned();
+        } else if let Some(class) = if both_count { place } else { Some(class) } {
             judged.count(counted, class);
             let matters = !judged.more.is_empty() || judged.perhaps.is_some();
             if matters && judged.differs.iter().all(|(_, named)| *named != class) {
@@ -144,8 +149,10 @@ fn other_place(theirs: &Key, ours: Option<&Key>) -> Option<Class> {
         None
     } else if ours.product_code == theirs.product_code && ours.region == theirs.region && is_beside() {
         Some(Class::DayBoundary)
+    } else if (&ours.product_code, &ours.region) == (&theirs.product_code, &theirs.region) {
+        Some(Class::OtherDay)
     } else {
-        Some(Class::Elsewhere)
+        Some(Class::Swap)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Recorded {
     /// Calls that they count.
     billed: BTreeMap<Key, i64>,
     evidence: BTreeMap<Key, Evidence>,
+    /// Calls under another product or region than the archive's: where the archive has them, and where the records do.
+    swaps: BTreeMap<(Key, Key), i64>,
     held: HeldRecords,
 }
 
@@ -101,6 +103,17 @@ impl Recorded {
             let recorded = &mut self.evidence.entry(key).or_default().recorded;
             *recorded.entry(class).or_default() += more;
         }
+        if let Some(ours) = judged.swapped_from {
+            let theirs = judged.theirs.clone();
+            if within(&ours) && within(&theirs) {
+                *self.swaps.entry((ours, theirs)).or_default() += 1;
+            } else {
+                for (key, more) in [(ours, -1), (theirs, 1)].into_iter().filter(|(key, _)| within(key)) {
+                    let recorded = &mut self.evidence.entry(key).or_default().recorded;
+                    *recorded.entry(Class::Swap).or_default() += more;
+                }
+            }
+        }
         if let Some((key, class)) = judged.perhaps.filter(|(key, _)| within(key)) {
             let counted = &mut self.evidence.entry(key).or_default().counted;
             *counted.entry(class).or_default() += 1;
@@ -141,9 +154,12 @@ impl Recorded {
     /// What a record of the ledger could explain beside them; `None` where they have told of it, or have nothing to tell.
     pub(crate) fn reason(&self, row: &MonthRow<'_>, month: &Month, sub_codes: &SubCodes) -> Option<Reason> {
         if self.held.names(row.number) {
-            return None;
+            // That its sub code is not billed holds whatever the records say.
+            let own = Reason::of(row, month, sub_codes);
+            return own.filter(|own| matches!(own, Reason::More(_, Class::UnbilledSubCode)));
         }
         match row.verified_at.map(|micros| month.date_of(micros)) {
+            Some(day) if !month.holds(day) => Reason::of(row, month, sub_codes),
             Some(day) if self.covers(day, row.product_code, row.region) => {
                 matches!(row.state, State::Archived | State::Journalled).then_some(Reason::NotInRecords(day))
             }
@@ -160,6 +176,11 @@ impl Recorded {
     /// What they have more than the archive.
     pub(crate) const fn evidence(&self) -> &BTreeMap<Key, Evidence> {
         &self.evidence
+    }
+
+    /// Calls that they have under another product or region.
+    pub(crate) const fn swaps(&self) -> &BTreeMap<(Key, Key), i64> {
+        &self.swaps
     }
 
     /// As it is reported; `None` where they have no record of the month.

@@ -6,9 +6,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::day::BillingZone;
 use crate::files;
-use crate::reconcile::bill::{self, BillColumns, BillSettings};
+use crate::reconcile::bill::{self, BillSettings, Named};
 use crate::reconcile::compare::{Compared, Terms, compare};
 use crate::reconcile::{Class, Size};
 use crate::tables::{Package, Prices, SubCodes};
@@ -134,28 +133,24 @@ fn read(lines: &[Written]) -> bill::Bill {
         .write_all(text.as_bytes())
         .unwrap();
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    let none = BTreeMap::new();
-    let settings = BillSettings::new(
-        &BillColumns::default(),
-        &none,
-        &none,
-        &names(&PRODUCTS),
-        &names(&REGIONS),
-        BillingZone::default(),
-    );
+    let settings = BillSettings::new(Named {
+        known_products: names(&PRODUCTS),
+        known_regions: names(&REGIONS),
+        ..Named::default()
+    });
     bill::read(&[path], &settings).unwrap()
 }
 
 /// The sides of the first ten days of November, without evidence.
 fn compared(bill: &bill::Bill, tallies: &[TallyLine]) -> Vec<Compared> {
     let pricing = pricing();
-    let sides = Sides::of_bill(bill, tallies, &pricing, (day(1), day(30))).unwrap();
+    let sides = Sides::of_bill(bill, tallies, &pricing, (day(1), day(30)), &Accepted::new()).unwrap();
     let terms = Terms {
         month_is_final: true,
         decimals: pricing.decimals,
         ..Terms::default()
     };
-    compare(&sides.facts, &terms)
+    compare(&sides.facts, &terms).lines
 }
 
 prop_compose! {
@@ -177,7 +172,7 @@ proptest! {
     #[test]
     fn explanations_of_any_edited_bill_add_up(tallies in any_tallies(), edits in vec((any::<usize>(), any_edit()), 0..12)) {
         let (pricing, days) = (pricing(), (day(1), day(30)));
-        let archive = Sides::of_bill(&bill::Bill::default(), &tallies, &pricing, days).unwrap();
+        let archive = Sides::of_bill(&bill::Bill::default(), &tallies, &pricing, days, &Accepted::new()).unwrap();
         let lines = edited(&archive, &edits);
         let mut whole = Size::default();
         for (.., calls, _, _, net, _) in &lines {
@@ -200,7 +195,7 @@ proptest! {
     /// A bill that is right has no difference: neither a tier nor a package makes one.
     #[test]
     fn a_bill_that_is_right_needs_no_explanation(tallies in any_tallies()) {
-        let archive = Sides::of_bill(&bill::Bill::default(), &tallies, &pricing(), (day(1), day(30))).unwrap();
+        let archive = Sides::of_bill(&bill::Bill::default(), &tallies, &pricing(), (day(1), day(30)), &Accepted::new()).unwrap();
         for line in compared(&read(&edited(&archive, &[])), &tallies) {
             prop_assert!(line.explanations.is_empty(), "{line:?}");
         }

@@ -9,8 +9,8 @@ use rust_decimal::Decimal;
 use super::chart::{Chart, Series};
 use super::text::{clean, exact, grouped, short};
 use super::{MOST_NAMED, Page, Section, Table, Tile, Verdict};
-use crate::reconcile::{Line, Reconciled, RecordsOutcome, Standing};
-use crate::report::reconcile::explanations;
+use crate::reconcile::{CurrencyTotal, Judgement, Line, Reconciled, RecordsOutcome, Standing};
+use crate::report::reconcile::{explanations, money, notes};
 
 /// Differences that are named, the worst first.
 const MOST_LINES: usize = 100;
@@ -86,48 +86,46 @@ fn verdict(reconciled: &Reconciled) -> Verdict {
     let records = reconciled.records.as_ref();
     let contradict = records.map_or(0, RecordsOutcome::wrong);
     let unknown = records.map_or(0, RecordsOutcome::unknown);
-    let (mood, title) = if !reconciled.archive_differs.is_empty() {
-        (
-            "bad",
-            format!("Archive and ledger differ, so nothing can be said of the {side} (exit 9)"),
-        )
-    } else if reconciled.beyond_tolerance > 0 {
-        (
-            "bad",
-            format!("The {side} {is} wrong, or the difference unexplained (exit 9)"),
-        )
-    } else if contradict > 0 {
-        (
-            "bad",
-            "The vendor's records and the archive contradict each other (exit 9)".to_owned(),
-        )
-    } else if unknown > 0 {
-        (
-            "look",
-            "The vendor has records that no source ever named (exit 4)".to_owned(),
-        )
-    } else if wrong + open > 0 {
-        (
-            "look",
-            "No more is wrong than is tolerated; something is open (exit 0)".to_owned(),
-        )
-    } else {
-        ("good", format!("The {side} {is} right (exit 0)"))
+    let sums = money(reconciled);
+    let judgement = reconciled.judgement();
+    let code = match judgement {
+        Judgement::Settled => 0,
+        Judgement::Open => 4,
+        Judgement::Wrong => 9,
     };
+    let mood = match judgement {
+        Judgement::Settled => "good",
+        Judgement::Open => "look",
+        Judgement::Wrong => "bad",
+    };
+    let title = if !reconciled.archive_differs.is_empty() {
+        format!("Archive and ledger differ, so nothing can be said of the {side}")
+    } else if !sums.is_empty() {
+        sums.join(" ").trim_end_matches('.').to_owned()
+    } else if contradict > 0 {
+        "The vendor's records and the archive contradict each other".to_owned()
+    } else if unknown > 0 {
+        "The vendor has records that no source ever named".to_owned()
+    } else if judgement == Judgement::Open {
+        format!("Something of the {side} is open")
+    } else {
+        format!("The {side} {is} right")
+    };
+    let title = format!("{} (exit {code})", clean(&title));
     let counted = [
         (wrong, "wrong: both sides contradict each other"),
         (open, "open: what is missing is named below"),
     ];
     let counted = counted.into_iter().filter(|(lines, _)| *lines > 0);
-    let mut reasons: Vec<String> = counted
-        .map(|(lines, what)| {
-            format!(
-                "{} of {} lines {what}.",
-                grouped(lines),
-                grouped(reconciled.lines.len())
-            )
-        })
-        .collect();
+    let mut reasons: Vec<String> = reconciled.hints.clone();
+    let counted = counted.map(|(lines, what)| {
+        format!(
+            "{} of {} lines {what}.",
+            grouped(lines),
+            grouped(reconciled.lines.len())
+        )
+    });
+    reasons.extend(counted);
     if contradict > 0 {
         let ids = grouped(contradict);
         reasons.push(format!(
@@ -164,20 +162,27 @@ fn tiles(reconciled: &Reconciled) -> Vec<Tile> {
         detail: "days, products and regions".to_owned(),
     })
     .collect();
-    let priced = reconciled.totals.iter().filter(|total| !total.currency.is_empty());
-    tiles.extend(priced.take(1).map(|total| Tile {
-        name: if reconciled.side == "bill" {
-            "The bill has more"
-        } else {
-            "The records have more"
-        },
-        figure: format!(
-            "{} {}",
-            grouped(total.difference.amount.normalize()),
-            clean(&total.currency)
-        ),
-        detail: format!("{} calls", grouped(total.difference.quantity)),
-    }));
+    let priced: Vec<_> = reconciled
+        .totals
+        .iter()
+        .filter(|total| !total.currency.is_empty())
+        .collect();
+    let amount = |total: &&CurrencyTotal| {
+        let amount = grouped(total.difference.amount.normalize());
+        format!("{amount} {}", clean(&total.currency))
+    };
+    let calls: i64 = reconciled.totals.iter().map(|total| total.difference.quantity).sum();
+    if !priced.is_empty() {
+        tiles.push(Tile {
+            name: if reconciled.side == "bill" {
+                "The bill has more"
+            } else {
+                "The records have more"
+            },
+            figure: priced.iter().map(amount).collect::<Vec<_>>().join(", "),
+            detail: format!("{} calls", grouped(calls)),
+        });
+    }
     tiles
 }
 
@@ -190,6 +195,9 @@ fn totals(reconciled: &Reconciled) -> Section {
         "#bill",
         "#archive",
         "#more",
+        "#too high",
+        "#too low",
+        "#open",
     ];
     let mut table = Table::new("Bill and archive", columns);
     for total in &reconciled.totals {
@@ -202,6 +210,8 @@ fn totals(reconciled: &Reconciled) -> Section {
         let mut cells = vec![currency.to_owned()];
         cells.extend(sides.map(|side| grouped(side.quantity)));
         cells.extend(sides.map(|side| grouped(side.amount.normalize())));
+        let money = [total.money.overcharged, total.money.undercharged, total.money.open];
+        cells.extend(money.map(|amount| grouped(amount.normalize())));
         table.row(cells);
     }
     let of = reconciled.totals.len() as u64;
@@ -264,7 +274,8 @@ fn why(reconciled: &Reconciled) -> Section {
             total.currency.clone(),
             grouped(total.lines),
         ]);
-        table.mark(total.standing == Standing::Wrong);
+        let against_us = total.size.amount >= Decimal::ZERO;
+        table.mark(total.standing == Standing::Wrong && against_us);
     }
     let mut section = Section {
         id: "why",
@@ -321,6 +332,9 @@ fn differences(reconciled: &Reconciled) -> Section {
         title: "Differences",
         ..Section::default()
     };
+    section
+        .texts
+        .extend(notes(reconciled).iter().take(MOST_LINES).map(|note| clean(note)));
     if differ.is_empty() {
         section.texts.push("There is none.".to_owned());
     } else {

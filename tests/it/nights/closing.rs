@@ -41,7 +41,13 @@ pub(super) fn after_october() -> Place {
 }
 
 fn close(place: &Place, code: i32) -> super::Ended {
-    let close = ["close", "--month", "2026-10", "--accept", "there is no bill in a test"];
+    let close = [
+        "close",
+        "--month",
+        "2026-10",
+        "--accept",
+        "no-bill=there is no bill in a test",
+    ];
     place.idvault(&close).expect(code)
 }
 
@@ -124,8 +130,8 @@ fn a_month_is_signed_off_with_its_figures_and_the_hashes_of_what_is_behind_them(
     }
     assert_eq!(record["bills"][0]["sha256"], sha256_hex(&bytes_of_bill));
     assert_eq!(
-        (&record["accepted"], &record["objections"]),
-        (&Value::Null, &serde_json::json!([]))
+        (&record["accepted_objections"], &record["record_version"]),
+        (&serde_json::json!([]), &2.into())
     );
     assert_eq!(record["reconciled"]["beyond_tolerance"], 0);
     assert!(record["reconciled"]["lines"].as_array().unwrap().len() > 3);
@@ -179,17 +185,17 @@ fn a_closed_month_says_the_same_for_ever_and_what_comes_later_is_a_correction() 
         .filter(|row| !row["billing_day"].is_empty())
         .collect();
     assert_eq!(sum(&signed), open);
-    // The volume of the month was above the tier when they came.
-    let quarter: Decimal = "0.25".parse().unwrap();
+    // They cost what was signed: the volume of the month was above the tier when they came.
+    let signed_price: Decimal = "0.01".parse().unwrap();
     let expected = u64::try_from(late.len()).unwrap();
-    assert_eq!(sum(&corrections), (expected, quarter * Decimal::from(expected)));
+    assert_eq!(sum(&corrections), (expected, signed_price * Decimal::from(expected)));
     assert!(corrections.iter().all(|row| row["billing_day"] == "2026-10-28"));
     let nightly = place.report("billing.csv");
     let of_october = |row: &&BTreeMap<String, String>| row["billing_day"].starts_with("2026-10");
     let nightly: Vec<_> = nightly.iter().filter(of_october).cloned().collect();
     assert_eq!(
         sum(&nightly),
-        (open.0 + expected, open.1 + quarter * Decimal::from(expected))
+        (open.0 + expected, open.1 + signed_price * Decimal::from(expected))
     );
     assert_eq!(place.summary()["billing"]["corrections"], expected);
     place.idvault(&["verify"]).expect(0);
@@ -204,7 +210,7 @@ fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it
     place.now = FOURTH;
     place.idvault(&["close", "--month", "2026-10"]).expect(2);
     place
-        .idvault(&["close", "--month", "2026-13", "--accept", "x"])
+        .idvault(&["close", "--month", "2026-13", "--accept", "no-bill=x"])
         .expect(2);
     let bill = bill_of(&place);
     let unknown = place.write("unknown.csv", october(20, 1, "FACE_VERIFY").replace("made", "verify"));
@@ -218,11 +224,31 @@ fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it
         "{against}"
     );
     assert!(!record_path(&place).exists());
-    let missing = ["close", "--month", "2026-10", "--bill", "missing.csv", "--accept", "x"];
+    let missing = [
+        "close",
+        "--month",
+        "2026-10",
+        "--bill",
+        "missing.csv",
+        "--accept",
+        "no-bill=x",
+    ];
     place.idvault(&missing).expect(3);
     assert!(!record_path(&place).exists());
-    close(&place, 0);
-    let said = record(&place)["objections"].to_string();
+    // Each is accepted by its name, and none by another's.
+    let listed = close(&place, 9).stdout;
+    let names = listed
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, _)| name);
+    let named: Vec<String> = names
+        .map(|name| format!("--accept={name}=asked on 4 November"))
+        .collect();
+    let no_bill = ["close", "--month", "2026-10", "--accept=no-bill=there is none"];
+    let named = named.iter().map(String::as_str);
+    let args: Vec<&str> = no_bill.into_iter().chain(named).collect();
+    place.idvault(&args).expect(0);
+    let said = record(&place)["accepted_objections"].to_string();
     assert!(said.contains("no bill") && said.contains("FACE_VERIFY"), "{said}");
 }
 
@@ -241,17 +267,17 @@ fn a_wrong_bill_is_not_signed_off_unless_somebody_says_why() {
         place.idvault(&close)
     };
     let refused = with(&[]).expect(9).stdout;
-    assert!(refused.contains("the bill is wrong on 1 lines"), "{refused}");
+    assert!(
+        refused.contains("overcharged/USD: the bill is 0.05 USD too high"),
+        "{refused}"
+    );
     with(&["--tolerance", "0.04"]).expect(9);
     assert!(!record_path(&place).exists());
-    with(&["--accept", "the vendor pays it back in November"]).expect(0);
+    with(&["--accept", "overcharged/USD=the vendor pays it back in November"]).expect(0);
     let record = record(&place);
-    assert_eq!(record["accepted"], "the vendor pays it back in November");
-    assert!(
-        record["objections"]
-            .to_string()
-            .contains("the bill is wrong on 1 lines")
-    );
+    let accepted = &record["accepted_objections"][0];
+    assert_eq!(accepted["reason"], "the vendor pays it back in November");
+    assert_eq!(accepted["objection"], "the bill is 0.05 USD too high");
     assert_eq!(record["reconciled"]["beyond_tolerance"], 1);
 }
 
@@ -344,4 +370,139 @@ fn a_hand_in_a_closed_month_is_found() {
         named["reason"].as_str().unwrap().contains("the closed month 2026-10"),
         "{named}"
     );
+}
+
+/// What two closed months used of a package is used: late records of the first one don't use it again.
+#[test]
+fn a_package_never_pays_for_more_than_it_has() {
+    let september = made_up(60, 5, "FACE_LIVENESS")
+        .replace("2026-11-", "2026-09-")
+        .replace("made", "september");
+    let mut place = Place::new();
+    place.now = "2026-09-20T02:00:00Z";
+    let pending = place.write("september.csv", september);
+    place.night(&["--pending", &pending]);
+    place.now = "2026-10-20T02:00:00Z";
+    let pending = place.write("october.csv", october(60, 5, "FACE_LIVENESS"));
+    place.night(&["--pending", &pending]);
+    place.now = FOURTH;
+    let all = ["report", "billing", "--all", "--corrections"];
+    let sum_of = |rows: &[BTreeMap<String, String>], is_one: &dyn Fn(&BTreeMap<String, String>) -> bool| -> u64 {
+        let own = rows.iter().filter(|row| is_one(row));
+        own.map(|row| row["verifications"].parse::<u64>().unwrap()).sum()
+    };
+    let rows = lines(&place.idvault(&all).expect(0).stdout);
+    let of_september = sum_of(&rows, &|row| {
+        row["billed"] == "yes" && row["billing_day"].starts_with("2026-09")
+    });
+    let quantity = of_september + 20;
+    let package = format!(
+        "[[packages]]\nname = 'p'\nproduct = 'FACE_LIVENESS'\nquantity = {quantity}\nfrom = '2026-09-01'\nuntil = '2026-10-31'\n"
+    );
+    place.write("idvault.toml", package);
+    for month in ["2026-09", "2026-10"] {
+        place
+            .idvault(&["close", "--month", month, "--accept", "no-bill=a test"])
+            .expect(0);
+    }
+    edit(
+        &place,
+        "INSERT INTO files (path, dataset, billing_day, rows, bytes, sha256, run_id, state, published_at) \
+         SELECT 'verifications/billing_day=2026-09-28/late.parquet', dataset, '2026-09-28', 10, 1, '', run_id, state, 0 \
+         FROM files WHERE dataset = 'verifications' LIMIT 1;
+         INSERT INTO tallies (path, product_code, region, sub_code, verifications) \
+         VALUES ('verifications/billing_day=2026-09-28/late.parquet', 'FACE_LIVENESS', 'ap-southeast-1', '200', 10)",
+    );
+    let rows = lines(&place.idvault(&all).expect(0).stdout);
+    assert_eq!(sum_of(&rows, &|row| row["package"] == "p"), quantity);
+    let late = |row: &BTreeMap<String, String>| row["correction"] == "yes" && row["package"].is_empty();
+    assert_eq!(sum_of(&rows, &late), 10);
+}
+
+/// The record has all prices, so that a comparison of a closed month does not change with the configuration.
+#[test]
+fn a_closed_month_keeps_its_prices_and_takes_no_other_bill() {
+    let place = after_october();
+    let bill = bill_of(&place);
+    let close = ["close", "--month", "2026-10", "--bill", &bill];
+    place.idvault(&close).expect(0);
+    place.write("idvault.toml", CONTRACT.replace("0.02", "0.05"));
+    place.idvault(&["reconcile", "--bill", &bill]).expect(0);
+    place.idvault(&close).expect(0);
+    let other = std::fs::read_to_string(&bill).unwrap() + "2026-10-01,FACE_LIVENESS,ap-southeast-1,0,-1,USD,Refund\n";
+    let other = place.write("other.csv", other);
+    let refused = place
+        .idvault(&["close", "--month", "2026-10", "--bill", &other])
+        .expect(9)
+        .stdout;
+    assert!(refused.contains("is not what it was signed off with"), "{refused}");
+    let nothing = place
+        .idvault(&["close", "--month", "2025-01", "--accept", "no-bill=x"])
+        .expect(9)
+        .stdout;
+    assert!(
+        nothing.contains("no bill, no record and no verification of 2025-01"),
+        "{nothing}"
+    );
+}
+
+/// What comes after a month was closed is signed off in its turn, and each record has the hash of the one before.
+#[test]
+fn corrections_are_numbered_signed_and_chained() {
+    let mut place = after_october();
+    let correct =
+        |place: &Place, more: &[&str]| place.idvault(&[&["close", "--month", "2026-10", "--correct"], more].concat());
+    correct(&place, &["--accept", "no-bill=x"]).expect(2);
+    close(&place, 0);
+    let nothing = correct(&place, &["--accept", "no-bill=x"]).expect(9).stdout;
+    assert!(nothing.contains("no new verification of 2026-10"), "{nothing}");
+    let mut signed = Vec::new();
+    for (number, day) in [(1, "2026-10-28"), (2, "2026-10-27")] {
+        place.now = LATER;
+        let late = made_up(12, 1, "FACE_LIVENESS")
+            .replace("2026-11-01", day)
+            .replace("made", day);
+        let late = place.write("late.csv", late);
+        place.night(&["--pending", &late]);
+        let refused = correct(&place, &["--bill", &bill_of(&place)]);
+        assert_eq!(
+            refused.code,
+            Some(9),
+            "the bill has the month without its corrections: {}",
+            refused.stdout
+        );
+        let listed = correct(&place, &["--accept", "no-bill=a test"]);
+        let said = listed.expect(0).stdout;
+        assert!(
+            said.contains(&format!("2026-10, correction {number}, is closed")),
+            "{said}"
+        );
+        let path = place.data().join(format!("closed/2026-10-correction-{number}.json"));
+        let record: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let days: Vec<&Value> = record["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| &row["billing_day"])
+            .collect();
+        assert!(!days.is_empty() && days.iter().all(|own| **own == day), "{days:?}");
+        assert_eq!(record["correction"], number);
+        signed.push(record["previous_sha256"].as_str().unwrap().to_owned());
+    }
+    let first = sha256_hex(&std::fs::read(record_path(&place)).unwrap());
+    let second = sha256_hex(&std::fs::read(place.data().join("closed/2026-10-correction-1.json")).unwrap());
+    assert_eq!(signed, [first, second]);
+    let with = lines(
+        &place
+            .idvault(&[&OCTOBER[..], &["--corrections"]].concat())
+            .expect(0)
+            .stdout,
+    );
+    let corrections = with.iter().filter(|row| row["correction"] == "yes").count();
+    assert!(corrections > 1);
+    place.idvault(&["verify"]).expect(0);
+    // Without the first correction, the second one follows nothing.
+    edit(&place, "DELETE FROM closed_corrections WHERE number = 1");
+    let verify = place.idvault(&["verify"]).expect(9).stdout;
+    assert!(verify.contains("the record that was signed before it"), "{verify}");
 }

@@ -226,7 +226,13 @@ fn a_merged_file_is_merged_again_with_what_came_later() {
 fn what_a_closed_month_was_signed_off_with_stays_and_what_came_later_is_merged() {
     let mut place = after_nights();
     place.now = "2026-12-06T02:00:00Z";
-    let close = ["close", "--month", "2026-11", "--accept", "there is no bill in a test"];
+    let close = [
+        "close",
+        "--month",
+        "2026-11",
+        "--accept",
+        "no-bill=there is no bill in a test",
+    ];
     place.idvault(&close).expect(0);
     let signed = place.archive_files();
     let vendor = Vendor::start(Mix::AllFinal, std::time::Duration::ZERO);

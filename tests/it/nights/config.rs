@@ -232,3 +232,47 @@ fn a_pipe_in_the_place_of_a_file_is_refused() {
         assert!(ended.stderr.contains("it is not a regular file"), "{}", ended.stderr);
     }
 }
+
+/// A misspelt name would be without effect: it is refused where it is a slip of the pen, and named where it may be new.
+#[test]
+fn a_misspelt_product_or_region_is_named_with_the_one_that_is_meant() {
+    let place = Place::new();
+    let price = "unit_price = '0.02'\ncurrency = 'USD'\n";
+    for (text, key, meant) in [
+        (
+            format!("[[prices.FACE_LIVNESS]]\n{price}"),
+            "prices.FACE_LIVNESS",
+            "FACE_LIVENESS",
+        ),
+        (
+            format!("[[prices.FACE_LIVENESS]]\nregion = 'ap-southest-1'\n{price}"),
+            "prices.FACE_LIVENESS.region",
+            "ap-southeast-1",
+        ),
+        (
+            "[sub_codes.EKYC.200]\nmeaning = 'x'\nbilled = true\n".to_owned(),
+            "sub_codes.EKYC",
+            "eKYC",
+        ),
+        (
+            "[quotas]\nface_liveness = 5\n".to_owned(),
+            "quotas.face_liveness",
+            "FACE_LIVENESS",
+        ),
+    ] {
+        place.write("idvault.toml", text);
+        let ended = place.idvault(&["status"]).expect(3);
+        assert!(
+            ended.stderr.contains(key) && ended.stderr.contains(&format!("{meant:?} is")),
+            "{}",
+            ended.stderr
+        );
+    }
+    place.write("idvault.toml", format!("[[prices.FACE_LIVENESS_NEW]]\n{price}"));
+    place.night(&[]);
+    let said = place.idvault(&["report", "billing", "--all"]).expect(0).stderr;
+    assert!(
+        said.contains("the nearest known name is \"FACE_LIVENESS_PRO\""),
+        "{said}"
+    );
+}

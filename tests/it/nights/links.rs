@@ -257,7 +257,10 @@ fn other_commands_write_through_no_link() {
         place.night(&["--pending", &source(&place)]).expect(4);
         let folder = target.make(&place, true);
         let file = place.path("file");
-        let close = ["close", "--month", "2025-01", "--accept", "nothing was verified"];
+        let one_call = "BillingDate,BillingItemCode,Region,Usage,PretaxAmount,Currency,Item\n\
+                        2025-01-10,FACE_LIVENESS,ap-southeast-1,1,0.026,USD,PayAsYouGoBill\n";
+        let one_call = place.write("one-call.csv", one_call);
+        let close = ["close", "--month", "2025-01", "--bill", &one_call, "--tolerance", "1"];
         let archive = place.data().join("archive");
         let published = archive.join(&place.archive_files()[0]);
         std::fs::copy(published, archive.join("copy.parquet")).unwrap();

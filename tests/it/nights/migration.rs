@@ -204,7 +204,10 @@ fn a_month_is_closed_in_a_ledger_of_schema_1() {
     let place = with_ledger("");
     place.idvault(&["run", "--intake-only"]).expect(5);
     let before = everything(&place);
-    let month = ["close", "--month", "2025-01", "--accept", "nothing was verified"];
+    let bill = "BillingDate,BillingItemCode,Region,Usage,PretaxAmount,Currency,Item\n\
+                2025-01-10,FACE_LIVENESS,ap-southeast-1,1,0.026,USD,PayAsYouGoBill\n";
+    let bill = place.write("bill.csv", bill);
+    let month = ["close", "--month", "2025-01", "--bill", &bill, "--tolerance", "1"];
     assert!(place.idvault(&month).expect(0).stdout.contains("2025-01 is closed"));
     assert_eq!(everything(&place), before);
     assert_eq!(

@@ -6,6 +6,7 @@
 //! - [`Vendor`]: a sandbox in this process, whose counters can be read
 
 mod bill_files;
+mod bill_forms;
 mod billing;
 mod checker;
 mod closing;
@@ -35,6 +36,7 @@ mod mutants;
 mod nightly;
 mod order;
 mod outage;
+mod overcharge;
 mod overlap;
 mod passes;
 mod permissions;

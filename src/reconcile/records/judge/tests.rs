@@ -67,6 +67,8 @@ fn ours(day: Option<i8>, product: usize, region: usize, state: State, code: usiz
         state,
         passed: has_verdict.then_some(code == 0),
         sub_code: has_verdict.then_some(CODES[code]),
+        first_seen_at: noon(28).as_microsecond(),
+        not_completed: false,
     }
 }
 
@@ -95,7 +97,11 @@ fn said(record: &VendorRecord, ours: Option<&MonthRow<'_>>) -> Vec<String> {
         .differs
         .iter()
         .map(|(key, class)| format!("{} {} =", key.day.day(), class.as_str()));
-    more.chain(perhaps).chain(differs).collect()
+    let swapped = judged.swapped_from.iter().flat_map(|ours| {
+        let (from, to) = (ours.day.day(), judged.theirs.day.day());
+        [format!("{from} swap -1"), format!("{to} swap 1")]
+    });
+    more.chain(swapped).chain(perhaps).chain(differs).collect()
 }
 
 #[test]
@@ -150,12 +156,12 @@ fn a_record_differs_by_what_it_says_otherwise() {
         (
             record(9, None, None, Some(0), None),
             Some(archived),
-            vec!["3 elsewhere -1", "9 elsewhere 1", "3 elsewhere ="],
+            vec!["3 other_day -1", "9 other_day 1", "3 other_day ="],
         ),
         (
             record(3, None, Some(1), Some(0), None),
             Some(archived),
-            vec!["3 elsewhere -1", "3 elsewhere 1", "3 elsewhere ="],
+            vec!["3 swap -1", "3 swap 1", "3 swap ="],
         ),
         (
             record(3, None, None, Some(0), None),
@@ -242,6 +248,12 @@ proptest! {
             for (key, class, more) in &judged.more {
                 add(&mut found, key.day, &key.product_code, &key.region, *more);
                 prop_assert!(judged.differs.iter().any(|(_, listed)| listed == class), "{:?}", judged);
+            }
+            if let Some(ours) = &judged.swapped_from {
+                for (key, more) in [(ours, -1), (&judged.theirs, 1)] {
+                    add(&mut found, key.day, &key.product_code, &key.region, more);
+                }
+                prop_assert!(judged.differs.iter().any(|(_, listed)| *listed == Class::Swap), "{:?}", judged);
             }
         }
         difference.retain(|_, more| *more != 0);

@@ -16,7 +16,13 @@ use super::{ANY_CALL, Disk, calls_of};
 /// Calls that are drawn.
 const CALLS: u64 = 6;
 const SEED: u64 = 20_261_104;
-const CLOSE: [&str; 5] = ["close", "--month", "2026-10", "--accept", "there is no bill in a test"];
+const CLOSE: [&str; 5] = [
+    "close",
+    "--month",
+    "2026-10",
+    "--accept",
+    "no-bill=there is no bill in a test",
+];
 const SIGKILL: i32 = 9;
 
 /// By its name: the rules of one `close` after the other, and whether the month is closed then.

@@ -205,7 +205,13 @@ fn a_month_can_be_compared_and_closed_after_a_compaction_that_was_cut_off() {
     let rule = "swap:*/archive/verifications/* kill-after";
     assert!(is_killed(&place, &before, rule), "DISK_RULE={rule:?}: never came");
     assert_eq!(compared(&place), compared(&sound));
-    let close = ["close", "--month", "2026-11", "--accept", "there is no bill in a test"];
+    let close = [
+        "close",
+        "--month",
+        "2026-11",
+        "--accept",
+        "no-bill=there is no bill in a test",
+    ];
     place.idvault(&close).expect(0);
     for command in ["verify", "compact", "verify"] {
         place.idvault(&[command]).expect(0);
