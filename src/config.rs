@@ -243,7 +243,12 @@ impl Settings {
             account: file.account.filter(|name| !name.is_empty()),
             integrity_key_file: file.integrity.key_file,
             pace,
-            fetch: fetch(over.concurrency.or(file.concurrency), over.pauses, file.retry, run_interval)?,
+            fetch: fetch(
+                over.concurrency.or(file.concurrency),
+                over.pauses,
+                file.retry,
+                run_interval,
+            )?,
             time_limit,
             images: over.images || file.images.unwrap_or(false),
             connect_timeout: file.timeouts.connect.map(HumanDuration::std),

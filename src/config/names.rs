@@ -59,8 +59,9 @@ fn products(file: &ConfigFile) -> Vec<(String, &str)> {
     );
     named.extend(
         file.quotas
+            .products
             .keys()
-            .map(|product| (keyed("quotas")(product), product.as_str())),
+            .map(|product| (keyed("quotas.products")(product), product.as_str())),
     );
     for package in &file.packages {
         named.push((format!("packages ({})", package.name), package.product.as_str()));
@@ -76,6 +77,8 @@ fn regions_of(file: &ConfigFile) -> Vec<(String, &str)> {
         let regions = prices.iter().filter_map(|price| price.region.as_deref());
         named.extend(regions.map(|region| (format!("prices.{product}.region"), region)));
     }
+    let of_quotas = file.quotas.regions.keys();
+    named.extend(of_quotas.map(|region| (format!("quotas.regions.{region}"), region.as_str())));
     let of_bill = file.bill.regions.iter();
     named.extend(of_bill.map(|(name, region)| (format!("bill.regions.{name:?}"), region.as_str())));
     named
