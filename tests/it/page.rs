@@ -262,7 +262,7 @@ fn a_dry_run_on_an_empty_ledger_has_a_page_too() {
     let idvault = Idvault::new();
     idvault
         .execute(&["run", "--intake-only", "--now", "2026-11-22T02:00:00Z"])
-        .exits(0);
+        .exits(4);
     let page = Page::of(&idvault);
     assert!(page.html.contains("No call was made.") && page.html.contains("No record is in quarantine."));
     assert_eq!(page.column("Every id that ever came in", "state", "ids")["in all"], "0");
