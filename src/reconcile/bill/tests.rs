@@ -142,7 +142,11 @@ fn what_is_malformed_is_named_by_file_line_and_column() {
             "line 2, column \"Usage\": ",
             "above zero in a refund",
         ),
-        (with("PayAsYouGoBill", "Tip"), "line 2, column \"Item\": ", "none of"),
+        (
+            with("PayAsYouGoBill", "Tip"),
+            "line 2, column \"Item\": ",
+            "no known kind",
+        ),
         (
             with("FACE_LIVENESS", "MAGIC"),
             "line 2, column \"BillingItemCode\": ",

@@ -255,8 +255,8 @@ fn a_misspelt_product_or_region_is_named_with_the_one_that_is_meant() {
             "eKYC",
         ),
         (
-            "[quotas]\nface_liveness = 5\n".to_owned(),
-            "quotas.face_liveness",
+            "[quotas.products]\nface_liveness = 5\n".to_owned(),
+            "quotas.products.face_liveness",
             "FACE_LIVENESS",
         ),
     ] {
