@@ -1,5 +1,7 @@
 //! The use of quotas: a strict sliding window of a second over arrivals, answers after 20 to 200 ms.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use idvault::files;
 use idvault::sandbox::Window;
-use std::io::Write as _;
 use tokio::time::Instant;
 
 use crate::Bench;
@@ -283,14 +284,12 @@ pub(crate) fn regions(bench: &mut Bench) -> BenchResult<()> {
     let mut rows = "transaction_id,product_code,region,verified_at\n".to_owned();
     let (mut limits, mut all) = (String::new(), 0);
     for (index, (region, limit)) in REGIONS.iter().enumerate() {
-        limits += &format!("{region} = {limit}\n");
+        writeln!(limits, "{region} = {limit}")?;
         for number in 0..u64::from(*limit) * seconds {
             let product = ["FACE_LIVENESS", "FACE_IDU"][usize::from(number % 2 == 1)];
             let verified_at = crate::source::verified_at(number, 2, NOW.parse()?);
-            rows += &format!(
-                "{},{product},{region},{verified_at}\n",
-                crate::source::id(index, number)
-            );
+            let id = crate::source::id(index, number);
+            writeln!(rows, "{id},{product},{region},{verified_at}")?;
             all += 1;
         }
     }

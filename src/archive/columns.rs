@@ -191,7 +191,7 @@ static VERIFICATIONS: [Column; 38] = [
         10,
         "sub_code",
         Text,
-        "Why; its meaning belongs to the product: see dim/sub_codes.parquet.",
+        "Why; its meaning belongs to the product: see `idvault subcodes`.",
     )
     .required()
     .stored(FewValues),

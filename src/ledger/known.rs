@@ -42,6 +42,10 @@ pub(super) struct Clock {
 }
 
 /// A known id with what a row adds.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "columns of the row, and what follows from it"
+)]
 pub(super) struct Completed {
     number: i64,
     merchant_biz_id: Option<String>,

@@ -38,7 +38,7 @@ impl Night {
             match self.read_source(name, &mut intake)? {
                 Ok(source) => self.look_at(&source, &mut intake),
                 Err(error @ (IntakeError::Stopped { .. } | IntakeError::OutOfTime { .. })) => {
-                    intake.totals.cut_short.push(error_chain(&error))
+                    intake.totals.cut_short.push(error_chain(&error));
                 }
                 Err(error) => intake.totals.failed_sources.push(error_chain(&error)),
             }
@@ -170,7 +170,9 @@ impl<W: Write> Intake<'_, W> {
     fn take(&mut self, mut items: Vec<Item>) -> Result<(), RunError> {
         self.totals.rows += items.len() as u64;
         self.given.rows += items.len() as u64;
-        items.iter_mut().for_each(|item| self.date(item));
+        for item in &mut items {
+            self.date(item);
+        }
         let rows: Vec<&Pending> = items.iter().filter_map(Item::good).collect();
         let mut admitted = self.admission.admit(&rows)?.into_iter();
         for item in items {

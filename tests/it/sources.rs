@@ -261,7 +261,11 @@ fn a_bad_cell_never_costs_an_id_and_a_later_row_says_it_right() {
         ),
         ("t6", "\"FACE_LIVENESS,ap-southeast-1,2026-11-20T10:00:00Z", "quote"),
     ];
-    let rows: String = bad.iter().map(|(id, cells, _)| format!("{id},{cells}\n")).collect();
+    let rows: String = bad
+        .iter()
+        .map(|(id, cells, _)| format!("{id},{cells}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     let header = "transaction_id,product_code,region,verified_at\n";
     idvault.write("pending.csv", format!("{header}{rows}"));
     idvault
@@ -300,7 +304,8 @@ fn a_bad_cell_never_costs_an_id_and_a_later_row_says_it_right() {
     let right: String = bad
         .iter()
         .map(|(id, _, _)| format!("{id},FACE_GUARD,ap-southeast-1,{FRESH}\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     idvault.write("pending.csv", format!("{header}{right}"));
     // What was said well stands; each row completes what it was missing, or contradicts what was read.
     idvault.run(&vendor, &[]).exits(4);

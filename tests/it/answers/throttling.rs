@@ -1,5 +1,6 @@
 //! Over the quota: the run waits as it is told and slows down, and no attempt is charged.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::common::server::Answer;
@@ -178,10 +179,10 @@ fn with_one_rate_a_product_that_is_always_throttled_starves_no_other() {
     for number in 0..300 {
         let id = format!("good{number:03}");
         vendor.script(&id, [verdict("Y", "200")]);
-        rows += &format!("{id},eKYC,{FRESH}\n");
+        writeln!(rows, "{id},eKYC,{FRESH}").unwrap();
     }
     for number in 0..30 {
-        rows += &format!("bad{number:02},FACE_LIVENESS,2026-11-01T10:00:00Z\n");
+        writeln!(rows, "bad{number:02},FACE_LIVENESS,2026-11-01T10:00:00Z").unwrap();
     }
     vendor.otherwise(throttled(403, "Throttling.Api", 1_000));
     idvault.write("pending.csv", rows);

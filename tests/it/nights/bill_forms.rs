@@ -321,7 +321,8 @@ fn however_a_bill_is_packed_and_encoded_it_gives_the_same_figures() {
     let quoted: String = text
         .lines()
         .map(|line| format!("\"{}\"\r\n", line.replace(',', "\",\"")))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let utf16: Vec<u8> = format!("\u{feff}{text}")
         .encode_utf16()
         .flat_map(u16::to_le_bytes)

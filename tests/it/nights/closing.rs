@@ -241,12 +241,12 @@ fn a_month_is_not_closed_before_it_is_final_or_while_something_speaks_against_it
         .lines()
         .filter_map(|line| line.split_once(": "))
         .map(|(name, _)| name);
-    let named: Vec<String> = names
+    let accepted: Vec<String> = names
         .map(|name| format!("--accept={name}=asked on 4 November"))
         .collect();
     let no_bill = ["close", "--month", "2026-10", "--accept=no-bill=there is none"];
-    let named = named.iter().map(String::as_str);
-    let args: Vec<&str> = no_bill.into_iter().chain(named).collect();
+    let accepted = accepted.iter().map(String::as_str);
+    let args: Vec<&str> = no_bill.into_iter().chain(accepted).collect();
     place.idvault(&args).expect(0);
     let said = record(&place)["accepted_objections"].to_string();
     assert!(said.contains("no bill") && said.contains("FACE_VERIFY"), "{said}");

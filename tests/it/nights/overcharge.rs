@@ -1,6 +1,7 @@
 //! No overcharge passes as right: a bill that is right but for one planted thing, and what is said of it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -141,10 +142,8 @@ fn calls_under_another_product_are_a_swap_and_its_cost_is_named() {
         };
         let passed = if code == "200" { "Y" } else { "N" };
         let time = row.time("verified_at").unwrap();
-        records.push_str(&format!(
-            "{},{product},ap-southeast-1,{time},{passed},{code}\n",
-            row.id()
-        ));
+        let id = row.id();
+        writeln!(records, "{id},{product},ap-southeast-1,{time},{passed},{code}").unwrap();
     }
     let known =
         ["200", "204", "205", "206", "233"].map(|code| format!("{code} = {{ meaning = 'x', billed = true }}\n"));
@@ -194,9 +193,9 @@ fn right_calls_under_the_wrong_region_are_one_swap() {
 
 fn planted(bill: &[Line], kind: &'static str, calls: i64, amount: Decimal) -> Vec<Line> {
     let line = Line {
-        kind,
         calls,
         amount,
+        kind,
         ..bill[0].clone()
     };
     [bill, &[line]].concat()
@@ -418,7 +417,7 @@ fn a_call_before_midnight_of_the_last_day_may_be_on_the_next_months_bill() {
         day: "2026-11-01".to_owned(),
         ..last.clone()
     };
-    let both = [&bill[..], &[on_next.clone()]].concat();
+    let both = [&bill[..], std::slice::from_ref(&on_next)].concat();
     let ended = reconcile(&place, &bill, &[]).expect(0);
     assert_eq!(classes(&ended), ["day_boundary"]);
     assert_eq!(classes(&reconcile(&place, &both, &[]).expect(0)), ["day_boundary"]);
@@ -426,7 +425,10 @@ fn a_call_before_midnight_of_the_last_day_may_be_on_the_next_months_bill() {
         place.write("bill.csv", text(lines));
         place.idvault(&["reconcile", "--bill", "bill.csv", "--month", "2026-11", "--json"])
     };
-    assert_eq!(classes(&november(&[on_next.clone()]).expect(0)), ["day_boundary"]);
+    assert_eq!(
+        classes(&november(std::slice::from_ref(&on_next)).expect(0)),
+        ["day_boundary"]
+    );
     assert_eq!(classes(&november(&both).expect(0)), ["day_boundary"]);
     // Billed in both months, it is billed twice.
     let twice = [&bill[..], &[last, on_next]].concat();

@@ -18,7 +18,10 @@ fn a_source_that_falls_silent_loses_no_row_that_was_read() {
     let run = Running::start(&mut place.command(&["run", "--intake-only", "--json", "--pending", &silent]));
     let both = OpenOptions::new().read(true).write(true).open(place.path(&silent));
     let mut writer = both.unwrap();
-    let rows: String = (0..ROWS).map(|number| format!("id{number:05}\n")).collect();
+    let rows: String = (0..ROWS)
+        .map(|number| format!("id{number:05}\n"))
+        .collect::<Vec<_>>()
+        .concat();
     writer.write_all(format!("transaction_id\n{rows}").as_bytes()).unwrap();
     let ended = run.end().expect(3);
     assert_eq!(ended.json()["intake"]["new"], ROWS);
