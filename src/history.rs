@@ -8,7 +8,7 @@
 //! **How a command adds a change.** It opens ledger and archive, calls [`open`], and works. A change of the manifest is
 //! one SQLite transaction in a method of `ledger/`, which ends with `changes::add(&commit, &self.author, &change)`. A decision that
 //! changes no file is `ledger.record_change(&change)`. Afterwards the command calls [`write_files`]. A new command adds its
-//! [`ChangeKind`](crate::ledger::ChangeKind), and puts what else a reader needs into `Change::details`.
+//! [`ChangeKind`], and puts what else a reader needs into `Change::details`.
 //!
 //! - [`open`]: holds ledger and archive to each other before a command changes either; [`compare`]: the same without writing
 //! - [`write_files`]: copies the ledger's records to the archive

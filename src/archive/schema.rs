@@ -1,6 +1,6 @@
 //! What the files look like to Parquet: the arrow schema of each dataset, and how its columns are stored.
 //!
-//! - [`columns`]: the schema of a dataset, made of the table in `columns`
+//! - [`columns()`]: the schema of a dataset, made of the table in `columns`
 //! - [`current`]: rows of an older file as the current schema has them
 //! - [`Limits`]: when rows are encoded and when a row group is cut
 //! - [`writer_options`]: encodings, compression, bloom filter, statistics, metadata

@@ -25,22 +25,23 @@ use super::{Ended, Place, Running, Vendor, files_below, made_up, wait_until};
 pub(super) const AT_REST: &str = "2026-12-30T02:00:00Z";
 
 /// Those of the nights.
-const NIGHTS: [&str; 4] = [
-    "2026-11-04T02:00:00Z",
-    "2026-11-05T02:00:00Z",
-    "2026-11-06T02:00:00Z",
-    "2026-12-05T02:00:00Z",
-];
+const NIGHTS: [(u8, u8); 4] = [(0, 4), (0, 5), (0, 6), (1, 5)];
 
 /// Two days and the unknown one, each with a file of every night, and faces of half of the nights.
 pub(super) fn after_nights() -> Place {
+    after_nights_of(11)
+}
+
+/// The same with verifications of another month of 2026: one that can be closed by the real clock is October.
+pub(super) fn after_nights_of(month: u8) -> Place {
     let mut place = Place::new();
     let vendor = Vendor::start(Mix::AllFinal, std::time::Duration::ZERO);
-    for (number, now) in NIGHTS.into_iter().enumerate() {
-        place.now = now;
+    for (number, (later, day)) in NIGHTS.into_iter().enumerate() {
+        place.now = Box::leak(format!("2026-{:02}-{day:02}T02:00:00Z", month + later).into_boxed_str());
         let images = number % 2 == 0;
         let mut text =
             made_up(if images { 2 } else { 40 }, 2, "FACE_LIVENESS").replace("made", &format!("night{number}x"));
+        text = text.replace("2026-11-", &format!("2026-{month:02}-"));
         writeln!(text, "timeless{number},FACE_LIVENESS,ap-southeast-1,").unwrap();
         let source = place.write("pending.csv", text);
         let mut args = vec!["--pending", &source];
@@ -224,28 +225,30 @@ fn a_merged_file_is_merged_again_with_what_came_later() {
 
 #[test]
 fn what_a_closed_month_was_signed_off_with_stays_and_what_came_later_is_merged() {
-    let mut place = after_nights();
-    place.now = "2026-12-06T02:00:00Z";
+    let mut place = after_nights_of(10);
+    place.now = "2026-11-06T02:00:00Z";
     let close = [
         "close",
         "--month",
-        "2026-11",
+        "2026-10",
         "--accept",
         "no-bill=there is no bill in a test",
     ];
     place.idvault(&close).expect(0);
     let signed = place.archive_files();
     let vendor = Vendor::start(Mix::AllFinal, std::time::Duration::ZERO);
-    for (number, now) in ["2026-12-07T02:00:00Z", "2026-12-08T02:00:00Z"].into_iter().enumerate() {
+    for (number, now) in ["2026-11-07T02:00:00Z", "2026-11-08T02:00:00Z"].into_iter().enumerate() {
         place.now = now;
-        let late = made_up(6, 3, "FACE_LIVENESS").replace("made", &format!("late{number}x"));
+        let late = made_up(6, 3, "FACE_LIVENESS")
+            .replace("made", &format!("late{number}x"))
+            .replace("2026-11-", "2026-10-");
         let source = place.write("pending.csv", late);
         Ended::of(place.night_of(&vendor, &["--pending", &source]).output().unwrap()).expect(0);
     }
     let (before, october) = (
         rows(&place),
         place
-            .idvault(&["report", "billing", "--month", "2026-11"])
+            .idvault(&["report", "billing", "--month", "2026-10"])
             .expect(0)
             .stdout,
     );
@@ -255,16 +258,16 @@ fn what_a_closed_month_was_signed_off_with_stays_and_what_came_later_is_merged()
     let of_known_days = |file: &&String| file.starts_with("verifications/billing_day=2026");
     assert!(signed.iter().filter(of_known_days).all(|file| after.contains(file)));
     // Four signed ones and one of the two that came later.
-    assert_eq!(files_by_folder(&place)["verifications/billing_day=2026-11-01"], 5);
+    assert_eq!(files_by_folder(&place)["verifications/billing_day=2026-10-01"], 5);
     assert_eq!(
-        files_by_folder(&place)["face_images/billing_day=2026-11-01"],
+        files_by_folder(&place)["face_images/billing_day=2026-10-01"],
         1,
         "faces are not signed"
     );
     assert!(rows(&place) == before, "a row is another");
     assert_eq!(
         place
-            .idvault(&["report", "billing", "--month", "2026-11"])
+            .idvault(&["report", "billing", "--month", "2026-10"])
             .expect(0)
             .stdout,
         october

@@ -62,7 +62,7 @@ fn root_is_refused_in_a_service_users_folder_and_told_whose_it_is() {
         &["compact"],
         &["verify"],
         &["quarantine", "retry", "--all"],
-        &["close", "--month", "2026-10", "--accept", "no bill"],
+        &["close", "--month", "2026-10", "--accept", "no-bill=a test"],
     ] {
         let ended = place.idvault(args).expect(6);
         assert!(ended.stderr.contains(&owner), "{args:?}: {}", ended.stderr);
@@ -229,7 +229,8 @@ fn a_reader_that_leaves_changes_no_exit_code() {
         &["completions", "bash"],
         &["run", "--dry-run"],
     ] {
-        left(args).expect(0);
+        // A dry run without a source, and with nothing to ask for, needs a look.
+        left(args).expect(if args[0] == "run" { 4 } else { 0 });
     }
     // What is wrong is still said by the code.
     let damaged = place.data().join("archive").join(&place.archive_files()[0]);

@@ -87,7 +87,7 @@ fn an_older_ledger_is_refused_and_the_sentence_says_which_and_what_to_do() {
     for args in [
         &["run", "--sandbox", "--qps", "unlimited"][..],
         &["compact"],
-        &["close", "--month", "2026-10", "--accept", "a test"],
+        &["close", "--month", "2026-10", "--accept", "no-bill=a test"],
         &["quarantine", "retry", "--all"],
         &["verify", "--repair"],
     ] {
@@ -210,7 +210,13 @@ fn a_closed_month_that_was_edited_in_both_places_is_found_and_a_key_finds_a_forg
     let place = after_october();
     place.write("key", "k".repeat(64));
     place.write("idvault.toml", "[integrity]\nkey_file = \"key\"\n");
-    let close = ["close", "--month", "2026-10", "--accept", "there is no bill in a test"];
+    let close = [
+        "close",
+        "--month",
+        "2026-10",
+        "--accept",
+        "no-bill=there is no bill in a test",
+    ];
     place.idvault(&close).expect(0);
     let said = place.idvault(&["verify"]).expect(0).stdout;
     assert!(
@@ -322,7 +328,15 @@ fn a_clock_that_was_given_is_kept_also_of_a_run_that_changes_nothing() {
 fn a_month_is_closed_by_the_real_clock_and_not_before_it_is_over_by_it() {
     let mut place = after_october();
     place.now = "2099-01-10T02:00:00Z";
-    let close = |month| ["close", "--month", month, "--accept", "there is no bill in a test"];
+    let close = |month| {
+        [
+            "close",
+            "--month",
+            month,
+            "--accept",
+            "no-bill=there is no bill in a test",
+        ]
+    };
     let said = place.idvault(&close("2098-12")).expect(2).stderr;
     assert!(
         said.contains("the vendor's bill of 2098-12 can change until 2099-01-04"),

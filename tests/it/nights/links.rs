@@ -149,7 +149,7 @@ fn a_data_folder_that_is_a_link_is_refused_by_every_command_that_uses_it() {
         (&["report", "expiry"], 6),
         (&["verify", "--repair"], 6),
         (&["quarantine", "drop", "made00001", "--reason", "gone"], 6),
-        (&["close", "--month", "2026-10", "--accept", "nothing was verified"], 6),
+        (&["close", "--month", "2026-10", "--accept", "no-bill=a test"], 6),
         (&["reconcile", "--bill", &bill, "--month", "2026-10"], 6),
     ];
     for (args, code) in commands {

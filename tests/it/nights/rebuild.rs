@@ -150,7 +150,13 @@ fn merged_files_faces_and_closed_months_come_back() {
 
     let place = after_october();
     assert_eq!(place.now, FOURTH);
-    let close = ["close", "--month", "2026-10", "--accept", "there is no bill in a test"];
+    let close = [
+        "close",
+        "--month",
+        "2026-10",
+        "--accept",
+        "no-bill=there is no bill in a test",
+    ];
     place.idvault(&close).expect(0);
     let month = place.idvault(&OCTOBER).expect(0).stdout;
     forget_ledger(&place);

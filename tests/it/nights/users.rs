@@ -57,7 +57,7 @@ fn what_belongs_to_another_user_in_the_data_folder_is_named_and_refused_by_every
             &["report", "billing"],
             &["quarantine", "list"],
             &["compact"],
-            &["close", "--month", "2026-10", "--accept", "a test"],
+            &["close", "--month", "2026-10", "--accept", "no-bill=a test"],
             &["reconcile", "--bill", &source],
         ] {
             let ended = place.idvault(args).expect(6);
@@ -316,13 +316,13 @@ fn a_source_beside_which_another_file_would_be_written_is_refused() {
 
 #[test]
 fn a_pipe_in_the_place_of_the_lock_or_of_a_closed_month_holds_nobody_up() {
-    let (place, source) = after_a_night();
+    let place = super::closing::after_october();
     place
-        .idvault(&["close", "--month", "2025-01", "--accept", "nothing was verified"])
+        .idvault(&["close", "--month", "2026-10", "--accept", "no-bill=a test"])
         .expect(0);
-    let closed = place.data().join("closed/2025-01.json");
+    let closed = place.data().join("closed/2026-10.json");
     fs::remove_file(&closed).unwrap();
-    place.pipe("data/closed/2025-01.json");
+    place.pipe("data/closed/2026-10.json");
     let ended = place.idvault(&["verify"]).expect(9);
     assert!(
         ended.stdout.contains("it is not a regular file"),
@@ -333,7 +333,7 @@ fn a_pipe_in_the_place_of_the_lock_or_of_a_closed_month_holds_nobody_up() {
     fs::remove_file(&closed).unwrap();
     fs::remove_file(place.data().join("lock")).unwrap();
     place.pipe("data/lock");
-    for args in [&["run", "--sandbox", "--pending", &source][..], &["verify"]] {
+    for args in [&["run", "--sandbox", "--pending", "october.csv"][..], &["verify"]] {
         let ended = place.idvault(args).expect(6);
         assert!(ended.stderr.contains("data/lock"), "{}", ended.stderr);
     }

@@ -5,7 +5,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use super::super::compact::{Rows, after_nights, rows};
+use super::super::compact::{Rows, after_nights, after_nights_of, rows};
 use super::super::verify::copy_of;
 use super::super::{Ended, Place, files_below, setting};
 use super::{ANY_CALL, Disk, calls_of};
@@ -98,7 +98,8 @@ fn is_killed(place: &Place, before: &Rows, rule: &str) -> bool {
 fn ends_well(place: &Place, before: &Rows, turn: u64, why: &str) {
     match turn % 3 {
         0 => {}
-        1 => drop(place.night(&[]).expect(0)),
+        // Nothing is pending, and no source is named: that needs a look.
+        1 => drop(place.night(&[]).expect(4)),
         _ => drop(place.idvault(&["verify", "--repair"]).expect(0)),
     }
     place.idvault(&["compact"]).expect(0);
@@ -192,12 +193,12 @@ fn wherever_the_disk_fails_a_compaction_says_so_and_the_next_one_completes() {
 /// Between the change of places and the manifest's commit the merged files are what the archive has.
 #[test]
 fn a_month_can_be_compared_and_closed_after_a_compaction_that_was_cut_off() {
-    let sound = after_nights();
+    let sound = after_nights_of(10);
     let before = rows(&sound);
-    let records = "transaction_id,created_at,product_code\nnever-seen,2026-11-01T08:00:00Z,FACE_LIVENESS\n";
+    let records = "transaction_id,created_at,product_code\nnever-seen,2026-10-01T08:00:00Z,FACE_LIVENESS\n";
     let compared = |place: &Place| {
         let records = place.write("records.csv", records);
-        let ended = place.idvault(&["reconcile", "--records", &records, "--month", "2026-11"]);
+        let ended = place.idvault(&["reconcile", "--records", &records, "--month", "2026-10"]);
         assert!(!ended.stderr.contains("archive and ledger differ"), "{}", ended.stderr);
         (ended.code, ended.stdout)
     };
@@ -208,7 +209,7 @@ fn a_month_can_be_compared_and_closed_after_a_compaction_that_was_cut_off() {
     let close = [
         "close",
         "--month",
-        "2026-11",
+        "2026-10",
         "--accept",
         "no-bill=there is no bill in a test",
     ];

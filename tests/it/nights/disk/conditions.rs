@@ -61,14 +61,10 @@ fn a_source_in_wal_mode_whose_folder_can_t_be_written_to_is_named() {
     app.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE pending AS SELECT 'w1' AS transaction_id")
         .unwrap();
     drop(app);
-    let disk = Disk::that("create:*/app.sqlite-wal fail:EACCES");
+    // What stands in the way keeps the file from being made, whoever runs the test.
+    std::fs::create_dir(night.place.path("app.sqlite-wal")).unwrap();
     let mut command = night.command();
-    let ended = Ended::of(
-        disk.under(command.args(["--pending", source.to_str().unwrap()]))
-            .output()
-            .unwrap(),
-    )
-    .expect(3);
+    let ended = Ended::of(command.args(["--pending", source.to_str().unwrap()]).output().unwrap()).expect(3);
     let said = "app.sqlite: it is in WAL mode, and while no program has it open, reading it makes files beside it";
     assert!(ended.stderr.contains(said), "{}", ended.stderr);
 }

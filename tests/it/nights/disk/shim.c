@@ -38,7 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEPS_MAX = 8, LINE_MAX_BYTES = PATH_MAX + 32 };
+enum { STEPS_MAX = 16, LINE_MAX_BYTES = PATH_MAX + 32 };
 enum action { NOTHING, KILL_BEFORE, KILL_HALF, KILL_AFTER, FAIL, SHORT, HANG };
 
 struct step {
