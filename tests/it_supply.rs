@@ -84,7 +84,11 @@ fn the_fuzz_targets_are_locked_to_what_the_program_depends_on() {
         .iter()
         .map(|it| it.as_str().unwrap().split(' ').next().unwrap().to_owned())
         .collect();
-    assert_eq!(locked, names(&table("Cargo.toml"), "dependencies"));
+    let manifest = table("Cargo.toml");
+    let mut needed = names(&manifest, "dependencies");
+    let of_targets = manifest["target"].as_table().unwrap().values();
+    needed.extend(of_targets.flat_map(|target| target["dependencies"].as_table().unwrap().keys().cloned()));
+    assert_eq!(locked, needed);
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

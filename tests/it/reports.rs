@@ -117,7 +117,7 @@ fn the_plan_is_harmless_too() {
         format!("transaction_id,region,verified_at\n-1,-1-1,{FRESH}\n00123,,{FRESH}\n1E10,,{FRESH}\n"),
     );
     let ended = idvault
-        .execute(&["run", "--intake-only", "--pending", "pending.csv", "--now", NOW])
+        .execute(&["run", "--dry-run", "--pending", "pending.csv", "--now", NOW])
         .exits(0);
     let cells = harmless_cells("the plan", &ended.stdout);
     for cell in ["'-1", "'-1-1", "00123", "1E10"] {

@@ -272,7 +272,7 @@ fn a_misspelt_product_or_region_is_named_with_the_one_that_is_meant() {
     place.night(&[]);
     let said = place.idvault(&["report", "billing", "--all"]).expect(0).stderr;
     assert!(
-        said.contains("the nearest known name is \"FACE_LIVENESS_PRO\""),
+        said.contains("the nearest known name is \"FACE_LIVENESS_MIN\""),
         "{said}"
     );
 }

@@ -244,7 +244,7 @@ fn a_reader_that_leaves_changes_no_exit_code() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = place.command(&["run", "--dry-run"]).stderr(writer).output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(4));
 }
 
 #[test]
