@@ -54,28 +54,18 @@ fn completes(night: &Night) {
 }
 
 #[test]
-fn a_source_in_wal_mode_whose_folder_can_t_be_written_to_is_named() {
+fn a_source_in_wal_mode_that_no_program_has_open_is_read() {
     let night = after_a_night();
     let source = night.place.path("app.sqlite");
     let app = Connection::open(&source).unwrap();
     app.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE pending AS SELECT 'w1' AS transaction_id")
         .unwrap();
     drop(app);
-    let disk = Disk::that("create:*/app.sqlite-wal fail:EACCES");
     let mut command = night.command();
-    let command = disk.under(command.args(["--pending", source.to_str().unwrap()]));
-    let ended = Ended::of(command.output().unwrap());
-    assert!(disk.fired().is_some());
-    // The double is in the run, not in the process that reads. That one may not make the file where the kernel has Landlock;
-    // elsewhere it does, and reads the row.
-    if ended.code != Some(3) {
-        let taken = "SELECT count(*) FROM transactions WHERE transaction_id = 'w1'";
-        assert_eq!(night.place.count(taken), 1, "{}", ended.stderr);
-        eprintln!("NOT SEEN: the refusal itself, as this kernel has no Landlock");
-        return;
-    }
-    let said = "app.sqlite: it is in WAL mode, and while no program has it open, reading it makes files beside it";
-    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let ended = Ended::of(command.args(["--pending", source.to_str().unwrap()]).output().unwrap());
+    assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.stderr);
+    let taken = "SELECT count(*) FROM transactions WHERE transaction_id = 'w1'";
+    assert_eq!(night.place.count(taken), 1, "{}", ended.stderr);
 }
 
 #[test]
