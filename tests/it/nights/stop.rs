@@ -117,9 +117,9 @@ fn journalled(place: &Place, rows: usize, reply_bytes: usize) {
          SELECT 'many' || i, product_code, 0, region, 0, verified_at, first_seen_at, first_seen_at, 1, deleted_from,
              age_known, 'answered', 1, '200'
          FROM n, (SELECT * FROM transactions LIMIT 1);
-         INSERT INTO journal (number, verified_order, transaction_id, product_code, region, run_number, fetched_at, attempts,
-             call_code, passed, sub_code, body)
-         SELECT number, verified_at, transaction_id, product_code, region, 1, first_seen_at, 0, 'Success', passed, sub_code, '{body}'
+         INSERT INTO journal (number, verified_order, transaction_id, product_code, region, run_number, fetched_at, passed,
+             sub_code, body)
+         SELECT number, verified_at, transaction_id, product_code, region, 1, first_seen_at, passed, sub_code, '{body}'
          FROM transactions WHERE state = 'answered';
          COMMIT;"
     )
