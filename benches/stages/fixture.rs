@@ -76,6 +76,11 @@ pub(crate) fn copy(data_dir: &Path) -> TempDir {
     let copied = tempfile::tempdir().expect("a folder");
     let ledger = "ledger.sqlite";
     fs::copy(data_dir.join(ledger), copied.path().join(ledger)).expect("a copy");
+    // Large replies stand beside it.
+    let replies = "ledger.sqlite-replies";
+    if data_dir.join(replies).exists() {
+        fs::copy(data_dir.join(replies), copied.path().join(replies)).expect("a copy");
+    }
     copied
 }
 
